@@ -1,0 +1,7 @@
+"""The record of runs and nodes: append-only events, and beside them what they add up to."""
+
+from __future__ import annotations
+
+from lepton_sdk._journal.journal import Journal
+
+__all__ = ["Journal"]

@@ -1,0 +1,56 @@
+"""The journal's tables, as a list of migrations: entry N takes a journal from version N to N + 1."""
+
+from __future__ import annotations
+
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION"]
+
+# "LPTN", so that a file of somebody else is never taken for a journal.
+APPLICATION_ID = 0x4C50544E
+
+_FIRST = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE events (
+    seq  INTEGER PRIMARY KEY AUTOINCREMENT,
+    at   TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    run  TEXT NOT NULL,
+    token TEXT,
+    data TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+);
+CREATE INDEX events_by_run ON events (run, seq);
+CREATE TRIGGER events_are_final BEFORE UPDATE ON events
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TRIGGER events_stay BEFORE DELETE ON events
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    state TEXT NOT NULL,
+    ended INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX runs_by_end ON runs (ended, id);
+
+CREATE TABLE nodes (
+    token TEXT PRIMARY KEY,
+    run TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    open INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX nodes_by_open ON nodes (open, provider);
+
+CREATE TABLE claims (
+    run TEXT PRIMARY KEY,
+    holder TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    until TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+VERSION = len(MIGRATIONS)

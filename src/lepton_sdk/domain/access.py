@@ -1,0 +1,77 @@
+"""How a node is reached. A provider returns an Access; the executor is chosen by its type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from lepton_sdk.errors import ContractViolation
+
+__all__ = ["Access", "KubernetesAccess", "LocalAccess", "SSHAccess", "access_from_dict", "access_to_dict"]
+
+
+@frozen
+class LocalAccess:
+    """This host. ``environment`` is what the provider sets for the job (``CUDA_VISIBLE_DEVICES``)."""
+
+    environment: Mapping[str, str] = field(factory=dict)
+    host: str = ""
+
+
+@frozen
+class SSHAccess:
+    """A host behind SSH.
+
+    Attributes:
+        host_keys: public host keys that the provider vouches for, in known_hosts form without the host name.
+        proxy_jump: ``user@host:port`` to go through.
+        environment: what the provider sets for the job.
+    """
+
+    host: str
+    user: str = "root"
+    port: int = 22
+    host_keys: tuple[str, ...] = ()
+    proxy_jump: str | None = None
+    environment: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class KubernetesAccess:
+    """A workload in a cluster, named by context, namespace and object."""
+
+    context: str
+    namespace: str
+    name: str
+    environment: Mapping[str, str] = field(factory=dict)
+
+
+Access = LocalAccess | SSHAccess | KubernetesAccess
+
+_KINDS: dict[str, type[LocalAccess] | type[SSHAccess] | type[KubernetesAccess]] = {
+    "local": LocalAccess,
+    "ssh": SSHAccess,
+    "kubernetes": KubernetesAccess,
+}
+
+
+def access_to_dict(access: Access) -> dict[str, object]:
+    """The access as JSON keys; ``kind`` names the type."""
+    kind = next(name for name, cls in _KINDS.items() if isinstance(access, cls))
+    values = {name: getattr(access, name) for name in type(access).__slots__ if not name.startswith("__")}
+    plain = {k: list(v) if isinstance(v, tuple) else dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+    return {"kind": kind, **plain}
+
+
+def access_from_dict(data: Mapping[str, object]) -> Access:
+    """The reverse of `access_to_dict`.
+
+    Raises:
+        ContractViolation: an unknown kind or field.
+    """
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "kind"}
+    try:
+        return _KINDS[str(data.get("kind"))](**values)  # type: ignore[arg-type]
+    except (KeyError, TypeError) as error:
+        raise ContractViolation(f"the record of an access does not hold: {error}") from error

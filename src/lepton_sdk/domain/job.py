@@ -1,0 +1,277 @@
+"""Job: what to run, on what, within which limits. A value; it never changes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from attrs import evolve, field, fields_dict, frozen
+
+from lepton_sdk.domain.money import Money
+from lepton_sdk.domain.quantity import parse_duration
+from lepton_sdk.domain.resources import Resources, nearest
+from lepton_sdk.errors import JobSpecError, UsageError
+
+__all__ = ["Job", "Limits", "Workload"]
+
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,34}[a-z0-9])?")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# What the platform sets itself; a job that overrode one would lie to its own launcher.
+_OURS = re.compile(r"LEPTON_.*")
+# Linux refuses an argument or variable longer than 128 KiB (MAX_ARG_STRLEN, execve(2)).
+_LONGEST = 128 * 1024 - 1
+_MOST_NODES = 10_000
+
+
+class Workload(StrEnum):
+    """What kind of work a job is. It guides the router and binds nothing."""
+
+    TRAINING = "training"
+    INFERENCE = "inference"
+    INTERACTIVE = "interactive"
+
+
+def _fail(name: str, message: str, hint: str = "") -> JobSpecError:
+    return JobSpecError(f"{name}: {message}", hint=hint or None)
+
+
+def _mapping(cls: type, name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _fail(name, f"{value!r} is not a mapping of keys and values")
+    known = fields_dict(cls)
+    for key in value:
+        if key not in known:
+            raise _fail(f"{name}.{key}" if name else str(key), "unknown key", nearest(str(key), known))
+    return dict(value)
+
+
+def _money(name: str) -> Any:
+    def convert(value: Any) -> Money | None:
+        if value is None or isinstance(value, Money):
+            amount: Money | None = value
+        else:
+            try:
+                amount = Money(value)
+            except UsageError as error:
+                raise _fail(f"limits.{name}", error.message, error.hint or "") from None
+        if amount is not None and amount.amount < 0:
+            raise _fail(f"limits.{name}", f"{str(amount)!r} is negative", "write an amount above 0")
+        return amount
+
+    return convert
+
+
+def _duration(value: Any) -> int | None:
+    if value is None:
+        return None
+    try:
+        return parse_duration(value)
+    except UsageError as error:
+        raise _fail("limits.duration", error.message, error.hint or "") from None
+
+
+@frozen
+class Limits:
+    """What a run may cost, in money and time. A limit that is not said does not act.
+
+    Args:
+        duration: the longest that the job may run, ``"6h"`` or seconds; enforced on the node itself.
+        hourly: the highest price of all nodes for one hour; dearer offers are not taken.
+        total: the highest cost of the run; divided by the hourly price it shortens ``duration``.
+    """
+
+    duration: int | None = field(default=None, converter=_duration)
+    hourly: Money | None = field(default=None, converter=_money("hourly"))
+    total: Money | None = field(default=None, converter=_money("total"))
+
+    @classmethod
+    def parse(cls, value: Any) -> Limits:
+        """Read Limits from themselves, a mapping or ``None``."""
+        if isinstance(value, Limits):
+            return value
+        return cls(**_mapping(cls, "limits", {} if value is None else value))
+
+    def to_dict(self) -> dict[str, object]:
+        """Only the limits that act, as plain JSON values."""
+        values = {"duration": self.duration, "hourly": self.hourly, "total": self.total}
+        return {k: str(v) if isinstance(v, Money) else v for k, v in values.items() if v is not None}
+
+
+def _command(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        import shlex
+
+        if not all(isinstance(part, str) for part in value):
+            raise _fail("command", f"{value!r} holds something else than text")
+        value = shlex.join(value)
+    if not isinstance(value, str) or not value.strip():
+        raise _fail("command", "the command is empty", 'write what to run, for example command: "python train.py"')
+    return _script("command", value)
+
+
+def _script(name: str, value: str) -> str:
+    if "\0" in value:
+        raise _fail(name, "a null character cannot be part of a command")
+    if len(value.encode()) > _LONGEST:
+        raise _fail(name, f"longer than {_LONGEST} bytes", "put it into a file of the workdir and call that")
+    return value
+
+
+def _setup(value: Any) -> str | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if not isinstance(value, str):
+        raise _fail("setup", f"{value!r} is not text")
+    return _script("setup", value)
+
+
+def _env(value: Any) -> Mapping[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise _fail("env", f"{value!r} is not a mapping of names and values")
+    env: dict[str, str] = {}
+    for name, text in value.items():
+        _variable("env", name)
+        # A float would come out as another text than the one that was written (1.10).
+        if isinstance(text, bool) or not isinstance(text, str | int):
+            raise _fail(f"env.{name}", f"{text!r} is not text", "put the value in quotes")
+        env[name] = _script(f"env.{name}", str(text))
+    return env
+
+
+def _variable(where: str, name: object) -> str:
+    if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+        raise _fail(where, f"{name!r} cannot name an environment variable", "use letters, digits and underscores")
+    if _OURS.fullmatch(name):
+        raise _fail(where, f"{name} is set by the platform", "choose a name that does not begin with LEPTON_")
+    return name
+
+
+def _secrets(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple):
+        raise _fail("secrets", f"{value!r} is not a list of names")
+    if len(set(map(str, names))) != len(names):
+        raise _fail("secrets", "one name stands twice")
+    return tuple(_variable("secrets", name) for name in names)
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise _fail(
+            "name",
+            f"{value!r} cannot name a job",
+            "use 1 to 36 lower-case letters, digits and dashes, a letter first and no dash last",
+        )
+    return value
+
+
+def _nodes(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_NODES:
+        raise _fail("nodes", f"{value!r} is not a whole number from 1 to {_MOST_NODES}")
+    return value
+
+
+def _workload(value: Any) -> Workload:
+    try:
+        return Workload(value)
+    except ValueError:
+        raise _fail("workload", f"{value!r} is not a workload", nearest(str(value), list(Workload))) from None
+
+
+def _workdir(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = str(value)
+    if not text.strip() or "\0" in text:
+        raise _fail("workdir", f"{text!r} is not a folder")
+    return text
+
+
+@frozen
+class Job:
+    """What to run: a command, where its files are, and what one node of it needs.
+
+    The same fields and the same checks serve Python, YAML, TOML and plain dicts.
+
+    Args:
+        command: one shell command line, or a list of words that are quoted for you.
+        name: 1 to 36 lower-case letters, digits and dashes.
+        setup: shell lines that run before the command, in the run's own copy of the workdir.
+        workdir: the folder whose content is copied for the run; nothing for an empty one.
+        resources: what one node needs; ``"H100:8"`` is short for ``Resources(gpu="H100:8")``.
+        nodes: how many nodes.
+        env: environment variables of setup and command.
+        secrets: names of variables whose values come from the submitting environment and are never stored.
+        workload: ``training``, ``inference`` or ``interactive``; guides the router.
+        limits: what the run may cost.
+
+    Raises:
+        JobSpecError: a field does not hold; the message names the field, the value and the fix.
+
+    >>> Job("python train.py", resources="H100:8", limits={"duration": "6h"}).limits.duration
+    21600
+    """
+
+    command: str = field(converter=_command)
+    name: str = field(default="job", converter=_name)
+    setup: str | None = field(default=None, converter=_setup)
+    workdir: str | None = field(default=None, converter=_workdir)
+    resources: Resources = field(factory=Resources, converter=Resources.parse)
+    nodes: int = field(default=1, converter=_nodes)
+    env: Mapping[str, str] = field(factory=dict, converter=_env)
+    secrets: tuple[str, ...] = field(default=(), converter=_secrets)
+    workload: Workload = field(default=Workload.TRAINING, converter=_workload)
+    limits: Limits = field(factory=Limits, converter=Limits.parse)
+
+    def __attrs_post_init__(self) -> None:
+        both = sorted(set(self.env) & set(self.secrets))
+        if both:
+            raise _fail("secrets", f"{both[0]} stands under env as well", "keep it in one of the two")
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Job:
+        """A job from the keys of a job file. Unknown keys are refused, with the nearest known ones."""
+        values = _mapping(cls, "", data)
+        if "command" not in values:
+            raise _fail("command", "missing", 'write what to run, for example command: "python train.py"')
+        return cls(**values)
+
+    @classmethod
+    def load(cls, path: str) -> Job:
+        """A job from a YAML or TOML file; a relative ``workdir`` starts at the file's folder.
+
+        Raises:
+            JobSpecError: the file or a field in it does not hold; the message names the file and the line or field.
+        """
+        from lepton_sdk._jobfile import load_job
+
+        return load_job(path)
+
+    def to_dict(self) -> dict[str, object]:
+        """The job as plain JSON values, without what was left at its default; `from_dict` reads it back."""
+        data: dict[str, object] = {"command": self.command, "name": self.name}
+        for name in ("setup", "workdir"):
+            if getattr(self, name) is not None:
+                data[name] = getattr(self, name)
+        if resources := self.resources.to_dict():
+            data["resources"] = resources
+        if self.nodes != 1:
+            data["nodes"] = self.nodes
+        if self.env:
+            data["env"] = dict(self.env)
+        if self.secrets:
+            data["secrets"] = list(self.secrets)
+        data["workload"] = str(self.workload)
+        if limits := self.limits.to_dict():
+            data["limits"] = limits
+        return data
+
+    def with_(self, **changes: Any) -> Job:
+        """A copy with some fields replaced, checked like a new job."""
+        return evolve(self, **changes)

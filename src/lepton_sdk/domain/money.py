@@ -1,0 +1,91 @@
+"""Money on ``Decimal``: no floats, no currency guessing."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from functools import total_ordering
+
+from attrs import field, frozen
+
+from lepton_sdk.errors import UsageError
+
+__all__ = ["Money", "parse_amount"]
+
+# No machine costs a hundred million an hour; a larger figure is a slip of the keyboard or of a unit.
+_LARGEST = Decimal(100_000_000)
+
+
+def parse_amount(value: object) -> Decimal:
+    """Read an amount of money from what people and files write: ``35``, ``"31.92"``, ``"$31.92"``.
+
+    Raises:
+        UsageError: not a number, NaN, infinite, or beyond 100 million.
+
+    >>> parse_amount("$31.92")
+    Decimal('31.92')
+    """
+    if isinstance(value, bool):
+        raise UsageError(f"{value!r} is not an amount of money")
+    text = str(value).strip().removeprefix("$").replace("_", "")
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise UsageError(f"{value!r} is not an amount of money", hint='write a plain number such as "31.92"') from None
+    if not amount.is_finite() or abs(amount) > _LARGEST:
+        raise UsageError(f"{value!r} is not a usable amount of money", hint="write a finite number below 100000000")
+    return amount
+
+
+def _currency(value: str) -> str:
+    if len(value) != 3 or not value.isascii() or not value.isupper():
+        raise UsageError(f"{value!r} is not a currency code", hint="use the three capital letters of ISO 4217")
+    return value
+
+
+@total_ordering
+@frozen
+class Money:
+    """An amount in one currency. Sums and comparisons across currencies raise instead of guessing a rate.
+
+    >>> str(Money("31.92") * 2)
+    '63.84'
+    """
+
+    amount: Decimal = field(converter=parse_amount)
+    currency: str = field(default="USD", converter=_currency)
+
+    def _same(self, other: Money) -> Decimal:
+        if other.currency != self.currency:
+            raise UsageError(f"cannot compare {self.currency} with {other.currency}", hint="use one currency")
+        return other.amount
+
+    def __add__(self, other: Money) -> Money:
+        return Money(self.amount + self._same(other), self.currency)
+
+    def __sub__(self, other: Money) -> Money:
+        return Money(self.amount - self._same(other), self.currency)
+
+    def __mul__(self, factor: int | Decimal) -> Money:
+        return Money(self.amount * factor, self.currency)
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, Money):
+            return NotImplemented
+        return self.amount < self._same(other)
+
+    def __bool__(self) -> bool:
+        return self.amount != 0
+
+    def rounded(self, places: int = 2) -> Money:
+        """The amount with ``places`` decimals, halves to even."""
+        return Money(self.amount.quantize(Decimal(1).scaleb(-places)), self.currency)
+
+    def __str__(self) -> str:
+        # Fixed point: "1E+2" is a number that no person writes on a bill.
+        return format(self.amount, "f")
+
+    def display(self) -> str:
+        """For a table: ``$31.92`` or ``31.92 EUR``; fractions of a cent stay visible."""
+        places = max(2, -int(self.amount.normalize().as_tuple().exponent))
+        text = format(self.amount.quantize(Decimal(1).scaleb(-min(places, 6))), "f")
+        return f"${text}" if self.currency == "USD" else f"{text} {self.currency}"

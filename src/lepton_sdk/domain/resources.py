@@ -1,0 +1,197 @@
+"""Resources: what one node of a job needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from attrs import field, fields_dict, frozen
+
+from lepton_sdk.domain.gpu import Gpu
+from lepton_sdk.domain.quantity import Range, parse_quantity
+from lepton_sdk.errors import ResourcesError, UsageError
+
+__all__ = ["GpuRequest", "Resources", "nearest"]
+
+_T = TypeVar("_T")
+# The largest machine in the reference data has 8 GPUs, the largest NVLink domain sold has 72.
+_MOST_GPUS = 1024
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._*-]{0,62}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint that names the known words closest to ``name``, or all of them when there are few; ``""`` if none."""
+    from difflib import get_close_matches
+
+    words = sorted(known)
+    close = get_close_matches(name, words, n=3, cutoff=0.5) or (words if len(words) <= 12 else [])
+    return f"did you mean {', '.join(close)}?" if close else ""
+
+
+@frozen
+class GpuRequest:
+    """A number of GPUs of one kind. ``gpu`` is ``None`` for any model.
+
+    >>> str(GpuRequest.parse("H100-SXM:8"))
+    'H100-SXM:8'
+    """
+
+    gpu: Gpu | None
+    count: int = 1
+
+    @classmethod
+    def parse(cls, value: object) -> GpuRequest:
+        """Read ``"H100"``, ``"H100-SXM:8"`` or ``"any:2"``.
+
+        Raises:
+            ResourcesError: an unknown GPU (the nearest names are given), or a count that is not 1 to 1024.
+        """
+        if isinstance(value, GpuRequest):
+            return value
+        if not isinstance(value, str):
+            raise ResourcesError(f"{value!r} is not a GPU request", hint='write "H100:8"')
+        name, _, number = value.strip().rpartition(":") if ":" in value else (value.strip(), ":", "1")
+        if not re.fullmatch(r"\d{1,9}", number) or not 1 <= int(number) <= _MOST_GPUS:
+            raise ResourcesError(
+                f"{value!r}: the GPU count {number!r} is not a whole number from 1 to {_MOST_GPUS}",
+                hint=f'write "{name or "H100"}:8", or leave gpu out for a machine without GPUs',
+            )
+        gpu = None if name.strip().lower() == "any" else Gpu.parse(name)
+        return cls(gpu, int(number))
+
+    def __str__(self) -> str:
+        return f"{self.gpu or 'any'}:{self.count}"
+
+
+def _in_field(parse: Callable[[Any], _T], name: str) -> Callable[[Any], _T]:
+    """Wrap a parser so that its error names the field that it was reading."""
+
+    def convert(value: Any) -> _T:
+        try:
+            return parse(value)
+        except UsageError as error:
+            raise ResourcesError(f"resources.{name}: {error.message}", hint=error.hint) from None
+
+    return convert
+
+
+def _optional(parse: Callable[[Any], _T]) -> Callable[[Any], _T | None]:
+    return lambda value: None if value is None else parse(value)
+
+
+def _requests(value: Any) -> tuple[GpuRequest, ...]:
+    if value is None:
+        return ()
+    items = value if isinstance(value, list | tuple) else [value]
+    requests = tuple(GpuRequest.parse(item) for item in items)
+    if len(set(requests)) != len(requests):
+        raise ResourcesError("one GPU request stands twice", hint="name each alternative once")
+    return requests
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    items = [value] if isinstance(value, str) else list(value)
+    for item in items:
+        if not isinstance(item, str) or not _NAME.fullmatch(item):
+            raise ResourcesError(f"{item!r} is not a name", hint="use letters, digits, dot, dash and underscore")
+    return tuple(items)
+
+
+def _spot(value: Any) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    if value == "any":
+        return None
+    raise ResourcesError(f"{value!r} is not a spot policy", hint='write true, false or "any"')
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ResourcesError(f"{value!r} is not a name", hint='write for example "InfiniBand"')
+    return value.strip()
+
+
+@frozen
+class Resources:
+    """What one node needs. Everything that is not said is free.
+
+    Args:
+        gpu: alternatives such as ``"H100:8"`` or ``["H100:8", "H200:8"]``; nothing for a machine without need of GPUs.
+        gpu_memory: nominal GB of one GPU: ``80`` exactly, ``"80+"`` at least, ``"40-80"`` between.
+        cpus: at least so many virtual CPUs.
+        memory_gib: at least so much main memory, GiB.
+        disk_gib: at least so much local disk, GiB.
+        interconnect: a word that the offer's interconnect must contain (``"InfiniBand"``).
+        regions: only these regions.
+        providers: only these providers.
+        spot: ``False`` on demand (and owned machines), ``True`` spot only, ``None`` (``"any"`` in a file) either.
+
+    Raises:
+        ResourcesError: an argument does not hold; the message names the field, the value and the fix.
+
+    >>> Resources(gpu="H100:8", cpus=16).to_dict()
+    {'gpu': ['H100:8'], 'cpus': 16.0}
+    """
+
+    gpu: tuple[GpuRequest, ...] = field(default=(), converter=_in_field(_requests, "gpu"))
+    gpu_memory: Range | None = field(default=None, converter=_in_field(_optional(Range.parse), "gpu_memory"))
+    cpus: float | None = field(default=None, converter=_in_field(_optional(parse_quantity), "cpus"))
+    memory_gib: float | None = field(default=None, converter=_in_field(_optional(parse_quantity), "memory_gib"))
+    disk_gib: float | None = field(default=None, converter=_in_field(_optional(parse_quantity), "disk_gib"))
+    interconnect: str | None = field(default=None, converter=_in_field(_optional(_text), "interconnect"))
+    regions: tuple[str, ...] = field(default=(), converter=_in_field(_names, "regions"))
+    providers: tuple[str, ...] = field(default=(), converter=_in_field(_names, "providers"))
+    spot: bool | None = field(default=False, converter=_in_field(_spot, "spot"))
+
+    def __attrs_post_init__(self) -> None:
+        if self.gpu_memory is None:
+            return
+        for request in self.gpu:
+            sizes = request.gpu.memory_sizes() if request.gpu else ()
+            if sizes and not any(self.gpu_memory.contains(size) for size in sizes):
+                raise ResourcesError(
+                    f"resources: gpu {request} and gpu_memory {self.gpu_memory} contradict each other",
+                    hint=f"{request.gpu} has {' or '.join(map(str, sizes))} GB",
+                )
+
+    @property
+    def requests(self) -> tuple[GpuRequest, ...]:
+        """The GPU alternatives; a memory size alone asks for one GPU of any model."""
+        return self.gpu or ((GpuRequest(None, 1),) if self.gpu_memory else ())
+
+    @classmethod
+    def parse(cls, value: Any) -> Resources:
+        """Read Resources from themselves, a mapping, a list of GPU alternatives, ``"H100:8"`` or ``None``."""
+        if isinstance(value, Resources):
+            return value
+        if value is None:
+            return cls()
+        if isinstance(value, str | list | tuple):
+            return cls(gpu=value)
+        if not isinstance(value, Mapping):
+            raise ResourcesError(f"resources: {value!r} is not a mapping", hint='write resources: {gpu: "H100:8"}')
+        known = fields_dict(cls)
+        for key in value:
+            if key not in known:
+                raise ResourcesError(f"resources.{key}: unknown key", hint=nearest(str(key), known))
+        return cls(**value)
+
+    def to_dict(self) -> dict[str, object]:
+        """What was asked, as plain JSON values; `parse` reads it back."""
+        data: dict[str, object] = {}
+        if self.gpu:
+            data["gpu"] = [str(request) for request in self.gpu]
+        if self.gpu_memory:
+            data["gpu_memory"] = str(self.gpu_memory)
+        for name in ("cpus", "memory_gib", "disk_gib", "interconnect"):
+            if getattr(self, name) is not None:
+                data[name] = getattr(self, name)
+        for name in ("regions", "providers"):
+            if getattr(self, name):
+                data[name] = list(getattr(self, name))
+        if self.spot is not False:
+            data["spot"] = "any" if self.spot is None else True
+        return data

@@ -1,0 +1,369 @@
+"""Run: one execution of a job, rebuilt from the journal's events by one pure function.
+
+`apply` takes a run and the next event and gives the run after it. The journal stores what `apply` returned beside the
+events, so the record can be made again from the events alone at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from math import ceil
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from lepton_sdk.domain.job import Job
+from lepton_sdk.domain.money import Money
+from lepton_sdk.domain.node import STAGES, Node, Stage
+from lepton_sdk.domain.offer import Offer
+from lepton_sdk.errors import ContractViolation
+
+__all__ = ["Attempt", "Event", "NodeRecord", "Run", "RunState", "apply"]
+
+
+class RunState(StrEnum):
+    """What a person wants to know of a run. The last six are final."""
+
+    PLANNED = "planned"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    TIMED_OUT = "timed-out"
+    LOST = "lost"
+    REFUSED = "refused"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to the run."""
+        return self in _ENDED
+
+
+_ENDED = {
+    RunState.SUCCEEDED,
+    RunState.FAILED,
+    RunState.STOPPED,
+    RunState.TIMED_OUT,
+    RunState.LOST,
+    RunState.REFUSED,
+}
+
+
+@frozen
+class Event:
+    """One row of the journal.
+
+    Attributes:
+        kind: ``run.planned``, ``run.stop``, ``run.finished``, ``attempt.failed``, or ``node.<stage>``.
+        data: plain JSON values.
+        seq: the row's number; 0 until it was written.
+    """
+
+    kind: str
+    run: str
+    at: datetime
+    token: str | None = None
+    data: Mapping[str, Any] = field(factory=dict)
+    seq: int = 0
+
+    def to_dict(self) -> dict[str, object]:
+        """The event as JSON keys."""
+        return {
+            "seq": self.seq,
+            "at": self.at.isoformat(),
+            "kind": self.kind,
+            "run": self.run,
+            "token": self.token,
+            **self.data,
+        }
+
+
+@frozen
+class Attempt:
+    """Why one attempt did not end the run: which offer, what happened, what was blocked, what came next."""
+
+    number: int
+    provider: str
+    instance_type: str
+    error: str
+    message: str
+    blocked: str
+    next: str
+
+    def to_dict(self) -> dict[str, object]:
+        """The attempt as JSON keys."""
+        return {name: getattr(self, name) for name in self.__slots__ if not name.startswith("__")}
+
+
+@frozen
+class NodeRecord:
+    """One node of one attempt as the journal knows it."""
+
+    token: str
+    run: str
+    attempt: int
+    rank: int
+    epoch: int
+    offer: Offer
+    stage: Stage
+    intended_at: datetime
+    node: Node | None = None
+    running_at: datetime | None = None
+    released_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    reason: str | None = None
+    detail: str = ""
+    increment: float = 1
+
+    @property
+    def open(self) -> bool:
+        """Whether it may still cost something."""
+        return self.stage is not Stage.RELEASED
+
+    @property
+    def price(self) -> Money | None:
+        """For one hour: what the provider said of the node, else what the offer said."""
+        return self.node.price if self.node and self.node.price is not None else self.offer.price
+
+    def cost(self, now: datetime) -> Money | None:
+        """What it has cost so far, rounded up to the billing increment; ``None`` while the price is unknown."""
+        if self.price is None:
+            return None
+        if self.node is None:
+            return Money("0", self.price.currency)  # type: ignore[arg-type]
+        since, until = self.node.since or self.intended_at, self.released_at or now
+        steps = ceil(max(0.0, (until - since).total_seconds()) / self.increment)
+        return (self.price * (Decimal(str(self.increment)) * steps / 3600)).rounded(4)
+
+    def to_dict(self) -> dict[str, object]:
+        """Every field, as the journal keeps it."""
+        data: dict[str, object] = {}
+        for name in self.__slots__:
+            if name.startswith("__"):
+                continue
+            value = getattr(self, name)
+            if isinstance(value, Offer | Node):
+                value = value.to_dict()
+            data[name] = value.isoformat() if isinstance(value, datetime) else value
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> NodeRecord:
+        """The reverse of `to_dict`."""
+        values = dict(data)
+        for name in ("intended_at", "running_at", "released_at", "started_at", "finished_at"):
+            values[name] = _time(values[name])
+        values["offer"] = Offer.from_dict(values["offer"])
+        values["node"] = Node.from_dict(values["node"]) if values["node"] else None
+        values["stage"] = Stage(values["stage"])
+        return cls(**values)
+
+
+@frozen
+class Run:
+    """One execution of a job.
+
+    Attributes:
+        nodes: every node of every attempt, in order.
+        history: why earlier attempts did not end the run.
+        started_at: when the job's own first process began, as the node's clock says; ``None`` before that.
+        exit_code: the job's own; 128 + signal when a signal ended it.
+    """
+
+    id: str
+    job: Job
+    created_at: datetime
+    state: RunState = RunState.PLANNED
+    nodes: tuple[NodeRecord, ...] = ()
+    history: tuple[Attempt, ...] = ()
+    stop_requested: bool = False
+    exit_code: int | None = None
+    signal: str | None = None
+    error: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.job.name
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts were begun."""
+        return max((node.attempt for node in self.nodes), default=0)
+
+    @property
+    def current(self) -> NodeRecord | None:
+        """The newest node."""
+        return self.nodes[-1] if self.nodes else None
+
+    @property
+    def provider(self) -> str | None:
+        """Where the newest attempt is or was."""
+        return self.current.offer.provider if self.current else None
+
+    def cost(self, now: datetime) -> Money | None:
+        """The sum over all nodes; ``None`` while a price is unknown."""
+        total: Money | None = None
+        for node in self.nodes:
+            cost = node.cost(now)
+            if cost is None:
+                return None
+            total = cost if total is None else total + cost
+        return total
+
+    def to_dict(self, now: datetime) -> dict[str, object]:
+        """The stable JSON keys of ``lepton run`` and ``lepton ps``."""
+        cost = self.cost(now)
+        return {
+            "id": self.id,
+            "name": self.name,
+            "state": str(self.state),
+            "exit_code": self.exit_code,
+            "signal": self.signal,
+            "attempts": self.attempts,
+            "provider": self.provider,
+            "instance_type": self.current.offer.instance_type if self.current else None,
+            "cost": None if cost is None else str(cost),
+            "currency": None if cost is None else cost.currency,
+            "created_at": self.created_at.isoformat(),
+            "started_at": self.started_at.isoformat() if self.started_at else None,
+            "finished_at": self.finished_at.isoformat() if self.finished_at else None,
+            "error": self.error,
+            "history": [attempt.to_dict() for attempt in self.history],
+        }
+
+    def to_record(self) -> dict[str, object]:
+        """Every field, as the journal keeps it."""
+        return {
+            "id": self.id,
+            "job": self.job.to_dict(),
+            "created_at": self.created_at.isoformat(),
+            "state": str(self.state),
+            "nodes": [node.to_dict() for node in self.nodes],
+            "history": [attempt.to_dict() for attempt in self.history],
+            "stop_requested": self.stop_requested,
+            "exit_code": self.exit_code,
+            "signal": self.signal,
+            "error": self.error,
+            "started_at": self.started_at.isoformat() if self.started_at else None,
+            "finished_at": self.finished_at.isoformat() if self.finished_at else None,
+        }
+
+    @classmethod
+    def from_record(cls, data: Mapping[str, Any]) -> Run:
+        """The reverse of `to_record`."""
+        values = dict(data)
+        for name in ("created_at", "started_at", "finished_at"):
+            values[name] = _time(values[name])
+        values["job"] = Job.from_dict(values["job"])
+        values["state"] = RunState(values["state"])
+        values["nodes"] = tuple(NodeRecord.from_dict(node) for node in values["nodes"])
+        values["history"] = tuple(Attempt(**attempt) for attempt in values["history"])
+        return cls(**values)
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+# What a person sees while the newest node stands at a stage.
+_SEEN = {
+    Stage.INTENDED: RunState.STARTING,
+    Stage.UNKNOWN: RunState.STARTING,
+    Stage.OWNED: RunState.STARTING,
+    Stage.REACHABLE: RunState.STARTING,
+    Stage.RUNNING: RunState.RUNNING,
+    Stage.FINISHED: RunState.STOPPING,
+    Stage.LOST: RunState.STOPPING,
+    Stage.RELEASING: RunState.STOPPING,
+    Stage.RELEASED: RunState.STOPPING,
+}
+
+
+def apply(run: Run | None, event: Event) -> Run:
+    """The run after ``event``.
+
+    Raises:
+        ContractViolation: the event is not legal now; the journal refuses to write it.
+    """
+    if event.kind == "run.planned":
+        if run is not None:
+            raise ContractViolation(f"run {event.run} was planned before")
+        return Run(id=event.run, job=Job.from_dict(event.data["job"]), created_at=event.at)
+    if run is None or run.state.ended:
+        raise ContractViolation(f"{event.kind} cannot follow on run {event.run}: it has {'ended' if run else 'no plan'}")
+    if event.kind == "run.stop":
+        return evolve(run, stop_requested=True)
+    if event.kind == "run.finished":
+        return _finish(run, event)
+    if event.kind == "attempt.failed":
+        return evolve(run, history=(*run.history, Attempt(**event.data)))
+    return _step(run, event)
+
+
+def _finish(run: Run, event: Event) -> Run:
+    if any(node.open for node in run.nodes):
+        raise ContractViolation(f"run {run.id} cannot end while a node of it may cost something")
+    return evolve(
+        run,
+        state=RunState(event.data["state"]),
+        exit_code=event.data.get("exit_code"),
+        signal=event.data.get("signal"),
+        error=event.data.get("error"),
+        finished_at=event.at,
+    )
+
+
+def _step(run: Run, event: Event) -> Run:
+    stage = Stage(event.kind.removeprefix("node."))
+    known = {node.token: node for node in run.nodes}
+    before = known.get(event.token or "")
+    if stage not in STAGES[before.stage if before else None]:
+        raise ContractViolation(f"node {event.token} cannot go from {before.stage if before else 'nothing'} to {stage}")
+    node = _intend(event) if before is None else _advance(before, stage, event)
+    known[node.token] = node
+    nodes = tuple(known.values())
+    state = RunState.STOPPING if run.stop_requested else _SEEN[nodes[-1].stage]
+    # Until the node has told when the first process began, the start's own row is the best there is.
+    started_at = next((n.started_at or n.running_at for n in nodes if n.started_at or n.running_at), None)
+    return evolve(run, nodes=nodes, state=state, started_at=started_at)
+
+
+def _intend(event: Event) -> NodeRecord:
+    data = event.data
+    return NodeRecord(
+        token=event.token or "",
+        run=event.run,
+        attempt=data["attempt"],
+        rank=data["rank"],
+        epoch=data["epoch"],
+        offer=Offer.from_dict(data["offer"]),
+        stage=Stage.INTENDED,
+        intended_at=event.at,
+        increment=data["increment"],
+    )
+
+
+def _advance(before: NodeRecord, stage: Stage, event: Event) -> NodeRecord:
+    data = event.data
+    changes: dict[str, Any] = {"stage": stage, "detail": data.get("detail", "")}
+    if data.get("node"):
+        changes["node"] = Node.from_dict(data["node"])
+    if stage is Stage.RUNNING:
+        changes |= {"running_at": event.at, "epoch": data["epoch"]}
+    if stage is Stage.RELEASED:
+        changes["released_at"] = event.at
+    if stage is Stage.FINISHED:
+        changes |= {name: data.get(name) for name in ("exit_code", "signal", "reason")}
+        changes |= {name: _time(data.get(name)) for name in ("started_at", "finished_at")}
+    return evolve(before, **changes)

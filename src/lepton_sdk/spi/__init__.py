@@ -1,0 +1,102 @@
+"""The door for plugin authors: specs, contracts and the values that they exchange with core.
+
+Names load on first use, so that a spec module which imports ``ProviderSpec`` from here stays light.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lepton_sdk._clock import Clock
+    from lepton_sdk.domain.access import Access, KubernetesAccess, LocalAccess, SSHAccess
+    from lepton_sdk.domain.gpu import Gpu
+    from lepton_sdk.domain.job import Job
+    from lepton_sdk.domain.money import Money
+    from lepton_sdk.domain.node import Node, NodeState
+    from lepton_sdk.domain.offer import Availability, Offer, Terms, TermsKind
+    from lepton_sdk.domain.resources import GpuRequest, Resources
+    from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Executor, ExecutorContext
+    from lepton_sdk.spi.provider import Diagnosis, Launch, Pacer, Provider, ProviderContext
+    from lepton_sdk.spi.spec import (
+        CommandSpec,
+        ConfigField,
+        ExecutorSpec,
+        ObserverSpec,
+        PowerOff,
+        ProviderSpec,
+        Timings,
+    )
+
+_HOMES = {
+    "lepton_sdk._clock": ("Clock",),
+    "lepton_sdk.domain.access": ("Access", "KubernetesAccess", "LocalAccess", "SSHAccess"),
+    "lepton_sdk.domain.gpu": ("Gpu",),
+    "lepton_sdk.domain.job": ("Job",),
+    "lepton_sdk.domain.money": ("Money",),
+    "lepton_sdk.domain.node": ("Node", "NodeState"),
+    "lepton_sdk.domain.offer": ("Availability", "Offer", "Terms", "TermsKind"),
+    "lepton_sdk.domain.resources": ("GpuRequest", "Resources"),
+    "lepton_sdk.spi.executor": ("Execution", "ExecutionState", "ExecutionStatus", "Executor", "ExecutorContext"),
+    "lepton_sdk.spi.provider": ("Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext"),
+    "lepton_sdk.spi.spec": (
+        "CommandSpec",
+        "ConfigField",
+        "ExecutorSpec",
+        "ObserverSpec",
+        "PowerOff",
+        "ProviderSpec",
+        "Timings",
+    ),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Access",
+    "Availability",
+    "Clock",
+    "CommandSpec",
+    "ConfigField",
+    "Diagnosis",
+    "Execution",
+    "ExecutionState",
+    "ExecutionStatus",
+    "Executor",
+    "ExecutorContext",
+    "ExecutorSpec",
+    "Gpu",
+    "GpuRequest",
+    "Job",
+    "KubernetesAccess",
+    "Launch",
+    "LocalAccess",
+    "Money",
+    "Node",
+    "NodeState",
+    "ObserverSpec",
+    "Offer",
+    "Pacer",
+    "PowerOff",
+    "Provider",
+    "ProviderContext",
+    "ProviderSpec",
+    "Resources",
+    "SSHAccess",
+    "Terms",
+    "TermsKind",
+    "Timings",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,111 @@
+"""The executor contract: a way to run a job on a node, whoever rents it out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from attrs import field, frozen
+
+from lepton_sdk._clock import Clock
+from lepton_sdk.domain.job import Job
+from lepton_sdk.domain.node import Node
+
+__all__ = ["Execution", "ExecutionState", "ExecutionStatus", "Executor", "ExecutorContext"]
+
+
+@frozen
+class ExecutorContext:
+    """All that an executor's factory gets from core.
+
+    Attributes:
+        runs_dir: where files of runs live on this host; ``runs_dir / run_id`` is the run's own.
+    """
+
+    clock: Clock = field(repr=False)
+    runs_dir: Path
+
+
+@frozen
+class Execution:
+    """One start of a job on one node. ``(run_id, attempt, epoch)`` starts at most once; an older epoch is refused.
+
+    Attributes:
+        environment: what core and the provider set beside ``job.env`` (``RANK``, ``MASTER_ADDR``, ``CUDA_VISIBLE_DEVICES``…).
+        secrets: values of ``job.secrets``; they travel on stdin only. Empty when a later follower attaches.
+        time_limit: seconds that the node itself enforces; ``None`` without limit.
+    """
+
+    run_id: str
+    attempt: int
+    epoch: int
+    rank: int
+    job: Job
+    environment: Mapping[str, str] = field(factory=dict)
+    secrets: Mapping[str, str] = field(factory=dict, repr=False)
+    time_limit: float | None = None
+
+
+class ExecutionState(StrEnum):
+    """Where an execution stands on the node. ``absent``: it was never started there. ``lost``: it ended without a result."""
+
+    ABSENT = "absent"
+    SETUP = "setup"
+    RUNNING = "running"
+    FINISHED = "finished"
+    LOST = "lost"
+
+
+@frozen
+class ExecutionStatus:
+    """What the node says of an execution.
+
+    Attributes:
+        exit_code: of the job; 128 + signal when a signal ended it; ``None`` until it finished.
+        signal: name of the signal that ended it (``"SIGKILL"``).
+        reason: ``"exit"``, ``"setup"`` (setup failed), ``"timeout"`` or ``"cancelled"``.
+        started_at, finished_at: as the node's clock says, UTC.
+    """
+
+    state: ExecutionState = field(converter=ExecutionState)
+    exit_code: int | None = None
+    signal: str | None = None
+    reason: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    detail: str = ""
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """A way to run on a node. Each call makes one attempt; failures are raised from `lepton_sdk.errors`."""
+
+    async def start(self, node: Node, execution: Execution) -> None:
+        """Bring the workdir, then start setup and command so that they outlive us.
+
+        Create-exclusive: a second start of the same (run, attempt, epoch) changes nothing.
+
+        Raises:
+            JobSpecError: the workdir cannot be sent.
+            NodeUnreachable: the node did not answer.
+        """
+        ...
+
+    async def poll(self, node: Node, execution: Execution) -> ExecutionStatus:
+        """The state now; never waits."""
+        ...
+
+    def logs(self, node: Node, execution: Execution, offset: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
+        """Output from byte ``offset``; with ``follow``, until the execution has ended."""
+        ...
+
+    async def cancel(self, node: Node, execution: Execution) -> None:
+        """End every process of the execution, grandchildren and strays included. Idempotent."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        ...

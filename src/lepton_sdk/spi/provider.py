@@ -1,0 +1,124 @@
+"""The provider contract: six methods and what core hands to them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from attrs import field, frozen
+
+from lepton_sdk._clock import Clock
+from lepton_sdk.domain.node import Node
+from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.resources import Resources
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext"]
+
+
+class Pacer(Protocol):
+    """Keeps the vendor's rate over all processes of this host that use one key."""
+
+    async def wait(self, bucket: str = "") -> None:
+        """Return when the next call of ``bucket`` may leave."""
+        ...
+
+
+@frozen
+class ProviderContext:
+    """All that a provider's factory gets from core.
+
+    Attributes:
+        name: the provider's name in the configuration.
+        config: its own section, checked against its declared fields; nothing of others.
+        http: makes an ``httpx.AsyncClient`` with our time limits and redaction; keyword arguments go to httpx.
+        pacer: shared by all processes that use one key.
+        clock: time and sleep.
+        cache_dir: a folder of its own under the user's cache, made on demand with mode 0700.
+    """
+
+    name: str
+    config: Mapping[str, object]
+    http: Callable[..., httpx.AsyncClient] = field(repr=False)
+    pacer: Pacer = field(repr=False)
+    clock: Clock = field(repr=False)
+    cache_dir: Path
+
+
+@frozen
+class Launch:
+    """What ``acquire`` needs beside the offer. ``owner`` and ``token`` must be stamped on everything billable.
+
+    Attributes:
+        owner: which journal asks.
+        token: this node of this attempt; at most one create call is ever made for it.
+        run_id, job_name, attempt, rank: for names and labels that people read.
+        resources: what the job asked of one node, for providers that hand out parts of a machine.
+        deadline: when the job's own limits will have ended it, UTC; ``None`` without limits.
+        announce: ``await announce(kind, name)`` writes a durable journal row for a billable prerequisite **before** it is made.
+    """
+
+    owner: str
+    token: str
+    run_id: str
+    job_name: str
+    attempt: int
+    rank: int
+    resources: Resources
+    deadline: datetime | None
+    announce: Callable[[str, str], Awaitable[None]] = field(repr=False)
+
+
+@frozen
+class Diagnosis:
+    """One line of ``lepton doctor``: what was looked at, whether it holds (``None``: cannot be known), and the next step."""
+
+    subject: str
+    ok: bool | None
+    detail: str
+    hint: str = ""
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """A source of capacity.
+
+    Every call makes one attempt: only the engine retries. Failures are raised from `lepton_sdk.errors`.
+    """
+
+    def offers(self, resources: Resources) -> AsyncIterator[Offer]:
+        """What can be had; may be partial, may use ``resources`` to ask less."""
+        ...
+
+    async def acquire(self, offer: Offer, launch: Launch) -> Node:
+        """Make one billable machine and return as soon as the vendor has given an id.
+
+        Raises:
+            OutcomeUnknown: the call left and its answer did not come back.
+        """
+        ...
+
+    def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+        """Every billable thing of ours with its full state, also what a lost reply created.
+
+        Args:
+            owner: only things stamped with it; ``"*"`` for every owner.
+            token: only the things of this token.
+        """
+        ...
+
+    async def inspect(self, node: Node) -> Node:
+        """The state now; never waits."""
+        ...
+
+    async def release(self, node: Node) -> Node:
+        """Give it back, children included. Idempotent; gone is success; "not yet" is the state ``releasing``."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        ...

@@ -1,0 +1,151 @@
+"""What a plugin says of itself before any of its code is needed: records, no behaviour, nothing heavier than attrs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from lepton_sdk.errors import PluginBroken
+
+__all__ = [
+    "CommandSpec",
+    "ConfigField",
+    "ExecutorSpec",
+    "ObserverSpec",
+    "PowerOff",
+    "ProviderSpec",
+    "Timings",
+]
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def _name(value: str) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise PluginBroken(
+            f"{value!r} cannot name a plugin", hint="use 1 to 32 lower-case letters, digits and dashes"
+        )
+    return value
+
+
+def _target(value: str) -> str:
+    if not isinstance(value, str) or not _TARGET.fullmatch(value):
+        raise PluginBroken(f"{value!r} is not an import string", hint='write "package.module:callable"')
+    return value
+
+
+@frozen
+class ConfigField:
+    """One key of a provider's section in the configuration.
+
+    Core builds the typed section, the error text, the docs table and the redaction from this one list.
+
+    Args:
+        name: the key in ``[providers.NAME]``.
+        type: ``"str"``, ``"int"``, ``"float"``, ``"bool"`` or ``"list"``.
+        required: without it the plugin is *unconfigured*.
+        secret: the value is shown as dots everywhere.
+        env: the vendor's own variable, read when the file says nothing.
+        help: one sentence for the docs and for error messages.
+    """
+
+    name: str
+    type: str = "str"
+    required: bool = False
+    secret: bool = False
+    env: str | None = None
+    help: str = ""
+    default: object = None
+
+
+class PowerOff(StrEnum):
+    """What powering a machine off from inside does to its bill."""
+
+    ENDS = "ends"
+    KEEPS = "keeps"
+    RESTARTS = "restarts"
+    UNKNOWN = "unknown"
+
+
+@frozen
+class Timings:
+    """Facts about a vendor's clockwork that safety needs; all in seconds.
+
+    Attributes:
+        listing_lag: a new machine may be missing from listings for so long.
+        create_horizon: a create call whose answer was lost may still take effect for so long.
+        boot: from acquire to a reachable node, at most.
+        boot_by_type: the same for instance types that need longer.
+        billing_increment: the bill is rounded up to this.
+        poll: the shortest useful time between two looks at the same thing.
+    """
+
+    listing_lag: float = 60
+    create_horizon: float = 600
+    boot: float = 900
+    boot_by_type: Mapping[str, float] = field(factory=dict)
+    billing_increment: float = 60
+    poll: float = 5
+
+
+@frozen
+class ProviderSpec:
+    """What a provider plugin says of itself. The entry point names this record; listing plugins imports nothing else.
+
+    Args:
+        name: must equal the entry point's name.
+        title: for people.
+        homepage: the vendor's or the plugin's page.
+        factory: ``"package.module:callable"``; called with a `ProviderContext` on first use, returns a `Provider`.
+        capabilities: strings that name the optional protocols it keeps; unknown ones are ignored. ``local`` means that
+            ``offers`` asks nothing but this host, so that read-only questions may call it.
+        config: the keys of its section.
+        power_off: what power-off does to the bill.
+        timings: see `Timings`.
+        name_pattern: what the vendor accepts as a name, a regular expression.
+
+    >>> ProviderSpec("acme", title="Acme Cloud", factory="lepton_acme.provider:create").capabilities
+    frozenset()
+    """
+
+    name: str = field(converter=_name)
+    title: str = field(kw_only=True)
+    factory: str = field(kw_only=True, converter=_target)
+    homepage: str = field(default="", kw_only=True)
+    capabilities: frozenset[str] = field(default=frozenset(), converter=frozenset, kw_only=True)
+    config: tuple[ConfigField, ...] = field(default=(), kw_only=True)
+    power_off: PowerOff = field(default=PowerOff.UNKNOWN, converter=PowerOff, kw_only=True)
+    timings: Timings = field(factory=Timings, kw_only=True)
+    name_pattern: str = field(default=r"[a-z][a-z0-9-]{0,62}", kw_only=True)
+
+
+@frozen
+class ExecutorSpec:
+    """What an executor plugin says of itself: for which type of Access it is, and where its factory is."""
+
+    name: str = field(converter=_name)
+    access: str = field(kw_only=True)
+    factory: str = field(kw_only=True, converter=_target)
+    title: str = field(default="", kw_only=True)
+
+
+@frozen
+class CommandSpec:
+    """A command that a plugin adds to ``lepton``: its name and help are listed without an import."""
+
+    name: str = field(converter=_name)
+    help: str = field(kw_only=True)
+    factory: str = field(kw_only=True, converter=_target)
+
+
+@frozen
+class ObserverSpec:
+    """An object with pluggy hooks (`lepton_sdk.spi.hookspecs`), made by calling its factory without arguments."""
+
+    name: str = field(converter=_name)
+    factory: str = field(kw_only=True, converter=_target)
+    title: str = field(default="", kw_only=True)
