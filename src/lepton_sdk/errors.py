@@ -7,7 +7,7 @@
     ├─ MarketError        next-offer   NoOffers (give-up) · NoCapacity · QuotaExceeded · OfferGone
     ├─ ProviderError      retry-same   Unavailable · RateLimited · ContractViolation (give-up)
     │  └─ OutcomeUnknown  reconcile    the create call left, its answer did not come back
-    ├─ NodeError          next-offer   NodeLost · Interrupted · NodeUnreachable (retry-same)
+    ├─ NodeError          next-offer   NodeLost · Interrupted · NodeUnreachable (retry-same) · StaleEpoch (give-up)
     ├─ JobError           give-up      JobFailed · JobTimedOut · JobCancelled
     ├─ JournalError       give-up      JournalLocked · JournalCorrupt · JournalTooNew · JournalUnwritable
     └─ PluginError        fix-input    PluginBroken · PluginIncompatible · PluginConflict · PluginDisabled · PluginMissing
@@ -58,6 +58,7 @@ __all__ = [
     "QuotaExceeded",
     "RateLimited",
     "ResourcesError",
+    "StaleEpoch",
     "Unavailable",
     "UsageError",
 ]
@@ -260,6 +261,13 @@ class NodeUnreachable(NodeError):
     """The machine is there but does not answer."""
 
     disposition = Disposition.RETRY_SAME
+
+
+class StaleEpoch(NodeError):
+    """A newer follower drives this run; the one that asked has lost its claim and must leave the node alone."""
+
+    disposition = Disposition.GIVE_UP
+    scope = BlockScope.NOTHING
 
 
 # --- a job ----------------------------------------------------------------------------------------------------------

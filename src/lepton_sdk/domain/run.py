@@ -59,7 +59,8 @@ class Event:
     """One row of the journal.
 
     Attributes:
-        kind: ``run.planned``, ``run.stop``, ``run.finished``, ``attempt.failed``, or ``node.<stage>``.
+        kind: ``run.planned``, ``run.stop``, ``run.finished``, ``attempt.failed``, ``node.announced`` (a billable thing
+            that comes with a node is about to be made), or ``node.<stage>``.
         data: plain JSON values.
         seq: the row's number; 0 until it was written.
     """
@@ -122,6 +123,7 @@ class NodeRecord:
     reason: str | None = None
     detail: str = ""
     increment: float = 1
+    announced: tuple[str, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -164,6 +166,7 @@ class NodeRecord:
         values["offer"] = Offer.from_dict(values["offer"])
         values["node"] = Node.from_dict(values["node"]) if values["node"] else None
         values["stage"] = Stage(values["stage"])
+        values["announced"] = tuple(values["announced"])
         return cls(**values)
 
 
@@ -308,6 +311,8 @@ def apply(run: Run | None, event: Event) -> Run:
         return _finish(run, event)
     if event.kind == "attempt.failed":
         return evolve(run, history=(*run.history, Attempt(**event.data)))
+    if event.kind == "node.announced":
+        return _announce(run, event)
     return _step(run, event)
 
 
@@ -322,6 +327,12 @@ def _finish(run: Run, event: Event) -> Run:
         error=event.data.get("error"),
         finished_at=event.at,
     )
+
+
+def _announce(run: Run, event: Event) -> Run:
+    thing = f"{event.data['kind']} {event.data['name']}"
+    nodes = [evolve(n, announced=(*n.announced, thing)) if n.token == event.token else n for n in run.nodes]
+    return evolve(run, nodes=tuple(nodes))
 
 
 def _step(run: Run, event: Event) -> Run:

@@ -16,8 +16,24 @@ if TYPE_CHECKING:
     from lepton_sdk.domain.node import Node, NodeState
     from lepton_sdk.domain.offer import Availability, Offer, Terms, TermsKind
     from lepton_sdk.domain.resources import GpuRequest, Resources
+    from lepton_sdk.errors import (
+        AuthError,
+        ConfigError,
+        ContractViolation,
+        Interrupted,
+        LeptonError,
+        NoCapacity,
+        NodeLost,
+        NodeUnreachable,
+        OfferGone,
+        OutcomeUnknown,
+        QuotaExceeded,
+        RateLimited,
+        Unavailable,
+    )
     from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Executor, ExecutorContext
     from lepton_sdk.spi.provider import Diagnosis, Launch, Pacer, Provider, ProviderContext
+    from lepton_sdk.spi.secret import Secret
     from lepton_sdk.spi.spec import (
         CommandSpec,
         ConfigField,
@@ -37,8 +53,24 @@ _HOMES = {
     "lepton_sdk.domain.node": ("Node", "NodeState"),
     "lepton_sdk.domain.offer": ("Availability", "Offer", "Terms", "TermsKind"),
     "lepton_sdk.domain.resources": ("GpuRequest", "Resources"),
+    "lepton_sdk.errors": (
+        "AuthError",
+        "ConfigError",
+        "ContractViolation",
+        "Interrupted",
+        "LeptonError",
+        "NoCapacity",
+        "NodeLost",
+        "NodeUnreachable",
+        "OfferGone",
+        "OutcomeUnknown",
+        "QuotaExceeded",
+        "RateLimited",
+        "Unavailable",
+    ),
     "lepton_sdk.spi.executor": ("Execution", "ExecutionState", "ExecutionStatus", "Executor", "ExecutorContext"),
     "lepton_sdk.spi.provider": ("Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext"),
+    "lepton_sdk.spi.secret": ("Secret",),
     "lepton_sdk.spi.spec": (
         "CommandSpec",
         "ConfigField",
@@ -53,10 +85,13 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Access",
+    "AuthError",
     "Availability",
     "Clock",
     "CommandSpec",
+    "ConfigError",
     "ConfigField",
+    "ContractViolation",
     "Diagnosis",
     "Execution",
     "ExecutionState",
@@ -66,25 +101,36 @@ __all__ = [
     "ExecutorSpec",
     "Gpu",
     "GpuRequest",
+    "Interrupted",
     "Job",
     "KubernetesAccess",
     "Launch",
+    "LeptonError",
     "LocalAccess",
     "Money",
+    "NoCapacity",
     "Node",
+    "NodeLost",
     "NodeState",
+    "NodeUnreachable",
     "ObserverSpec",
     "Offer",
+    "OfferGone",
+    "OutcomeUnknown",
     "Pacer",
     "PowerOff",
     "Provider",
     "ProviderContext",
     "ProviderSpec",
+    "QuotaExceeded",
+    "RateLimited",
     "Resources",
     "SSHAccess",
+    "Secret",
     "Terms",
     "TermsKind",
     "Timings",
+    "Unavailable",
 ]
 
 

@@ -17,7 +17,12 @@ from lepton_sdk.domain.resources import Resources
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext"]
+__all__ = ["OPTIONAL_METHODS", "Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext"]
+
+# Which capability flag promises which methods; a provider has them exactly when its spec has the flag.
+# ``async diagnose() -> Sequence[Diagnosis]``
+# ``async acquire_group(offer, launches) -> Sequence[Node]``, all or nothing
+OPTIONAL_METHODS: Mapping[str, tuple[str, ...]] = {"diagnose": ("diagnose",), "multi_node": ("acquire_group",)}
 
 
 class Pacer(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from attrs import field, frozen
@@ -26,9 +26,7 @@ _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 def _name(value: str) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise PluginBroken(
-            f"{value!r} cannot name a plugin", hint="use 1 to 32 lower-case letters, digits and dashes"
-        )
+        raise PluginBroken(f"{value!r} cannot name a plugin", hint="use 1 to 32 lower-case letters, digits and dashes")
     return value
 
 
@@ -36,6 +34,10 @@ def _target(value: str) -> str:
     if not isinstance(value, str) or not _TARGET.fullmatch(value):
         raise PluginBroken(f"{value!r} is not an import string", hint='write "package.module:callable"')
     return value
+
+
+def _words(values: Iterable[str]) -> frozenset[str]:
+    return frozenset(values)
 
 
 @frozen
@@ -48,7 +50,7 @@ class ConfigField:
         name: the key in ``[providers.NAME]``.
         type: ``"str"``, ``"int"``, ``"float"``, ``"bool"`` or ``"list"``.
         required: without it the plugin is *unconfigured*.
-        secret: the value is shown as dots everywhere.
+        secret: the value is shown as dots everywhere; the factory gets it as a `Secret`.
         env: the vendor's own variable, read when the file says nothing.
         help: one sentence for the docs and for error messages.
     """
@@ -107,6 +109,8 @@ class ProviderSpec:
         power_off: what power-off does to the bill.
         timings: see `Timings`.
         name_pattern: what the vendor accepts as a name, a regular expression.
+        rates: seconds between two calls of a bucket, shared by all processes of this host that use one key. The bucket
+            ``""`` paces every call; a named one (``{"": 1.0, "launch": 12.0}``) holds beside it.
 
     >>> ProviderSpec("acme", title="Acme Cloud", factory="lepton_acme.provider:create").capabilities
     frozenset()
@@ -116,11 +120,12 @@ class ProviderSpec:
     title: str = field(kw_only=True)
     factory: str = field(kw_only=True, converter=_target)
     homepage: str = field(default="", kw_only=True)
-    capabilities: frozenset[str] = field(default=frozenset(), converter=frozenset, kw_only=True)
+    capabilities: frozenset[str] = field(default=frozenset(), converter=_words, kw_only=True)
     config: tuple[ConfigField, ...] = field(default=(), kw_only=True)
     power_off: PowerOff = field(default=PowerOff.UNKNOWN, converter=PowerOff, kw_only=True)
     timings: Timings = field(factory=Timings, kw_only=True)
     name_pattern: str = field(default=r"[a-z][a-z0-9-]{0,62}", kw_only=True)
+    rates: Mapping[str, float] = field(factory=dict, kw_only=True)
 
 
 @frozen

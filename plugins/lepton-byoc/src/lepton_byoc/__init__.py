@@ -1,0 +1,1 @@
+"""Bring your own compute: the machine at hand as a provider of lepton_sdk."""

@@ -1,0 +1,25 @@
+"""What this plugin says of itself; importing it touches neither NVML nor the network."""
+
+from __future__ import annotations
+
+from lepton_sdk.spi import ConfigField, PowerOff, ProviderSpec, Timings
+
+__all__ = ["PROVIDER"]
+
+PROVIDER = ProviderSpec(
+    "byoc",
+    title="This machine",
+    factory="lepton_byoc.provider:create",
+    capabilities={"local", "diagnose", "server_side_idempotency"},
+    config=(
+        ConfigField(
+            "price_per_hour",
+            type="float",
+            default=0.0,
+            help="write what an hour of this machine costs you in US dollars, 0 or more",
+        ),
+    ),
+    # Nothing of ours runs on behalf of a bill here, and release powers nothing off.
+    power_off=PowerOff.KEEPS,
+    timings=Timings(listing_lag=0, create_horizon=0, boot=30, billing_increment=1, poll=0.2),
+)

@@ -1,0 +1,109 @@
+"""A provider's own section: typed, checked against the fields that its spec declares, secrets wrapped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from lepton_sdk._config.model import Config
+from lepton_sdk._config.tomlfile import check_keys
+from lepton_sdk.errors import ConfigError
+from lepton_sdk.spi.secret import Secret
+from lepton_sdk.spi.spec import ConfigField, ProviderSpec
+
+__all__ = ["Section", "read_section"]
+
+_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "a text"),
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a finite number"),
+    "bool": ((bool,), "true or false"),
+    "list": ((list,), "a list"),
+}
+_WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+@frozen
+class Section:
+    """The configuration of one provider.
+
+    Attributes:
+        values: field name → value; a `Secret` where the field is one.
+        origins: field name → ``"env NAME"``, ``"file PATH"`` or ``"default"``.
+        missing: required fields without a value.
+        named: the user asked for this provider: it has a section, or one of its credentials is in the environment.
+    """
+
+    values: Mapping[str, object]
+    origins: Mapping[str, str]
+    missing: tuple[ConfigField, ...] = ()
+    named: bool = False
+
+
+def read_section(config: Config, spec: ProviderSpec) -> Section:
+    """Read the section of a provider.
+
+    A value comes from ``LEPTON_SDK_PROVIDERS_NAME_FIELD``, else from ``[providers.NAME]`` in the file, else from the
+    vendor's own variable, else from the field's default.
+
+    Raises:
+        ConfigError: an unknown key or a value of the wrong type.
+    """
+    table = config.providers.get(spec.name, {})
+    where = f"providers.{spec.name}"
+    check_keys(config.path, where, table, ["enabled", *(item.name for item in spec.config)])
+    named = spec.name in config.providers
+    values: dict[str, object] = {}
+    origins: dict[str, str] = {}
+    missing = []
+    for item in spec.config:
+        values[item.name], origins[item.name] = _value(config, where, item, table)
+        if item.required and values[item.name] in (None, "", []):
+            missing.append(item)
+        ours = origins[item.name].startswith("env LEPTON_SDK_")
+        named = named or ours or (origins[item.name].startswith("env ") and (item.secret or item.required))
+    return Section(values, origins, tuple(missing), named)
+
+
+def _value(config: Config, where: str, item: ConfigField, table: Mapping[str, object]) -> tuple[object, str]:
+    own = f"LEPTON_SDK_{where}_{item.name}".upper().replace(".", "_").replace("-", "_")
+    if config.environ.get(own):
+        raw, origin = _from_text(item, own, config.environ[own]), f"env {own}"
+    elif item.name in table:
+        raw, origin = table[item.name], f"file {config.path}"
+    elif item.env and config.environ.get(item.env):
+        raw, origin = _from_text(item, item.env, config.environ[item.env]), f"env {item.env}"
+    else:
+        return item.default, "default"
+    source = origin.removeprefix("env ") if origin.startswith("env ") else f"{config.path}: {where}.{item.name}"
+    return _typed(item, source, raw), origin
+
+
+def _from_text(item: ConfigField, variable: str, text: str) -> object:
+    """A variable's text as the field's type; text that is none is left for the type check to name."""
+    try:
+        match item.type:
+            case "int":
+                return int(text)
+            case "float":
+                return float(text)
+            case "bool":
+                return _WORDS[text.strip().lower()]
+            case "list":
+                return [part.strip() for part in text.split(",") if part.strip()]
+    except (KeyError, ValueError):
+        pass
+    return text
+
+
+def _typed(item: ConfigField, source: str, raw: object) -> object:
+    types, words = _TYPES[item.type]
+    holds = isinstance(raw, types) and (item.type == "bool" or not isinstance(raw, bool))
+    if not holds or (isinstance(raw, float) and not math.isfinite(raw)):
+        shown = "the value" if item.secret else repr(raw)
+        raise ConfigError(f"{source}: {shown} is not {words}", hint=item.help or f"write {words}")
+    if item.type == "float":
+        return float(raw)  # type: ignore[arg-type]
+    return Secret(str(raw)) if item.secret else raw

@@ -1,0 +1,1 @@
+"""What happens to a job: market, route, acquire, execute, release, and what is done about it after a crash."""

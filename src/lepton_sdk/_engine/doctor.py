@@ -1,0 +1,56 @@
+"""What holds and what does not, on this host and at each usable provider."""
+
+from __future__ import annotations
+
+import asyncio
+
+from lepton_sdk._engine.session import Session
+from lepton_sdk.errors import LeptonError
+from lepton_sdk.spi.provider import Diagnosis
+
+__all__ = ["examine"]
+
+_SECONDS = 30.0
+
+
+async def examine(session: Session, only: str | None = None) -> list[Diagnosis]:
+    """Look at the state folder, the plugins and each usable provider."""
+    lines: list[Diagnosis] = [] if only else [_journal(session), *_plugins(session)]
+    names = [only] if only else sorted(name for name, state in session.standing().items() if state.usable)
+    for answer in await asyncio.gather(*(_provider(session, name) for name in names)):
+        lines.extend(answer)
+    return lines
+
+
+def _journal(session: Session) -> Diagnosis:
+    if not session.has_journal():
+        return Diagnosis("journal", None, f"none yet at {session.journal_path}", "the first lepton run makes it")
+    try:
+        count = session.journal.verify()
+    except LeptonError as error:
+        return Diagnosis("journal", False, error.message, error.hint or "")
+    open_runs = len(session.journal.runs(open_only=True))
+    return Diagnosis("journal", True, f"{session.journal_path}: {count} rows hold, {open_runs} runs open")
+
+
+def _plugins(session: Session) -> list[Diagnosis]:
+    lines = []
+    for status in session.registry.statuses():
+        ok = {"ready": True, "disabled": None, "unconfigured": None}.get(str(status.state), False)
+        lines.append(Diagnosis(f"plugin {status.name}", ok, f"{status.state} {status.reason}".strip(), status.hint))
+    return lines
+
+
+async def _provider(session: Session, name: str) -> list[Diagnosis]:
+    subject = f"provider {name}"
+    try:
+        provider = session.provider(name)
+        diagnose = getattr(provider, "diagnose", None)
+        if diagnose is None:
+            return [Diagnosis(subject, None, "it offers no examination of its own")]
+        async with asyncio.timeout(_SECONDS):
+            return [line async for line in diagnose()]
+    except LeptonError as error:
+        return [Diagnosis(subject, False, error.message, error.hint or "")]
+    except Exception as error:
+        return [Diagnosis(subject, False, f"{type(error).__name__}: {error}", "report it to the plugin's author")]

@@ -1,0 +1,169 @@
+"""Running the job on a node that we hold: start once, follow to the end, end it when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+from lepton_sdk._engine.environment import describe
+from lepton_sdk._engine.session import Session
+from lepton_sdk._retry import retrying
+from lepton_sdk.domain.access import Access
+from lepton_sdk.domain.node import Node, NodeState
+from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.errors import JobSpecError, LeptonError, NodeError, NodeLost
+from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Executor
+
+__all__ = ["await_reachable", "begin", "execution_of", "follow", "start"]
+
+# How long a node may stay silent before it counts as lost.
+_SILENCE_SECONDS = 120.0
+_SHORTEST_LOOK, _LONGEST_LOOK = 0.01, 0.5
+
+
+def execution_of(session: Session, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Execution:
+    """What the executor is told, the same at every call for one start."""
+    return Execution(
+        run_id=run.id,
+        attempt=record.attempt,
+        epoch=record.epoch,
+        rank=record.rank,
+        job=run.job,
+        environment=describe(run, record),
+        secrets=secrets,
+        time_limit=time_limit(run, record),
+    )
+
+
+def time_limit(run: Run, record: NodeRecord) -> float | None:
+    """Seconds that the job may run: its own limit, and what its total budget buys at the node's price."""
+    limits = run.job.limits
+    bounds = [float(limits.duration)] if limits.duration else []
+    if limits.total is not None and record.price is not None and record.price.amount > 0:
+        hours = limits.total.amount / (record.price.amount * Decimal(run.job.nodes))
+        bounds.append(float(hours * 3600))
+    return min(bounds, default=None)
+
+
+async def await_reachable(session: Session, run: Run, record: NodeRecord, *, wait: bool) -> Run:
+    """Ask the provider until the node can be reached, for as long as the type may take to boot."""
+    assert record.node is not None
+    provider, timings = session.provider(record.offer.provider), session.spec(record.offer.provider).timings
+    boot = timings.boot_by_type.get(record.offer.instance_type, timings.boot)
+    while True:
+        node = await retrying(lambda: provider.inspect(record.node), session.clock, seconds=_SILENCE_SECONDS)  # type: ignore[arg-type]
+        if node.state is NodeState.READY and node.access is not None:
+            return _write(session, run, record, "node.reachable", node=node.to_dict())
+        if node.state in {NodeState.FAILED, NodeState.INTERRUPTED, NodeState.STOPPED, NodeState.GONE}:
+            return _write(session, run, record, "node.lost", detail=f"the provider says {node.state} {node.detail}")
+        if (session.clock.now() - record.intended_at).total_seconds() > boot:
+            return _write(session, run, record, "node.lost", detail=f"not reachable within {boot:.0f} seconds")
+        if not wait:
+            return run
+        await session.clock.sleep(timings.poll)
+
+
+async def start(session: Session, run: Run, record: NodeRecord, epoch: int, secrets: Mapping[str, str]) -> Run:
+    """Announce the start, then start."""
+    run = _write(session, run, record, "node.running", epoch=epoch)
+    return await begin(session, run, _again(run, record), secrets)
+
+
+async def begin(session: Session, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Run:
+    """Start what was announced. The start is exclusive on the node, so that a second one attaches to the first."""
+    access, node = _held(record)
+    if missing := [name for name in run.job.secrets if name not in secrets]:
+        text = f"the value of the secret {missing[0]} is not here: it is never stored, and the client that had it is gone"
+        return _finished(session, run, record, ExecutionStatus(ExecutionState.FINISHED, reason="refused", detail=text))
+    execution = execution_of(session, run, record, secrets)
+    executor = session.executor(access)
+    try:
+        await retrying(lambda: executor.start(node, execution), session.clock, seconds=_SILENCE_SECONDS)
+    except JobSpecError as error:
+        status = ExecutionStatus(ExecutionState.FINISHED, reason="refused", detail=error.message)
+        return _finished(session, run, record, status)
+    except NodeError as error:
+        return _write(session, run, record, "node.lost", detail=error.message)
+    return run
+
+
+async def follow(
+    session: Session,
+    run: Run,
+    record: NodeRecord,
+    *,
+    wait: bool,
+    stop_requested: Callable[[], bool],
+    secrets: Mapping[str, str],
+) -> Run:
+    """Look at the job until it has ended, and end it when the run was asked to stop."""
+    access, node = _held(record)
+    executor, execution = session.executor(access), execution_of(session, run, record, {})
+    pause = _SHORTEST_LOOK
+    cancelled = False
+    while True:
+        try:
+            status = await retrying(lambda: executor.poll(node, execution), session.clock, seconds=_SILENCE_SECONDS)
+        except LeptonError as error:
+            status = ExecutionStatus(ExecutionState.LOST, detail=error.message)
+        match status.state:
+            case ExecutionState.FINISHED:
+                return _finished(session, run, record, status)
+            case ExecutionState.LOST:
+                return await _lost(session, run, record, executor, execution, status)
+            case ExecutionState.ABSENT:
+                return await begin(session, run, record, secrets)
+        if stop_requested() and not cancelled:
+            await executor.cancel(node, execution)
+            cancelled, pause = True, _SHORTEST_LOOK
+        elif not wait:
+            return run
+        await session.clock.sleep(pause)
+        pause = min(_LONGEST_LOOK, pause * 1.3)
+
+
+async def _lost(
+    session: Session,
+    run: Run,
+    record: NodeRecord,
+    executor: Executor,
+    execution: Execution,
+    status: ExecutionStatus,
+) -> Run:
+    try:
+        # What is left of the process tree must not run on unseen.
+        await executor.cancel(_held(record)[1], execution)
+    except NodeError as error:
+        return _write(session, run, record, "node.lost", detail=f"{status.detail}; {error.message}")
+    return _write(session, run, record, "node.lost", detail=status.detail or "the job ended without a result")
+
+
+def _finished(session: Session, run: Run, record: NodeRecord, status: ExecutionStatus) -> Run:
+    """The result, and in the same row group that the node is given back from now on."""
+    result = {
+        "exit_code": status.exit_code,
+        "signal": status.signal,
+        "reason": status.reason or "exit",
+        "started_at": status.started_at.isoformat() if status.started_at else None,
+        "finished_at": status.finished_at.isoformat() if status.finished_at else None,
+        "detail": status.detail,
+    }
+    now = session.clock.now()
+    return session.journal.append(
+        Event("node.finished", run.id, now, record.token, result),
+        Event("node.releasing", run.id, now, record.token, {"detail": status.detail}),
+    )
+
+
+def _held(record: NodeRecord) -> tuple[Access, Node]:
+    if record.node is None or record.node.access is None:
+        raise NodeLost(f"node {record.token} has no way to be reached", provider=record.offer.provider)
+    return record.node.access, record.node
+
+
+def _again(run: Run, record: NodeRecord) -> NodeRecord:
+    return next(node for node in run.nodes if node.token == record.token)
+
+
+def _write(session: Session, run: Run, record: NodeRecord, kind: str, **data: object) -> Run:
+    return session.journal.append(Event(kind, run.id, session.clock.now(), record.token, data))

@@ -1,0 +1,136 @@
+"""A follower drives runs: it claims them, keeps the claim alive, and lets go when somebody else has taken over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+
+from lepton_sdk._engine.holder import is_alive
+from lepton_sdk._engine.run import Drive
+from lepton_sdk._engine.session import Session
+from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.router import Plan
+
+__all__ = ["catch_up", "drive", "follow_all", "request_stop", "wait_for"]
+
+_CLAIM_SECONDS = 60.0
+_RENEW_SECONDS = 15.0
+_LOOK_SECONDS = 0.25
+
+
+async def drive(
+    session: Session,
+    run_id: str,
+    *,
+    secrets: Mapping[str, str] | None = None,
+    plan: Plan | None = None,
+    wait: bool = True,
+) -> Run | None:
+    """Drive one run to its end; ``None`` when another follower holds it or takes it over."""
+    epoch = session.journal.claim(run_id, session.holder, _CLAIM_SECONDS, is_alive)
+    if epoch is None:
+        return None
+    work = asyncio.ensure_future(
+        Drive(session, run_id, epoch, secrets=secrets, plan=plan, wait=wait).to_the_end()
+    )
+    async with _renewed(session, run_id, epoch, work):
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if _is_ours(session, run_id):
+                raise
+            return None
+        finally:
+            work.cancel()
+            session.journal.renew(run_id, session.holder, epoch, 0)
+
+
+@asynccontextmanager
+async def _renewed(session: Session, run_id: str, epoch: int, work: asyncio.Future[Run]) -> AsyncIterator[None]:
+    async def keep() -> None:
+        while True:
+            await session.clock.sleep(_RENEW_SECONDS)
+            if not session.journal.renew(run_id, session.holder, epoch, _CLAIM_SECONDS):
+                # Somebody else drives the run now: two must not.
+                work.cancel()
+                return
+
+    keeper = asyncio.ensure_future(keep())
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeper
+
+
+def _is_ours(session: Session, run_id: str) -> bool:
+    holder = session.journal.holder(run_id)
+    return holder is None or holder[0] == session.holder
+
+
+async def wait_for(session: Session, run_id: str) -> Run:
+    """Wait until a run has ended, and drive it when nobody else does."""
+    while True:
+        run = session.journal.run(run_id)
+        if run.state.ended:
+            return run
+        ended = await drive(session, run_id)
+        if ended is not None:
+            return ended
+        await session.clock.sleep(_LOOK_SECONDS)
+
+
+async def catch_up(session: Session) -> None:
+    """Take every step that is due in runs that nobody drives, without waiting for anything."""
+    for run in session.journal.runs(open_only=True):
+        await drive(session, run.id, wait=False)
+
+
+async def follow_all(
+    session: Session,
+    *,
+    only: frozenset[str] = frozenset(),
+    until_idle: bool = False,
+    secrets: Mapping[str, str] | None = None,
+) -> int:
+    """Drive every open run, and those that come, as a service.
+
+    Args:
+        only: nothing but these runs.
+        until_idle: end when no open run is left.
+        secrets: values for jobs that name secrets and have not started yet.
+
+    Returns:
+        How many runs it drove.
+    """
+    tasks: dict[str, asyncio.Task[Run | None]] = {}
+    driven: set[str] = set()
+    try:
+        while True:
+            open_runs = [run.id for run in session.journal.runs(open_only=True) if not only or run.id in only]
+            for run_id in open_runs:
+                if run_id not in tasks or tasks[run_id].done():
+                    _raise_failure(tasks.pop(run_id, None))
+                    tasks[run_id] = asyncio.ensure_future(drive(session, run_id, secrets=secrets))
+                    driven.add(run_id)
+            if until_idle and not open_runs:
+                return len(driven)
+            await session.clock.sleep(_LOOK_SECONDS)
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+def _raise_failure(task: asyncio.Task[Run | None] | None) -> None:
+    if task is not None and not task.cancelled() and (error := task.exception()):
+        raise error
+
+
+def request_stop(session: Session, run_id: str) -> None:
+    """Write that the run shall end; whoever drives it sees the row."""
+    run = session.journal.run(run_id)
+    if not run.state.ended and not run.stop_requested:
+        session.journal.append(Event("run.stop", run_id, session.clock.now()))

@@ -1,0 +1,54 @@
+"""Who holds a claim: a process, named so that another one on this host can tell whether it still lives."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+__all__ = ["is_alive", "this_process"]
+
+
+def this_process(nonce: str) -> str:
+    """``host/boot/pid/start time/nonce``: a process id alone comes back after a while."""
+    return "/".join((socket.gethostname(), _boot_id(), str(os.getpid()), _start_time(os.getpid()) or "0", nonce))
+
+
+def is_alive(holder: str) -> bool:
+    """Whether the holder may still exist; of another host we cannot know, so it may."""
+    parts = holder.split("/")
+    if len(parts) != 5 or parts[0] != socket.gethostname():
+        return True
+    if parts[1] != _boot_id():
+        return False
+    if parts[3] == "0":
+        # Without /proc only the number is known.
+        return _exists(int(parts[2]))
+    return _start_time(int(parts[2])) == parts[3]
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _start_time(pid: int) -> str | None:
+    """Clock ticks from boot to the process's start (proc(5), field 22); ``None`` for no such process, or a zombie."""
+    try:
+        # The second field is the command in brackets, which may hold spaces and brackets itself.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in {"Z", "X"} else fields[19]
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "-"

@@ -1,0 +1,110 @@
+"""What every part of the engine needs: configuration, clock, plugins, journal, and who we are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lepton_sdk._clock import Clock, SystemClock
+from lepton_sdk._config import Config
+from lepton_sdk._engine.holder import this_process
+from lepton_sdk._journal import Journal
+from lepton_sdk._plugins.registry import Registry
+from lepton_sdk.domain.access import Access
+from lepton_sdk.domain.ids import new_id
+from lepton_sdk.router import Standing
+from lepton_sdk.spi.executor import Executor, ExecutorContext
+from lepton_sdk.spi.provider import Provider
+from lepton_sdk.spi.spec import ProviderSpec
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One client's view of the world. Everything in it opens on first use.
+
+    Args:
+        providers: provider objects that the application brings itself, by spec; they stand beside the installed plugins.
+        entropy: random bytes for ids; a simulation passes its own.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock | None = None,
+        providers: Mapping[ProviderSpec, Provider] | None = None,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.config = config
+        self.clock: Clock = clock or SystemClock()
+        self.registry = Registry(config, self.clock)
+        self._brought = {spec.name: (spec, provider) for spec, provider in (providers or {}).items()}
+        self._entropy = entropy
+        self._journal: Journal | None = None
+        self._executors: dict[str, Executor] = {}
+        self.holder = this_process(self.new_id())
+
+    def new_id(self) -> str:
+        """A fresh identifier that sorts by time."""
+        return new_id(self.clock.now(), self._entropy(6))
+
+    # --- providers and executors -----------------------------------------------------------------------------------
+
+    def standing(self) -> dict[str, Standing]:
+        """For every known provider: can it be used, and if not, why and what helps."""
+        return self.registry.standing() | {name: Standing(True) for name in self._brought}
+
+    def spec(self, name: str) -> ProviderSpec:
+        """What a provider says of itself."""
+        return self._brought[name][0] if name in self._brought else self.registry.spec(name)
+
+    def provider(self, name: str) -> Provider:
+        """The provider itself; its factory is imported on first use."""
+        return self._brought[name][1] if name in self._brought else self.registry.provider(name)
+
+    def executor(self, access: Access) -> Executor:
+        """The way to run on a node that is reached so."""
+        kind = type(access).__name__
+        if kind not in self._executors:
+            context = ExecutorContext(clock=self.clock, runs_dir=self.runs_dir)
+            self._executors[kind] = self.registry.executor(access, context)
+        return self._executors[kind]
+
+    # --- state -----------------------------------------------------------------------------------------------------
+
+    @property
+    def runs_dir(self) -> Path:
+        """Where files of runs lie."""
+        return self.config.state_dir / "runs"
+
+    @property
+    def journal_path(self) -> Path:
+        """The journal's file."""
+        return self.config.state_dir / "journal.db"
+
+    @property
+    def journal(self) -> Journal:
+        """The journal, made on first use."""
+        if self._journal is None:
+            self._journal = Journal(self.journal_path, self.clock)
+            if (observers := self.registry.observers()) is not None:
+                self._journal.listen(lambda event: observers.hook.on_transition(event=event.to_dict()))
+        return self._journal
+
+    def has_journal(self) -> bool:
+        """Whether anything was ever written; a question alone must not make a journal."""
+        return self._journal is not None or self.journal_path.exists()
+
+    async def aclose(self) -> None:
+        """Close providers, executors and the journal."""
+        for executor in self._executors.values():
+            await executor.aclose()
+        self._executors.clear()
+        for _, provider in self._brought.values():
+            await provider.aclose()
+        await self.registry.aclose()
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None

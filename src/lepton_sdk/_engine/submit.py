@@ -1,0 +1,97 @@
+"""Taking a job in: every check that can fail without cost comes first, then one durable row."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from lepton_sdk._engine.market import look
+from lepton_sdk._engine.session import Session
+from lepton_sdk._executors.workdir import check_workdir
+from lepton_sdk.domain.job import Job
+from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.errors import JobSpecError, NoOffers
+from lepton_sdk.router import Plan, route
+
+__all__ = ["check", "leave_follower", "plan_for", "read_secrets", "record"]
+
+
+async def plan_for(session: Session, job: Job, *, live: bool, allow_flagged: bool = False) -> Plan:
+    """Route a job over the market as it is now. A machine is only taken at a price that its provider has told."""
+    market = await look(session, job.resources, live=live)
+    return route(
+        job,
+        market.catalog,
+        standing=market.standing,
+        now=session.clock.now(),
+        allow_flagged=allow_flagged,
+        live_only=live,
+    )
+
+
+def check(job: Job) -> None:
+    """Refuse what cannot run, before anything is asked or written.
+
+    Raises:
+        JobSpecError: the message names the field and the fix.
+    """
+    if job.nodes > 1:
+        raise JobSpecError(
+            f"nodes: {job.nodes}: this version runs jobs of one node", hint="ask for one node with more GPUs"
+        )
+    if job.workdir is not None:
+        check_workdir(Path(job.workdir))
+
+
+def read_secrets(job: Job, environment: Mapping[str, str]) -> dict[str, str]:
+    """The values of the job's secrets.
+
+    Raises:
+        JobSpecError: one is not set.
+    """
+    for name in job.secrets:
+        if not environment.get(name):
+            raise JobSpecError(f"secrets: {name} is not set here", hint=f"export {name}=… and submit again")
+    return {name: environment[name] for name in job.secrets}
+
+
+def record(session: Session, job: Job, plan: Plan) -> Run:
+    """Write the run's first row.
+
+    Raises:
+        NoOffers: nothing in the market fits; the message says by how much the nearest offer misses.
+    """
+    if plan.best is None:
+        raise NoOffers(plan.nearest_miss(), hint="lepton route shows why each offer was left out")
+    run_id = session.new_id()
+    return session.journal.append(Event("run.planned", run_id, session.clock.now(), None, {"job": job.to_dict()}))
+
+
+def leave_follower(session: Session, run_id: str, secrets: Mapping[str, str]) -> int:
+    """Start a follower process for one run that outlives us; its process id.
+
+    The secrets go through its standard input, so that no process list, file or environment holds them.
+    """
+    log = session.config.state_dir / "follower.log"
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "lepton_sdk", "follow", "--run", run_id, "--secrets-on-stdin"],
+            stdin=subprocess.PIPE,
+            stdout=descriptor,
+            stderr=descriptor,
+            start_new_session=True,
+            cwd="/",
+        )
+    finally:
+        os.close(descriptor)
+    assert process.stdin is not None
+    with process.stdin as stdin:
+        stdin.write(json.dumps(dict(secrets)).encode())
+    # The follower is on its own from here; waiting for it is the business of init.
+    process.returncode = 0
+    return process.pid

@@ -1,0 +1,1 @@
+"""Executors that come with core: ways to run a job on a node."""

@@ -1,0 +1,81 @@
+"""What stands in the folder of one execution, and what it says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lepton_sdk._executors.processes import alive
+from lepton_sdk.spi.executor import ExecutionState, ExecutionStatus
+
+__all__ = ["read_json", "read_status"]
+
+_GOING_ON = ("setup", "running")
+# Numbers above 31 are real-time signals, which have no names of their own.
+_LAST_NAMED = 31
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The mapping in a file; ``None`` without the file, empty when its bytes are not what was written."""
+    import json
+
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def read_status(folder: Path) -> ExecutionStatus:
+    """Where the execution of this folder stands: its record, and whether the process that keeps it lives."""
+    start = read_json(folder / "start.json")
+    if start is None:
+        return ExecutionStatus(ExecutionState.ABSENT)
+    # The order matters: a result that is written between the two looks must not be taken for a loss.
+    lives = alive(start)
+    record = read_json(folder / "status.json") or {}
+    state = record.get("state", "setup")
+    began = _time(start.get("started_at"))
+    if state == "finished":
+        return _finished(record, began)
+    if state in _GOING_ON and lives:
+        return ExecutionStatus(state, started_at=began)
+    return ExecutionStatus(
+        ExecutionState.LOST,
+        started_at=began,
+        finished_at=_time(record.get("finished_at")),
+        detail=record.get("detail", "the process that follows the run is gone and left no result"),
+    )
+
+
+def _finished(record: dict[str, Any], began: datetime | None) -> ExecutionStatus:
+    code = int(record["code"])
+    # A shell passes the end of its child on as 128 + N, so both forms mean that signal N ended the job.
+    number = -code if code < 0 else code - 128
+    return ExecutionStatus(
+        ExecutionState.FINISHED,
+        exit_code=128 + number if code < 0 else code,
+        signal=_signal_name(number),
+        reason=record.get("reason"),
+        started_at=began,
+        finished_at=_time(record.get("finished_at")),
+        detail=record.get("detail", ""),
+    )
+
+
+def _signal_name(number: int) -> str | None:
+    if not 1 <= number <= _LAST_NAMED:
+        return None
+    from signal import Signals
+
+    try:
+        return Signals(number).name
+    except ValueError:
+        return None
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

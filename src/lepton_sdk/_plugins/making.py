@@ -1,0 +1,107 @@
+"""From a spec to the object that it promises, checked before anybody relies on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lepton_sdk._clock import Clock
+from lepton_sdk._config import Config, read_section
+from lepton_sdk._plugins.guard import load_object, said
+from lepton_sdk._plugins.status import PluginStatus
+from lepton_sdk.errors import LeptonError, PluginBroken
+from lepton_sdk.spi.executor import Executor, ExecutorContext
+from lepton_sdk.spi.provider import OPTIONAL_METHODS, Pacer, Provider, ProviderContext
+from lepton_sdk.spi.secret import Secret
+from lepton_sdk.spi.spec import ExecutorSpec, ProviderSpec
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["make_executor", "make_provider"]
+
+_PROVIDER = ("offers", "acquire", "find", "inspect", "release", "aclose")
+_EXECUTOR = ("start", "poll", "logs", "cancel", "aclose")
+
+
+def make_provider(
+    status: PluginStatus, config: Config, clock: Clock, http: Callable[..., httpx.AsyncClient] | None
+) -> Provider:
+    """Import the factory, hand it its own section and nothing else, and check what it returns.
+
+    Raises:
+        PluginBroken: the factory failed, or its object lacks a method or denies a capability flag.
+        LeptonError: what the factory itself says of its configuration or host.
+    """
+    from lepton_sdk._plugins.http import open_http
+
+    spec = status.spec
+    assert isinstance(spec, ProviderSpec)
+    section = read_section(config, spec)
+    context = ProviderContext(
+        name=spec.name,
+        config=section.values,
+        http=http or open_http,
+        pacer=_pacer(spec, section.values, config, clock),
+        clock=clock,
+        cache_dir=_own_folder(config.cache_dir / "providers" / spec.name),
+    )
+    made = _build(spec.factory, context)
+    hint = f"tell the author of {status.distribution}"
+    _check(made, spec.factory, _PROVIDER, hint)
+    _check_flags(made, spec, hint)
+    assert isinstance(made, Provider)
+    return made
+
+
+def make_executor(spec: ExecutorSpec, context: ExecutorContext) -> Executor:
+    """The same for an executor."""
+    made = _build(spec.factory, context)
+    _check(made, spec.factory, _EXECUTOR, "lepton plugins shows which distribution it is from")
+    assert isinstance(made, Executor)
+    return made
+
+
+def _build(target: str, context: ProviderContext | ExecutorContext) -> object:
+    factory = load_object(target)
+    if not callable(factory):
+        raise PluginBroken(f"{target} is {type(factory).__name__}, which cannot be called")
+    try:
+        return factory(context)
+    except LeptonError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginBroken(f"{target} failed: {said(error)}") from error
+
+
+def _check(made: object, target: str, methods: tuple[str, ...], hint: str) -> None:
+    lacking = [name for name in methods if not callable(getattr(made, name, None))]
+    if lacking:
+        raise PluginBroken(f"{target} made {type(made).__name__}, which lacks {', '.join(lacking)}", hint=hint)
+
+
+def _check_flags(made: object, spec: ProviderSpec, hint: str) -> None:
+    for flag, methods in OPTIONAL_METHODS.items():
+        for name in methods:
+            has = callable(getattr(made, name, None))
+            if has and flag not in spec.capabilities:
+                raise PluginBroken(f"{spec.name} has {name}() and does not declare {flag!r}", hint=hint)
+            if not has and flag in spec.capabilities:
+                raise PluginBroken(f"{spec.name} declares {flag!r} and lacks {name}()", hint=hint)
+
+
+def _own_folder(path: Path) -> Path:
+    # A question must work on a read-only home; who writes there says what failed.
+    with suppress(OSError):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def _pacer(spec: ProviderSpec, values: object, config: Config, clock: Clock) -> Pacer:
+    from lepton_sdk._plugins.pacer import FilePacer
+
+    assert isinstance(values, dict)
+    secrets = [value.reveal() for value in values.values() if isinstance(value, Secret)]
+    return FilePacer(config.cache_dir / "pace", spec.name, "\0".join(secrets), spec.rates, clock)

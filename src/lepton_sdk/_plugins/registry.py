@@ -1,0 +1,232 @@
+"""Registry: the one way to plugins. Listing imports specs; a factory is imported when its plugin is first used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from lepton_sdk._clock import Clock
+from lepton_sdk._config import Config
+from lepton_sdk._plugins.discovery import discover, names
+from lepton_sdk._plugins.guard import load_object, said
+from lepton_sdk._plugins.notices import missing_hint, notices
+from lepton_sdk._plugins.scan import EntryPoint, entry_points
+from lepton_sdk._plugins.status import KINDS, PluginState, PluginStatus
+from lepton_sdk.errors import LeptonError, PluginBroken, PluginConflict, PluginMissing
+from lepton_sdk.spi.spec import CommandSpec, ExecutorSpec, ObserverSpec, ProviderSpec
+
+if TYPE_CHECKING:
+    import httpx
+    import pluggy
+
+    from lepton_sdk.domain.access import Access
+    from lepton_sdk.router import Standing
+    from lepton_sdk.spi.executor import Executor, ExecutorContext
+    from lepton_sdk.spi.provider import Provider
+
+__all__ = ["Registry"]
+
+
+class Registry:
+    """The plugins of one client.
+
+    Args:
+        config: what the user set.
+        clock: handed to providers.
+        http: makes the HTTP clients of providers; nothing for our own maker.
+        entries: entry points to use instead of the installed ones.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        *,
+        http: Callable[..., httpx.AsyncClient] | None = None,
+        entries: tuple[EntryPoint, ...] | None = None,
+    ) -> None:
+        self._config, self._clock, self._http = config, clock, http
+        self._found = entries
+        self._statuses: dict[str, tuple[PluginStatus, ...]] = {}
+        self._providers: dict[str, Provider] = {}
+        self._observers: pluggy.PluginManager | None = None
+        self._observers_made = False
+        self._events: list[str] = []
+
+    # --- what is installed ------------------------------------------------------------------------------------------
+
+    @property
+    def _entries(self) -> tuple[EntryPoint, ...]:
+        if self._found is None:
+            self._found = entry_points()
+        return self._found
+
+    def statuses(self, kind: str | None = None) -> tuple[PluginStatus, ...]:
+        """Every installed plugin with its state, by kind and name; no factory is imported.
+
+        Args:
+            kind: ``"provider"``, ``"executor"``, ``"observer"`` or ``"command"``; ``None`` for all.
+
+        Raises:
+            PluginError: a plugin is faulty and ``LEPTON_SDK_PLUGINS_STRICT`` is on.
+        """
+        if kind is None:
+            return tuple(status for one in KINDS for status in self.statuses(one))
+        if kind not in self._statuses:
+            found = tuple(discover(kind, self._entries, self._config))
+            if fault := next((s for s in found if s.is_fault), None) if self._config.strict else None:
+                raise fault.error()
+            self._statuses[kind] = found
+        return self._statuses[kind]
+
+    def standing(self) -> dict[str, Standing]:
+        """For every installed provider: can it be used, and if not, why and what helps."""
+        from lepton_sdk.router import Standing
+
+        standing: dict[str, Standing] = {}
+        for status in self.statuses("provider"):
+            usable = status.state is PluginState.READY
+            if usable or status.name not in standing:
+                standing[status.name] = Standing(usable, status.reason, status.hint)
+        return standing
+
+    def specs(self) -> dict[str, ProviderSpec]:
+        """What providers say of themselves, whatever their state, where their spec could be read."""
+        return {s.name: s.spec for s in self.statuses("provider") if isinstance(s.spec, ProviderSpec)}
+
+    def spec(self, name: str) -> ProviderSpec:
+        """What a provider says of itself, whether it can be used or not.
+
+        Raises:
+            PluginError: there is none of this name, or its spec could not be read.
+        """
+        status = self._status("provider", name)
+        if not isinstance(status.spec, ProviderSpec):
+            raise status.error()
+        return status.spec
+
+    def warnings(self) -> tuple[str, ...]:
+        """Lines for the user, each with what is wrong and the next step; they cover what was looked at so far."""
+        lines = [s.line() for found in self._statuses.values() for s in found if s.is_fault]
+        if "provider" in self._statuses:
+            lines += notices(self._config, self.statuses("provider"))
+        return tuple(lines + self._events)
+
+    def _status(self, kind: str, name: str) -> PluginStatus:
+        """The status that speaks for a name: the ready one where several claim it."""
+        claims = [status for status in self.statuses(kind) if status.name == name]
+        if not claims:
+            known = {status.name for status in self.statuses(kind)}
+            raise PluginMissing(f"no installed plugin gives the {kind} {name!r}", hint=missing_hint(name, known))
+        return next((s for s in claims if s.state is PluginState.READY), claims[0])
+
+    def _ready(self, kind: str, name: str) -> PluginStatus:
+        status = self._status(kind, name)
+        if status.state is not PluginState.READY:
+            raise status.error()
+        return status
+
+    # --- what they make ---------------------------------------------------------------------------------------------
+
+    def provider(self, name: str) -> Provider:
+        """The provider of this name; made on first use, then always the same.
+
+        Raises:
+            PluginError: missing, disabled, broken, in conflict, or for another contract.
+            ConfigError: a value that it needs is missing or wrong.
+        """
+        if name not in self._providers:
+            from lepton_sdk._plugins.making import make_provider
+
+            status = self._ready("provider", name)
+            self._providers[name] = make_provider(status, self._config, self._clock, self._http)
+        return self._providers[name]
+
+    def executor(self, access: Access, context: ExecutorContext) -> Executor:
+        """A new executor for nodes that are reached so; the caller closes it.
+
+        Raises:
+            PluginError: none is installed for this type of access, several are, or the one there is is broken.
+        """
+        kind = type(access).__name__
+        fitting = [
+            (status, status.spec)
+            for status in self.statuses("executor")
+            if isinstance(status.spec, ExecutorSpec) and status.spec.access == kind
+        ]
+        if not fitting:
+            raise PluginMissing(f"no installed executor runs on {kind}", hint="lepton plugins shows what is installed")
+        if len(fitting) > 1:
+            claims = ", ".join(f"{status.name} ({status.distribution})" for status, _ in fitting)
+            raise PluginConflict(f"{claims} all run on {kind}", hint="put all but one of them under plugins.disabled")
+        from lepton_sdk._plugins.making import make_executor
+
+        return make_executor(fitting[0][1], context)
+
+    def observers(self) -> pluggy.PluginManager | None:
+        """The hooks of all observers, each behind a guard; ``None`` without observers, and pluggy stays unimported."""
+        if not self._observers_made:
+            self._observers_made = True
+            ready = [s for s in self.statuses("observer") if s.state is PluginState.READY]
+            self._observers = self._hooked(ready) if ready else None
+        return self._observers
+
+    def _hooked(self, ready: list[PluginStatus]) -> pluggy.PluginManager:
+        from lepton_sdk._plugins.observers import new_manager, register
+
+        manager = new_manager()
+        for status in ready:
+            assert isinstance(status.spec, ObserverSpec)
+
+            def shut_out(reason: str, status: PluginStatus = status) -> None:
+                self._break(status, reason)
+
+            try:
+                register(manager, status.name, _called(status.spec.factory), shut_out)
+            except (Exception, SystemExit) as error:
+                if self._config.strict:
+                    raise
+                shut_out(error.message if isinstance(error, LeptonError) else said(error))
+        return manager
+
+    def _break(self, status: PluginStatus, reason: str) -> None:
+        hint = f"it is shut out until the next start; add {status.name} to plugins.disabled to keep it out"
+        broken = evolve(status, state=PluginState.BROKEN, reason=reason, hint=hint)
+        self._statuses[status.kind] = tuple(broken if s is status else s for s in self._statuses[status.kind])
+
+    def command_names(self) -> tuple[str, ...]:
+        """Names of the commands that plugins add; not a line of them is imported."""
+        return names("command", self._entries, self._config)
+
+    def command(self, name: str) -> Any:
+        """What a command's factory returns; it is called without arguments.
+
+        Raises:
+            PluginError: missing or not usable.
+        """
+        spec = self._ready("command", name).spec
+        assert isinstance(spec, CommandSpec)
+        return _called(spec.factory)
+
+    async def aclose(self) -> None:
+        """Close every provider that was made; one that fails does not keep the others open."""
+        made, self._providers = self._providers, {}
+        for name, provider in made.items():
+            try:
+                await provider.aclose()
+            except (Exception, SystemExit) as error:
+                self._events.append(f"provider {name} did not close: {said(error)}")
+
+
+def _called(target: str) -> object:
+    factory = load_object(target)
+    if not callable(factory):
+        raise PluginBroken(f"{target} is {type(factory).__name__}, which cannot be called")
+    try:
+        return factory()
+    except LeptonError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginBroken(f"{target}() failed: {said(error)}") from error

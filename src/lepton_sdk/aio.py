@@ -1,0 +1,320 @@
+"""AsyncClient: the public asynchronous API."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from lepton_sdk._config import Config, load_config
+from lepton_sdk.domain.job import Job
+from lepton_sdk.domain.resources import Resources
+from lepton_sdk.errors import JobCancelled, JobFailed, JobTimedOut, LeptonError, NodeLost, NoOffers
+
+if TYPE_CHECKING:
+    from lepton_sdk._clock import Clock
+    from lepton_sdk._engine.reconcile import HeldNode, Report
+    from lepton_sdk._engine.session import Session
+    from lepton_sdk._plugins.status import PluginStatus
+    from lepton_sdk.domain.offer import Offer
+    from lepton_sdk.domain.run import Event, Run
+    from lepton_sdk.router import Plan
+    from lepton_sdk.spi.provider import Diagnosis, Provider
+    from lepton_sdk.spi.spec import ProviderSpec
+
+__all__ = ["AsyncClient"]
+
+
+class AsyncClient:
+    """One client of the market. Questions touch no network and no state; only `submit`, `run` and `stop` act.
+
+    Args:
+        config_file: the settings' file; else ``LEPTON_SDK_CONFIG``, else ``~/.config/lepton/config.toml``.
+        state: the folder of the journal and of runs' files; else ``LEPTON_SDK_STATE``, else the file's word.
+        cache: the folder of what can be made again.
+        providers: provider objects that the application brings itself, by their spec.
+        clock: a clock for tests and simulations.
+        environment: where variables and secrets are read from; the process's own by default.
+
+    Use it as a context manager, or call `aclose`.
+    """
+
+    def __init__(
+        self,
+        *,
+        config_file: str | os.PathLike[str] | None = None,
+        state: str | os.PathLike[str] | None = None,
+        cache: str | os.PathLike[str] | None = None,
+        providers: Mapping[ProviderSpec, Provider] | None = None,
+        clock: Clock | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = os.environ if environment is None else environment
+        self._config = load_config(file=config_file, state=state, cache=cache, environ=self._environment)
+        self._providers = providers
+        self._clock = clock
+        self._opened: Session | None = None
+
+    @property
+    def config(self) -> Config:
+        """The settings in force."""
+        return self._config
+
+    @property
+    def _session(self) -> Session:
+        if self._opened is None:
+            from lepton_sdk._engine.session import Session
+
+            self._opened = Session(self._config, clock=self._clock, providers=self._providers)
+        return self._opened
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close connections and the journal. Runs go on."""
+        if self._opened is not None:
+            await self._opened.aclose()
+            self._opened = None
+
+    # --- questions -------------------------------------------------------------------------------------------------
+
+    async def offers(
+        self, resources: Resources | Mapping[str, Any] | str | None = None, *, live: bool = False
+    ) -> list[Offer]:
+        """Every known offer that has what ``resources`` ask for, cheapest first, usable or not.
+
+        Args:
+            resources: for example ``"H100:8"``; nothing for all offers.
+            live: ask every usable provider; else reference data and this machine answer, without network.
+        """
+        from lepton_sdk._engine.market import look
+        from lepton_sdk.router import matching
+
+        wanted = Resources(spot=None) if resources is None else Resources.parse(resources)
+        market = await look(self._session, wanted, live=live)
+        return list(matching(wanted, market.catalog))
+
+    async def route(
+        self, job: Job | Mapping[str, Any], *, live: bool = False, allow_flagged: bool = False
+    ) -> Plan:
+        """Where the job would run, at what price, and why everything else lost.
+
+        Args:
+            live: ask every usable provider, and let no list price win; else reference data and this machine answer,
+                without network.
+            allow_flagged: offers whose price is in doubt may win.
+        """
+        from lepton_sdk._engine.submit import plan_for
+
+        return await plan_for(self._session, _job(job), live=live, allow_flagged=allow_flagged)
+
+    async def plugins(self) -> list[PluginStatus]:
+        """Every installed plugin with its state, and the next step for those that are not ready."""
+        return list(self._session.registry.statuses())
+
+    async def runs(self, *, all: bool = False, limit: int | None = None) -> list[Run]:  # noqa: A002 - the field's word
+        """Runs, newest first: open ones, with ``all`` ended ones too."""
+        if not self._session.has_journal():
+            return []
+        from lepton_sdk._engine.follower import catch_up
+
+        await catch_up(self._session)
+        return self._session.journal.runs(open_only=not all, limit=limit)
+
+    async def get(self, run: str) -> Run:
+        """One run by its id, the beginning or end of its id, or its job's name.
+
+        Raises:
+            UsageError: there is none, or there are several.
+        """
+        return self._session.journal.run(self._resolve(run))
+
+    async def events(self, run: str, *, after: int = 0) -> list[Event]:
+        """The journal's rows of one run behind row number ``after``, oldest first."""
+        return self._session.journal.events(self._resolve(run), after)
+
+    async def nodes(self) -> list[HeldNode]:
+        """Everything that the journal holds and that may cost money, with its cost so far."""
+        if not self._session.has_journal():
+            return []
+        from lepton_sdk._engine.follower import catch_up
+        from lepton_sdk._engine.reconcile import held
+
+        await catch_up(self._session)
+        return held(self._session)
+
+    async def diagnose(self, provider: str | None = None) -> list[Diagnosis]:
+        """What holds and what does not, on this host and at each usable provider; free of charge."""
+        from lepton_sdk._engine.doctor import examine
+
+        return await examine(self._session, provider)
+
+    # --- actions ---------------------------------------------------------------------------------------------------
+
+    async def submit(self, job: Job | Mapping[str, Any]) -> Run:
+        """Take a job in and leave a follower process that drives it; returns at once.
+
+        Raises:
+            JobSpecError: the job cannot run as it is; nothing was started.
+            NoOffers: nothing in the market fits.
+        """
+        from lepton_sdk._engine.submit import leave_follower
+
+        run, _, secrets = await self._take_in(_job(job), None)
+        leave_follower(self._session, run.id, secrets)
+        return run
+
+    async def run(
+        self,
+        job: Job | Mapping[str, Any],
+        *,
+        plan: Plan | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        on_output: Callable[[bytes], None] | None = None,
+    ) -> Run:
+        """Run a job to its end and give the machine back.
+
+        Cancelling the call ends only the following: the job goes on, and `wait`, `stop` or ``lepton follow`` take over.
+
+        Args:
+            plan: a plan of `route` with ``live`` for this very job, so that the market is not asked again.
+            on_event: called with each row of the journal as it is written.
+            on_output: called with each piece of the job's output as it arrives.
+
+        Raises:
+            JobSpecError: the job cannot run as it is; nothing was started.
+            NoOffers: nothing in the market fits.
+        """
+        from lepton_sdk._engine.follower import drive
+
+        session = self._session
+        stop_listening = session.journal.listen(on_event) if on_event else None
+        try:
+            run, plan, secrets = await self._take_in(_job(job), plan)
+            work = drive(session, run.id, secrets=secrets, plan=plan)
+            ended = await self._with_output(run.id, work, on_output)
+        finally:
+            if stop_listening:
+                stop_listening()
+        return ended or await self.wait(run.id)
+
+    async def detach(self, run: str) -> None:
+        """Leave a follower process that drives an open run."""
+        from lepton_sdk._engine.submit import leave_follower, read_secrets
+
+        run_id = self._resolve(run)
+        job = self._session.journal.run(run_id).job
+        leave_follower(self._session, run_id, read_secrets(job, self._environment))
+
+    async def logs(self, run: str, *, offset: int = 0, follow: bool = False) -> AsyncIterator[bytes]:
+        """The output of a run from byte ``offset``; with ``follow``, live until it has ended."""
+        from lepton_sdk._engine.logs import read_logs
+
+        async for chunk in read_logs(self._session, self._resolve(run), offset=offset, follow=follow):
+            yield chunk
+
+    async def wait(self, run: str, *, check: bool = False) -> Run:
+        """Wait until a run has ended and its machine is given back, and drive it when nobody else does.
+
+        Args:
+            check: raise when the run did not succeed.
+
+        Raises:
+            JobFailed, JobTimedOut, JobCancelled, NodeLost, NoOffers: with ``check``, how it ended.
+        """
+        from lepton_sdk._engine.follower import wait_for
+
+        ended = await wait_for(self._session, self._resolve(run))
+        if check:
+            _raise_for(ended)
+        return ended
+
+    async def stop(self, run: str) -> Run:
+        """End a run: its processes are ended and its machine is given back. Idempotent."""
+        from lepton_sdk._engine.follower import request_stop, wait_for
+
+        run_id = self._resolve(run)
+        request_stop(self._session, run_id)
+        return await wait_for(self._session, run_id)
+
+    async def follow(
+        self, *, only: Sequence[str] = (), until_idle: bool = False, secrets: Mapping[str, str] | None = None
+    ) -> int:
+        """Drive every open run, and those that come, until cancelled; how many it drove.
+
+        Args:
+            only: nothing but these runs.
+            until_idle: end when no open run is left.
+            secrets: values for jobs that name secrets and have not started yet.
+        """
+        from lepton_sdk._engine.follower import follow_all
+
+        runs = frozenset(map(self._resolve, only))
+        return await follow_all(self._session, only=runs, until_idle=until_idle, secrets=secrets)
+
+    async def reconcile(self, *, release_strays: bool = False) -> Report:
+        """Hold the journal against what every usable provider lists: take due steps, release duplicates, show the rest.
+
+        Args:
+            release_strays: also give back what carries our owner but is not in the journal.
+        """
+        from lepton_sdk._engine.reconcile import reconcile
+
+        return await reconcile(self._session, release_strays=release_strays)
+
+    # ---------------------------------------------------------------------------------------------------------------
+
+    def _resolve(self, run: str) -> str:
+        if not self._session.has_journal():
+            from lepton_sdk.errors import UsageError
+
+            raise UsageError(f"no run is called {run!r}: there is no journal yet", hint="start one with lepton run")
+        return self._session.journal.resolve(run)
+
+    async def _take_in(self, job: Job, plan: Plan | None) -> tuple[Run, Plan, dict[str, str]]:
+        from lepton_sdk._engine.submit import check, plan_for, read_secrets, record
+
+        check(job)
+        secrets = read_secrets(job, self._environment)
+        if plan is None:
+            plan = await plan_for(self._session, job, live=True)
+        return record(self._session, job, plan), plan, secrets
+
+    async def _with_output(self, run_id: str, work: Any, on_output: Callable[[bytes], None] | None) -> Run | None:
+        if on_output is None:
+            result: Run | None = await work
+            return result
+        pump = asyncio.ensure_future(_pump(self.logs(run_id, follow=True), on_output))
+        try:
+            result = await work
+            await pump
+        finally:
+            pump.cancel()
+        return result
+
+
+async def _pump(chunks: AsyncIterator[bytes], sink: Callable[[bytes], None]) -> None:
+    async for chunk in chunks:
+        sink(chunk)
+
+
+def _job(job: Job | Mapping[str, Any]) -> Job:
+    return job if isinstance(job, Job) else Job.from_dict(job)
+
+
+def _raise_for(run: Run) -> None:
+    text = f"run {run.id} {run.state}" + (f": {run.error}" if run.error else "")
+    errors: dict[str, type[LeptonError]] = {
+        "failed": JobFailed,
+        "timed-out": JobTimedOut,
+        "stopped": JobCancelled,
+        "lost": NodeLost,
+        "refused": NoOffers,
+    }
+    if error := errors.get(str(run.state)):
+        raise error(text, provider=run.provider, hint=f"lepton logs {run.id}")

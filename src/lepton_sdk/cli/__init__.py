@@ -1,0 +1,1 @@
+"""The command ``lepton``: each command is a few lines over `Client`."""

@@ -1,0 +1,138 @@
+"""The command's front door: which commands there are, and how an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lepton_sdk.errors import LeptonError, PluginBroken
+
+if TYPE_CHECKING:
+    from lepton_sdk._plugins.registry import Registry
+
+__all__ = ["cli", "main"]
+
+# Name → (module, one line of help): nothing of a command is imported before it is used.
+_COMMANDS = {
+    "offers": ("market", "List what can be had, with price, source and date."),
+    "route": ("market", "Show where a job would run, and why everything else lost."),
+    "run": ("run", "Run a job: route it, take a machine, follow it, give the machine back."),
+    "ps": ("runs", "List runs."),
+    "logs": ("runs", "Show the output of a run."),
+    "stop": ("runs", "End a run and give its machine back."),
+    "nodes": ("state", "List machines that we hold, with what they cost."),
+    "reconcile": ("state", "Hold the journal against what providers list."),
+    "follow": ("state", "Drive open runs, as a service."),
+    "plugins": ("setup", "List plugins and their states."),
+    "config": ("setup", "Show the settings in force, and where each comes from."),
+    "doctor": ("setup", "Examine this host and each provider, free of charge."),
+    "completion": ("setup", "Print the shell's completion script."),
+}
+
+
+class _Commands(click.Group):
+    """Our commands from the table, then those of plugins by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*_COMMANDS, *(name for name in _plugin_commands() if name not in _COMMANDS)]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        from importlib import import_module
+
+        if name in _COMMANDS:
+            command: click.Command = getattr(import_module(f"lepton_sdk.cli.{_COMMANDS[name][0]}"), f"{name}_command")
+            return command
+        if name in _plugin_commands():
+            return _plugin_command(name)
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_) for name, (_, help_) in _COMMANDS.items()])
+        if names := [name for name in _plugin_commands() if name not in _COMMANDS]:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, f"lepton {name} --help") for name in names])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from lepton_sdk.domain.resources import nearest
+
+            if hint := nearest(args[0], self.list_commands(ctx)):
+                error.message = f"{error.message} {hint}"
+            raise
+
+
+def _plugin_commands() -> tuple[str, ...]:
+    return _registry().command_names()
+
+
+def _plugin_command(name: str) -> click.Command:
+    command = _registry().command(name)
+    if not isinstance(command, click.Command):
+        raise PluginBroken(f"the command {name} is {type(command).__name__}, not a click command")
+    return command
+
+
+@cache
+def _registry() -> Registry:
+    from lepton_sdk._clock import SystemClock
+    from lepton_sdk._config import load_config
+    from lepton_sdk._plugins.registry import Registry
+
+    return Registry(load_config(), SystemClock())
+
+
+def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        import lepton_sdk
+
+        click.echo(f"lepton {lepton_sdk.__version__}")
+        ctx.exit()
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+def cli() -> None:
+    """One market over every place that has GPUs.
+
+    Questions (offers, route, plugins) touch no network and no state. Every command takes --json.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit with its code."""
+    try:
+        code = cli.main(arguments, prog_name="lepton", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        _mute_stdout()
+        sys.exit(141)
+    except LeptonError as error:
+        _show(error, as_json="--json" in (arguments or sys.argv))
+        sys.exit(error.exit_code)
+
+
+def _show(error: LeptonError, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(error.to_dict()), err=True)
+    else:
+        click.echo(f"{click.style('error:', fg='red')} {error}", err=True)
+
+
+def _mute_stdout() -> None:
+    """Whoever read our output has gone; the interpreter must not complain about it on exit."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,76 @@
+"""``lepton offers`` and ``lepton route``: questions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lepton_sdk.cli.jobargs import JobCommand, job_from, job_options, resource_options, resources_from
+from lepton_sdk.cli.render import emit, json_option, table
+from lepton_sdk.client import Client
+
+__all__ = ["offers_command", "route_command"]
+
+_live = click.option("--live", is_flag=True, help="Ask every usable provider over the network.")
+
+
+@click.command("offers")
+@resource_options
+@click.option("--limit", type=click.IntRange(1), default=40, show_default=True, help="Rows of the table.")
+@_live
+@json_option
+def offers_command(limit: int, live: bool, as_json: bool, **flags: Any) -> None:
+    """List what can be had, cheapest first, with price, source and date."""
+    wanted = resources_from(flags)
+    wanted.setdefault("spot", "any")
+    with Client() as client:
+        offers = client.offers(wanted, live=live)
+    if as_json:
+        emit([offer.to_dict() for offer in offers])
+        return
+    head = ("PROVIDER", "INSTANCE TYPE", "REGION", "GPU", "CPUS", "GIB", "TERMS", "PRICE/H", "AVAILABLE", "AS OF", "NOTE")
+    rows = [
+        (
+            o.provider,
+            o.instance_type,
+            o.region,
+            f"{o.gpu}:{o.gpu_count}" if o.gpu else "-",
+            f"{o.cpus:g}" if o.cpus else "",
+            f"{o.memory_gib:.0f}" if o.memory_gib else "",
+            o.terms,
+            o.price.display() if o.price else "?",
+            o.availability,
+            o.seen_at.date() if o.seen_at else "",
+            ", ".join(o.flags) or ("reference" if o.reference else ""),
+        )
+        for o in offers[:limit]
+    ]
+    table(head, rows, "no offer has what was asked for; lepton route says what comes nearest")
+    if len(offers) > limit:
+        click.echo(f"{len(offers) - limit} more; see them with --limit {len(offers)} or --json")
+
+
+@click.command("route", cls=JobCommand)
+@click.argument("file", required=False)
+@job_options
+@_live
+@click.option("--allow-flagged", is_flag=True, help="Let offers win whose price is in doubt.")
+@json_option
+def route_command(file: str | None, live: bool, allow_flagged: bool, as_json: bool, **flags: Any) -> None:
+    """Show where a job would run, at what price, and why everything else lost.
+
+    FILE is a job in YAML or TOML.
+    """
+    if file is None and "words" not in click.get_current_context().meta:
+        # The question "where" needs no command.
+        click.get_current_context().meta["words"] = ["true"]
+        flags["no_workdir"] = True
+    job = job_from(file, flags)
+    with Client() as client:
+        plan = client.route(job, live=live, allow_flagged=allow_flagged)
+    if as_json:
+        emit(plan.to_dict())
+    else:
+        click.echo(str(plan))
+

@@ -1,0 +1,44 @@
+"""Tables and JSON. No business words."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+__all__ = ["ago", "emit", "json_option", "table", "warn"]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys.")
+
+
+def emit(value: Any) -> None:
+    """Print a value as JSON."""
+    click.echo(json.dumps(value, indent=2 if sys.stdout.isatty() else None))
+
+
+def warn(text: str) -> None:
+    """One loud line on standard error."""
+    click.echo(f"{click.style('warning:', fg='yellow')} {text}", err=True)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
+    """Print aligned columns, or a sentence when there are no rows."""
+    if not rows:
+        click.echo(empty)
+        return
+    cells = [list(head), *([("" if cell is None else str(cell)) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    for number, row in enumerate(cells):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        click.echo(click.style(line, bold=True) if number == 0 else line)
+
+
+def ago(time: datetime | None, now: datetime) -> str:
+    """How long ago, in two units."""
+    from lepton_sdk.domain.quantity import show_duration
+
+    return "" if time is None else show_duration(max(0, (now - time).total_seconds()))

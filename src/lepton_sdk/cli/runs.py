@@ -1,0 +1,80 @@
+"""``lepton ps``, ``logs`` and ``stop``."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from lepton_sdk.cli.render import ago, emit, json_option, table
+from lepton_sdk.client import Client
+
+__all__ = ["logs_command", "ps_command", "stop_command"]
+
+
+@click.command("ps")
+@click.option("-a", "--all", "everything", is_flag=True, help="Ended runs too.")
+@click.option("--limit", type=click.IntRange(1), help="So many newest runs.")
+@json_option
+def ps_command(everything: bool, limit: int | None, as_json: bool) -> None:
+    """List runs, newest first."""
+    from lepton_sdk._clock import SystemClock
+
+    now = SystemClock().now()
+    with Client() as client:
+        runs = client.runs(all=everything or as_json, limit=limit)
+    if as_json:
+        emit([run.to_dict(now) for run in runs])
+        return
+    rows = []
+    for run in runs:
+        cost = run.cost(now)
+        began, ended = run.started_at or run.created_at, run.finished_at or now
+        rows.append(
+            (
+                run.id,
+                run.name,
+                run.state,
+                run.exit_code,
+                run.provider,
+                cost.display() if cost else "",
+                ago(began, ended),
+                f"{ago(run.created_at, now)} ago",
+            )
+        )
+    head = ("RUN", "NAME", "STATE", "EXIT", "PROVIDER", "COST", "TIME", "CREATED")
+    table(head, rows, "no runs" if everything else "no open runs; see ended ones with lepton ps --all")
+
+
+@click.command("logs")
+@click.argument("run")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
+@click.option("--offset", type=click.IntRange(0), default=0, help="Begin at this byte.")
+@json_option
+def logs_command(run: str, follow: bool, offset: int, as_json: bool) -> None:
+    """Show the output of RUN (an id, a part of one, or a job's name)."""
+    with Client() as client:
+        for chunk in client.logs(run, offset=offset, follow=follow):
+            if as_json:
+                click.echo(json.dumps({"offset": offset, "text": chunk.decode(errors="replace")}))
+            else:
+                sys.stdout.buffer.write(chunk)
+                sys.stdout.buffer.flush()
+            offset += len(chunk)
+
+
+@click.command("stop")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@json_option
+def stop_command(runs: tuple[str, ...], as_json: bool) -> None:
+    """End runs and give their machines back."""
+    from lepton_sdk._clock import SystemClock
+
+    with Client() as client:
+        ended = [client.stop(run) for run in runs]
+    if as_json:
+        emit([run.to_dict(SystemClock().now()) for run in ended])
+        return
+    for run in ended:
+        click.echo(f"{run.id} {run.state}")

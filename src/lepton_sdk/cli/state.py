@@ -1,0 +1,94 @@
+"""``lepton nodes``, ``reconcile`` and ``follow``."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from lepton_sdk.cli.render import ago, emit, json_option, table, warn
+from lepton_sdk.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lepton_sdk._engine.reconcile import HeldNode
+
+__all__ = ["follow_command", "nodes_command", "reconcile_command"]
+
+
+@click.command("nodes")
+@json_option
+def nodes_command(as_json: bool) -> None:
+    """List machines that we hold, with what they cost."""
+    with Client() as client:
+        nodes = client.nodes()
+    if as_json:
+        emit([node.to_dict() for node in nodes])
+    else:
+        _show(nodes, "nothing is held")
+
+
+@click.command("reconcile")
+@click.option("--release-strays", is_flag=True, help="Also give back what is ours but unknown to this journal.")
+@json_option
+def reconcile_command(release_strays: bool, as_json: bool) -> None:
+    """Hold the journal against what providers list: take due steps, release duplicates, show the rest."""
+    with Client() as client:
+        report = client.reconcile(release_strays=release_strays)
+    for name, message in report.unasked:
+        warn(f"{name} could not be asked: {message}")
+    if as_json:
+        emit(report.to_dict())
+    else:
+        _show(report.nodes, "nothing is held, and no provider lists anything of ours")
+
+
+def _show(nodes: Sequence[HeldNode], empty: str) -> None:
+    from lepton_sdk._clock import SystemClock
+
+    now = SystemClock().now()
+    rows = [
+        (
+            node.id,
+            node.provider,
+            node.state,
+            node.run,
+            node.price.display() if node.price else "?",
+            node.cost.display() if node.cost else "?",
+            ago(node.since, now),
+            node.difference,
+            node.action,
+        )
+        for node in nodes
+    ]
+    head = ("NODE", "PROVIDER", "STATE", "RUN", "PRICE/H", "COST SO FAR", "SINCE", "JOURNAL", "ACTION")
+    table(head, rows, empty)
+
+
+@click.command("follow")
+@click.option("--run", "runs", multiple=True, help="Only this run; again for more. Ends with them.")
+@click.option("--until-idle", is_flag=True, help="End when no run is open.")
+@click.option("--secrets-on-stdin", is_flag=True, hidden=True)
+@json_option
+def follow_command(runs: tuple[str, ...], until_idle: bool, secrets_on_stdin: bool, as_json: bool) -> None:
+    """Drive open runs until stopped, as a service."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    environment: dict[str, str] | None = None
+    if secrets_on_stdin:
+        environment = json.loads(sys.stdin.read() or "{}")
+    with Client() as client:
+        try:
+            driven = client.follow(only=runs, until_idle=until_idle or bool(runs), secrets=environment)
+        except KeyboardInterrupt:
+            # The runs go on by themselves; the next follower takes them up.
+            driven = 0
+    if as_json:
+        emit({"driven": driven})
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

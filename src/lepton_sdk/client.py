@@ -1,0 +1,147 @@
+"""Client: the synchronous twin of AsyncClient, method by method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import os
+
+    from lepton_sdk._clock import Clock
+    from lepton_sdk._config import Config
+    from lepton_sdk._engine.reconcile import HeldNode, Report
+    from lepton_sdk._plugins.status import PluginStatus
+    from lepton_sdk._portal import Portal
+    from lepton_sdk.aio import AsyncClient
+    from lepton_sdk.domain.job import Job
+    from lepton_sdk.domain.offer import Offer
+    from lepton_sdk.domain.resources import Resources
+    from lepton_sdk.domain.run import Event, Run
+    from lepton_sdk.router import Plan
+    from lepton_sdk.spi.provider import Diagnosis, Provider
+    from lepton_sdk.spi.spec import ProviderSpec
+
+__all__ = ["Client"]
+
+
+class Client:
+    """One client of the market, for ordinary code, notebooks and code inside a running event loop.
+
+    Each method does what the method of the same name of `AsyncClient` does, with the same arguments.
+
+    >>> with Client() as client:
+    ...     plan = client.route(Job("python train.py", resources="H100:8"))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        *,
+        config_file: str | os.PathLike[str] | None = None,
+        state: str | os.PathLike[str] | None = None,
+        cache: str | os.PathLike[str] | None = None,
+        providers: Mapping[ProviderSpec, Provider] | None = None,
+        clock: Clock | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        from lepton_sdk._portal import Portal
+        from lepton_sdk.aio import AsyncClient
+
+        self._portal: Portal = Portal()
+        self._client: AsyncClient = AsyncClient(
+            config_file=config_file,
+            state=state,
+            cache=cache,
+            providers=providers,
+            clock=clock,
+            environment=environment,
+        )
+
+    @property
+    def config(self) -> Config:
+        """See `AsyncClient.config`."""
+        return self._client.config
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """See `AsyncClient.aclose`."""
+        self._portal.call(self._client.aclose())
+        self._portal.close()
+
+    def offers(self, resources: Resources | Mapping[str, Any] | str | None = None, *, live: bool = False) -> list[Offer]:
+        """See `AsyncClient.offers`."""
+        return self._portal.call(self._client.offers(resources, live=live))
+
+    def route(self, job: Job | Mapping[str, Any], *, live: bool = False, allow_flagged: bool = False) -> Plan:
+        """See `AsyncClient.route`."""
+        return self._portal.call(self._client.route(job, live=live, allow_flagged=allow_flagged))
+
+    def plugins(self) -> list[PluginStatus]:
+        """See `AsyncClient.plugins`."""
+        return self._portal.call(self._client.plugins())
+
+    def runs(self, *, all: bool = False, limit: int | None = None) -> list[Run]:  # noqa: A002 - the field's word
+        """See `AsyncClient.runs`."""
+        return self._portal.call(self._client.runs(all=all, limit=limit))
+
+    def get(self, run: str) -> Run:
+        """See `AsyncClient.get`."""
+        return self._portal.call(self._client.get(run))
+
+    def events(self, run: str, *, after: int = 0) -> list[Event]:
+        """See `AsyncClient.events`."""
+        return self._portal.call(self._client.events(run, after=after))
+
+    def nodes(self) -> list[HeldNode]:
+        """See `AsyncClient.nodes`."""
+        return self._portal.call(self._client.nodes())
+
+    def diagnose(self, provider: str | None = None) -> list[Diagnosis]:
+        """See `AsyncClient.diagnose`."""
+        return self._portal.call(self._client.diagnose(provider))
+
+    def submit(self, job: Job | Mapping[str, Any]) -> Run:
+        """See `AsyncClient.submit`."""
+        return self._portal.call(self._client.submit(job))
+
+    def run(
+        self,
+        job: Job | Mapping[str, Any],
+        *,
+        plan: Plan | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        on_output: Callable[[bytes], None] | None = None,
+    ) -> Run:
+        """See `AsyncClient.run`. The callbacks run in the client's own thread."""
+        return self._portal.call(self._client.run(job, plan=plan, on_event=on_event, on_output=on_output))
+
+    def detach(self, run: str) -> None:
+        """See `AsyncClient.detach`."""
+        return self._portal.call(self._client.detach(run))
+
+    def logs(self, run: str, *, offset: int = 0, follow: bool = False) -> Iterator[bytes]:
+        """See `AsyncClient.logs`."""
+        return self._portal.iterate(self._client.logs(run, offset=offset, follow=follow))
+
+    def wait(self, run: str, *, check: bool = False) -> Run:
+        """See `AsyncClient.wait`."""
+        return self._portal.call(self._client.wait(run, check=check))
+
+    def stop(self, run: str) -> Run:
+        """See `AsyncClient.stop`."""
+        return self._portal.call(self._client.stop(run))
+
+    def follow(
+        self, *, only: Sequence[str] = (), until_idle: bool = False, secrets: Mapping[str, str] | None = None
+    ) -> int:
+        """See `AsyncClient.follow`."""
+        return self._portal.call(self._client.follow(only=only, until_idle=until_idle, secrets=secrets))
+
+    def reconcile(self, *, release_strays: bool = False) -> Report:
+        """See `AsyncClient.reconcile`."""
+        return self._portal.call(self._client.reconcile(release_strays=release_strays))

@@ -1,0 +1,252 @@
+"""What an offer must hold to serve a job, as checks made for that job: the filter and the explanation are one list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from attrs import frozen
+
+from lepton_sdk.domain.gpu import Gpu
+from lepton_sdk.domain.job import Job
+from lepton_sdk.domain.money import Money
+from lepton_sdk.domain.offer import Availability, Offer, TermsKind
+from lepton_sdk.domain.resources import GpuRequest, Resources
+
+__all__ = ["Check", "Miss", "Standing", "gpu_miss", "offer_checks", "resource_checks", "standing_of"]
+
+# A bill is rounded up to a minute at most vendors; a total that does not pay one is refused before anything is made.
+_SHORTEST_BILL_SECONDS = 60
+_NOT_STATED = 1.0
+
+
+@frozen
+class Standing:
+    """Whether a provider can be used now.
+
+    Args:
+        usable: its plugin is ready.
+        reason: why not (``"no credentials"``).
+        hint: the next step (``"set ACME_API_KEY"``).
+    """
+
+    usable: bool
+    reason: str = ""
+    hint: str = ""
+
+
+class Miss(NamedTuple):
+    """Why an offer does not serve: a reason that groups, the numbers, and how far it is from serving (0 is near)."""
+
+    reason: str
+    detail: str
+    distance: float
+    hint: str = ""
+
+
+Check = Callable[[Offer], Miss | None]
+
+
+def gpu_miss(request: GpuRequest, resources: Resources, offer: Offer) -> Miss | None:
+    """Why the offer's GPUs do not serve this alternative."""
+    wanted, offered = request.gpu, offer.gpu
+    apart = abs(offer.gpu_count - request.count) / request.count
+    if offer.gpu_count == 0:
+        return Miss("no GPU", f"has no GPU, {request} is wanted", 30)
+    if wanted is not None:
+        if offered is None:
+            return Miss("another GPU model", f"does not state its GPU model, {wanted} is wanted", 20 + apart)
+        if (words := wanted.fits(offered)) is not None:
+            if offered.model == wanted.model:
+                return Miss("another kind of this GPU", words, 5 + apart)
+            return Miss("another GPU model", words, 10 + apart + _memory_apart(wanted, offered))
+    if resources.gpu_memory is not None and (miss := _gpu_memory_miss(resources, offer)):
+        return miss
+    if offer.gpu_count != request.count:
+        return Miss("another number of GPUs", f"has {offer.gpu_count} GPUs, {request.count} are wanted", 1 + apart)
+    return None
+
+
+def _memory_apart(wanted: Gpu, offered: Gpu) -> float:
+    """How far two models are from each other, by the size of their memory; 1 when one is unknown."""
+    have, need = max(offered.memory_sizes(), default=0), max(wanted.memory_sizes(), default=0)
+    return abs(have - need) / max(have, need) if have and need else 1
+
+
+def _gpu_memory_miss(resources: Resources, offer: Offer) -> Miss | None:
+    wanted = resources.gpu_memory
+    size = offer.gpu and (offer.gpu.memory_gib or offer.gpu.completed().memory_gib)
+    if wanted is None or (size and wanted.contains(size)):
+        return None
+    if not size:
+        return Miss("GPU memory not stated", f"does not state its GPU memory, {wanted} GB are wanted", 4)
+    near = wanted.low if wanted.low and size < wanted.low else wanted.high or size
+    return Miss("other GPU memory", f"has {size} GB per GPU, {wanted} are wanted", 2 + abs(near - size) / near)
+
+
+def offer_checks(job: Job, *, allow_flagged: bool = False, live_only: bool = False) -> tuple[Check, ...]:
+    """The checks beside the GPU's that this job needs, in the order in which they name the reason.
+
+    Args:
+        job: a check exists only for what it asks.
+        allow_flagged: an offer whose price is in doubt serves as well.
+        live_only: rows of the embedded reference data do not serve.
+    """
+    return tuple(_checks(job, allow_flagged, live_only))
+
+
+def _checks(job: Job, allow_flagged: bool, live_only: bool) -> Iterator[Check]:
+    yield from resource_checks(job.resources)
+    if job.limits.hourly is not None:
+        yield _hourly_limit(job.limits.hourly, job.nodes)
+    if job.limits.total is not None:
+        yield _total_limit(job.limits.total, job.nodes)
+    yield _availability(job.nodes)
+    if not allow_flagged:
+        yield _flags
+    if live_only:
+        yield _live
+
+
+def resource_checks(wanted: Resources) -> Iterator[Check]:
+    """The checks beside the GPU's that resources alone need."""
+    for name, label in (("cpus", "CPUs"), ("memory_gib", "GiB of memory"), ("disk_gib", "GiB of disk")):
+        if getattr(wanted, name) is not None:
+            yield _at_least(name, label, getattr(wanted, name))
+    if wanted.interconnect:
+        yield _interconnect(wanted.interconnect)
+    if wanted.regions:
+        yield _one_of("region", wanted.regions, "outside the regions")
+    if wanted.providers:
+        yield _one_of("provider", wanted.providers, "outside the providers")
+    yield _terms(wanted.spot)
+
+
+def _at_least(name: str, label: str, need: float) -> Check:
+    def check(offer: Offer) -> Miss | None:
+        have: float | None = getattr(offer, name)
+        if have is not None and have >= need:
+            return None
+        if have is None:
+            return Miss(f"{label} not stated", f"does not state its {label}, {need:g} are wanted", _NOT_STATED)
+        detail = f"has {have:g} {label}, {need - have:g} fewer than {need:g}"
+        return Miss(f"too few {label}", detail.replace("fewer", "less") if "GiB" in label else detail, 1 - have / need)
+
+    return check
+
+
+def _interconnect(word: str) -> Check:
+    def check(offer: Offer) -> Miss | None:
+        if offer.interconnect and word.lower() in offer.interconnect.lower():
+            return None
+        have = f"has {offer.interconnect}" if offer.interconnect else "states no interconnect"
+        return Miss("another interconnect", f"{have}, {word} is wanted", _NOT_STATED)
+
+    return check
+
+
+def _one_of(name: str, patterns: tuple[str, ...], reason: str) -> Check:
+    from fnmatch import fnmatchcase
+
+    lower = [pattern.lower() for pattern in patterns]
+
+    def check(offer: Offer) -> Miss | None:
+        value: str = getattr(offer, name)
+        # "*" in an offer: the source states one price for all regions.
+        if value == "*" or any(fnmatchcase(value.lower(), pattern) for pattern in lower):
+            return None
+        return Miss(reason, f"{name} {value} is not {' or '.join(patterns)}", 2)
+
+    return check
+
+
+def _terms(spot: bool | None) -> Check:
+    def check(offer: Offer) -> Miss | None:
+        kind = offer.terms.kind
+        if kind is TermsKind.RESERVED:
+            return Miss("reserved terms", f"is sold as {offer.terms}; reserved capacity is never taken by itself", 3)
+        if kind is TermsKind.SPOT and spot is False:
+            return Miss("spot", "is spot capacity, which can be taken back", 1, "allow it with spot: any")
+        if kind is not TermsKind.SPOT and spot is True:
+            return Miss("not spot", f"is sold {offer.terms}, spot is wanted", 1, "allow it with spot: any")
+        return None
+
+    return check
+
+
+def _comparable(offer: Offer, limit: Money) -> Miss | None:
+    if offer.price is None:
+        return Miss("price unknown", f"has no known price, so the limit {limit} cannot be kept", _NOT_STATED)
+    if offer.price.currency != limit.currency:
+        detail = f"is priced in {offer.price.currency}, the limit is in {limit.currency}"
+        return Miss("another currency", detail, _NOT_STATED)
+    return None
+
+
+def _hourly_limit(limit: Money, nodes: int) -> Check:
+    def check(offer: Offer) -> Miss | None:
+        if offer.price is None or offer.price.currency != limit.currency:
+            return _comparable(offer, limit)
+        hourly = offer.price * nodes
+        if hourly <= limit:
+            return None
+        over = hourly - limit
+        detail = f"costs {hourly} an hour, {over} above the limit {limit}"
+        return Miss("above the hourly limit", detail, float(over.amount / limit.amount) if limit else 1e6)
+
+    return check
+
+
+def _total_limit(limit: Money, nodes: int) -> Check:
+    def check(offer: Offer) -> Miss | None:
+        if offer.price is None or offer.price.currency != limit.currency:
+            return _comparable(offer, limit)
+        least = Money(offer.price.amount * nodes * _SHORTEST_BILL_SECONDS / 3600, limit.currency)
+        if least <= limit:
+            return None
+        detail = f"costs {least.rounded(4)} for one minute, above the total limit {limit}"
+        return Miss("above the total limit", detail, float(least.amount / limit.amount) if limit else 1e6)
+
+    return check
+
+
+_TAKEN = {
+    Availability.NO_CAPACITY: ("no capacity", "the provider has none left"),
+    Availability.BUSY: ("busy", "is in use"),
+    Availability.NO_QUOTA: ("no quota", "the account may not take it"),
+}
+
+
+def _availability(nodes: int) -> Check:
+    def check(offer: Offer) -> Miss | None:
+        if offer.availability in _TAKEN:
+            return Miss(*_TAKEN[offer.availability], 0.5)
+        free = offer.available_count
+        if free is not None and free < nodes:
+            return Miss("too few free", f"{free} can be taken now, {nodes} are wanted", 1 - free / nodes)
+        return None
+
+    return check
+
+
+def _flags(offer: Offer) -> Miss | None:
+    if not offer.flags:
+        return None
+    return Miss(
+        "price in doubt", "; ".join(offer.flags), 0.3, "check the price with the seller, then allow flagged offers"
+    )
+
+
+def _live(offer: Offer) -> Miss | None:
+    if not offer.reference:
+        return None
+    return Miss("reference price only", "the price is a list price, the provider did not offer it now", 0.2)
+
+
+def standing_of(provider: str, standing: Mapping[str, Standing]) -> Standing:
+    """The standing of a provider; one that is not named has no plugin here."""
+    return standing.get(provider) or Standing(
+        False,
+        "provider not installed",
+        "install the provider's plugin, by convention named lepton-PROVIDER; `lepton plugins` shows what is there",
+    )

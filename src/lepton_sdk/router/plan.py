@@ -1,0 +1,191 @@
+"""Plan: the router's answer. The best candidates are at hand; everything else is worked out when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from heapq import nsmallest
+
+from attrs import frozen
+
+from lepton_sdk.catalog import Catalog
+from lepton_sdk.domain.job import Job
+from lepton_sdk.domain.money import Money
+from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.resources import GpuRequest
+from lepton_sdk.router.checks import Check, Standing
+from lepton_sdk.router.score import Ranked, start_seconds
+
+__all__ = ["Candidate", "Plan", "Rejection"]
+
+
+@frozen
+class Candidate:
+    """An offer that serves the job.
+
+    Attributes:
+        request: the GPU alternative that it serves; ``None`` when the job asks for no GPU.
+        score: lower is better, see `lepton_sdk.router.score`; ``None`` when the price is unknown.
+        hourly: of all nodes; ``None`` when the price is unknown.
+        expected_cost: the hourly price over the job's time limit, no more than ``limits.total``, which shortens the
+            run; ``None`` without a time limit.
+        start_seconds: expected time from acquire to a reachable node; ``None`` when unknown.
+    """
+
+    offer: Offer
+    request: GpuRequest | None
+    score: float | None
+    hourly: Money | None
+    expected_cost: Money | None
+    start_seconds: int | None
+
+    def to_dict(self) -> dict[str, object]:
+        """The offer's keys, and those of the candidate."""
+        return {
+            **self.offer.to_dict(),
+            "request": str(self.request) if self.request else None,
+            "score": self.score,
+            "hourly": None if self.hourly is None else str(self.hourly),
+            "expected_cost": None if self.expected_cost is None else str(self.expected_cost),
+            "start_seconds": self.start_seconds,
+        }
+
+
+@frozen
+class Rejection:
+    """A group of offers that lost for one reason.
+
+    Attributes:
+        reason: what they have in common (``"above the hourly limit"``, ``"provider not installed"``).
+        count: how many.
+        example: the one that came nearest to serving.
+        detail: the numbers of the example.
+        hint: the next step, if there is one.
+    """
+
+    reason: str
+    count: int
+    example: Offer
+    detail: str
+    hint: str = ""
+
+    def to_dict(self) -> dict[str, object]:
+        """The group as JSON keys."""
+        return {
+            "reason": self.reason,
+            "count": self.count,
+            "example": self.example.to_dict(),
+            "detail": self.detail,
+            "hint": self.hint,
+        }
+
+
+class Plan:
+    """Which offers serve a job, in order, and why the others do not. Made by `lepton_sdk.router.route`.
+
+    Iterating a plan gives every feasible candidate, the best first; ``candidates`` holds the first ``limit`` of them.
+    An offer without a known price comes last, so it is chosen only when there is nothing else.
+
+    Attributes:
+        job: what was routed.
+        feasible: how many offers serve.
+        candidates: the best ones, in order.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        catalog: Catalog,
+        found: list[Ranked],
+        *,
+        standing: Mapping[str, Standing],
+        now: datetime,
+        limit: int,
+        checks: tuple[Check, ...],
+    ) -> None:
+        self.job = job
+        self.feasible = len(found)
+        self.candidates = tuple(self._candidate(entry) for entry in nsmallest(limit, found))
+        self._catalog = catalog
+        self._found = found
+        self._standing = standing
+        self._now = now
+        self._checks = checks
+
+    def __repr__(self) -> str:
+        return f"<Plan for {self.job.name!r}: {self.feasible} offers serve, best {self.best}>"
+
+    def __iter__(self) -> Iterator[Candidate]:
+        """Every candidate, in order."""
+        return map(self._candidate, self._ordered)
+
+    @cached_property
+    def _ordered(self) -> list[Ranked]:
+        return sorted(self._found)
+
+    @property
+    def best(self) -> Candidate | None:
+        """The first candidate, or ``None`` when nothing serves."""
+        return self.candidates[0] if self.candidates else None
+
+    def _candidate(self, entry: Ranked) -> Candidate:
+        (unpriced, score, *_), _, offer, request = entry
+        hourly = None if offer.price is None else offer.price * self.job.nodes
+        return Candidate(
+            offer, request, None if unpriced else score, hourly, self._expected_cost(hourly), start_seconds(offer)
+        )
+
+    def _expected_cost(self, hourly: Money | None) -> Money | None:
+        limits = self.job.limits
+        if hourly is None or limits.duration is None:
+            return None
+        cost = (hourly * (Decimal(limits.duration) / 3600)).rounded(4)
+        return min(cost, limits.total) if limits.total is not None and limits.total.currency == cost.currency else cost
+
+    @cached_property
+    def _losses(self) -> tuple[Rejection, ...]:
+        from lepton_sdk.router.explain import rejections
+
+        return rejections(self.job, self._catalog, self._checks, self._standing, self._now)
+
+    def explain(self) -> tuple[Rejection, ...]:
+        """Why every offer that is not a candidate lost, in groups.
+
+        First stand the offers that would serve if their provider could be used, with what they would have cost, the
+        cheapest provider first; then the others, those that came nearest first. This scans the whole catalog.
+        """
+        return self._losses
+
+    def nearest_miss(self) -> str:
+        """One sentence: by how much the nearest offer misses; empty when an offer serves."""
+        from lepton_sdk.router.explain import nearest_miss
+
+        return "" if self.feasible else nearest_miss(self.job, self._catalog, self.explain())
+
+    def to_dict(self) -> dict[str, object]:
+        """The plan as JSON keys: ``job``, ``candidates``, ``feasible``, ``rejected``."""
+        ranked: Sequence[tuple[int, Candidate]] = list(enumerate(self.candidates, 1))
+        return {
+            "job": self.job.to_dict(),
+            "candidates": [{"rank": place, **candidate.to_dict()} for place, candidate in ranked],
+            "feasible": self.feasible,
+            "rejected": [rejection.to_dict() for rejection in self.explain()],
+        }
+
+    def table(self) -> str:
+        """The candidates as aligned plain text."""
+        from lepton_sdk.router.table import candidate_table
+
+        return candidate_table(self.candidates, self.feasible)
+
+    def rejection_table(self) -> str:
+        """What `explain` says, as aligned plain text."""
+        from lepton_sdk.router.table import rejection_table
+
+        return rejection_table(self.explain(), self.job.nodes)
+
+    def __str__(self) -> str:
+        parts = (self.table(), self.rejection_table(), self.nearest_miss())
+        return "\n\n".join(part for part in parts if part)

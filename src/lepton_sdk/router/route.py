@@ -1,0 +1,87 @@
+"""What the router answers: which offers match, and where a job should run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from lepton_sdk.catalog import Catalog, Key, price_order
+from lepton_sdk.domain.job import Job
+from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.resources import GpuRequest, Resources
+from lepton_sdk.router.checks import Check, Standing, gpu_miss, offer_checks, resource_checks, standing_of
+from lepton_sdk.router.plan import Plan
+from lepton_sdk.router.score import Ranked, rank
+
+__all__ = ["matching", "route"]
+
+
+def route(
+    job: Job,
+    catalog: Catalog,
+    *,
+    standing: Mapping[str, Standing],
+    now: datetime,
+    limit: int = 20,
+    allow_flagged: bool = False,
+    live_only: bool = False,
+) -> Plan:
+    """The plan for a job: which offers serve it, the best first, and (when asked) why every other one lost.
+
+    Pure and deterministic: the same values give the same plan. Only offers of the asked GPU models and counts are
+    looked at; a job without GPU request can use every machine.
+
+    Args:
+        job: what must run.
+        catalog: what is sold.
+        standing: by provider; one that is not named there is not installed.
+        now: the time that ages of prices are told from, UTC.
+        limit: how many candidates the plan keeps at hand; iterating it gives all.
+        allow_flagged: offers whose price is in doubt may win.
+        live_only: the embedded list prices may not win (for taking a machine rather than asking a price).
+    """
+    checks = offer_checks(job, allow_flagged=allow_flagged, live_only=live_only)
+    usable = {name: standing_of(name, standing).usable for name in standing}
+    found: list[Ranked] = []
+    for key, requests in _asked_keys(job.resources, catalog):
+        for offer in catalog.select(*key):
+            if usable.get(offer.provider) and _serves(checks, offer):
+                served = _served(requests, job.resources, offer)
+                if served is not None or not requests:
+                    # The number keeps two rows of one rank apart, in the catalog's order.
+                    found.append((rank(job, offer), len(found), offer, served))
+    return Plan(job, catalog, found, standing=standing, now=now, limit=limit, checks=checks)
+
+
+def matching(resources: Resources, catalog: Catalog) -> list[Offer]:
+    """Offers that have what ``resources`` ask for, whoever sells them and whether or not they can be had; cheapest first."""
+    checks = tuple(resource_checks(resources))
+    found = [
+        offer
+        for key, requests in _asked_keys(resources, catalog)
+        for offer in catalog.select(*key)
+        if _serves(checks, offer) and (not requests or _served(requests, resources, offer) is not None)
+    ]
+    return sorted(found, key=price_order)
+
+
+def _asked_keys(resources: Resources, catalog: Catalog) -> Iterator[tuple[Key, list[GpuRequest]]]:
+    """The keys to look at, each once, with the alternatives that it may serve; every key when no GPU is asked for."""
+    requests = resources.requests
+    if not requests:
+        yield from ((key, []) for key in catalog.sold())
+        return
+    asked: dict[Key, list[GpuRequest]] = {}
+    for request in requests:
+        models = (request.gpu.model,) if request.gpu else (*catalog.models(), None)
+        for model in models:
+            asked.setdefault((model, request.count), []).append(request)
+    yield from asked.items()
+
+
+def _serves(checks: tuple[Check, ...], offer: Offer) -> bool:
+    return all(check(offer) is None for check in checks)
+
+
+def _served(requests: list[GpuRequest], resources: Resources, offer: Offer) -> GpuRequest | None:
+    return next((request for request in requests if gpu_miss(request, resources, offer) is None), None)

@@ -1,0 +1,57 @@
+"""The score: what an offer costs per hour of work, with waiting and the risk of interruption turned into money.
+
+With ``h`` the price of all nodes for one hour, ``T`` the job's time limit in hours (1 without limit), ``s`` the seconds
+until a node can be expected to be reachable::
+
+    score = h × risk + wait × (s / 3600) / T
+
+``risk`` is 1 on demand. On spot it is what an interruption means to the kind of work: nothing to training, which
+resumes from a checkpoint, half as much again to inference, double to a person who sits before it. ``wait`` is what an
+hour of waiting is worth, in the currency of the price. Lower is better; the numbers are judgements, fixed here and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+from lepton_sdk.domain.job import Job, Workload
+from lepton_sdk.domain.offer import Offer, TermsKind
+from lepton_sdk.domain.resources import GpuRequest
+
+__all__ = ["Rank", "Ranked", "rank", "score_of", "start_seconds"]
+
+WAIT_PER_HOUR = {Workload.TRAINING: 2.0, Workload.INFERENCE: 20.0, Workload.INTERACTIVE: 60.0}
+SPOT_RISK = {Workload.TRAINING: 1.0, Workload.INFERENCE: 1.5, Workload.INTERACTIVE: 2.0}
+# A rented machine of which nothing is known takes about so long from the call to a login.
+USUAL_START_SECONDS = 600
+_CURRENCY = "USD"
+
+# No comparable price, score, not owned, GPUs, provider, instance type, region, terms: sorts as candidates rank.
+Rank = tuple[bool, float, bool, int, str, str, str, str]
+# Rank, place in the catalog, the offer, and the alternative that it serves.
+Ranked = tuple[Rank, int, Offer, GpuRequest | None]
+
+
+def start_seconds(offer: Offer) -> int | None:
+    """Expected seconds from acquire to a reachable node; ``None`` when unknown. A machine of one's own is there."""
+    return 0 if offer.start_seconds is None and offer.terms.kind is TermsKind.OWNED else offer.start_seconds
+
+
+def score_of(job: Job, offer: Offer) -> float | None:
+    """The score of an offer; ``None`` when its price is unknown or in a currency that cannot be compared."""
+    limit = job.limits.hourly or job.limits.total
+    if offer.price is None or offer.price.currency != (limit.currency if limit else _CURRENCY):
+        return None
+    risk = SPOT_RISK[job.workload] if offer.terms.kind is TermsKind.SPOT else 1.0
+    hours = (job.limits.duration or 3600) / 3600
+    start = start_seconds(offer)
+    waiting = WAIT_PER_HOUR[job.workload] * (USUAL_START_SECONDS if start is None else start) / 3600
+    # Rounded, so that offers of one price tie and the fixed order decides, not the last bit of a float.
+    return round(float(offer.price.amount) * job.nodes * risk + waiting / hours, 6)
+
+
+def rank(job: Job, offer: Offer) -> Rank:
+    """Where the offer ranks: by score, without price last; at equal score owned machines before rented ones, fewer GPUs
+    before more (so that a job that needs none leaves them to others), then by provider, type, region and terms."""
+    score = score_of(job, offer)
+    owned = offer.terms.kind is TermsKind.OWNED
+    return (score is None, score or 0.0, not owned, offer.gpu_count, *offer.key)

@@ -1,0 +1,152 @@
+"""An adapter for vendors whose SDK only blocks: each of its calls runs in a worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from lepton_sdk.domain.node import Node
+from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.resources import Resources
+from lepton_sdk.spi.provider import Launch
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+__all__ = ["BlockingProvider", "Threaded"]
+
+T = TypeVar("T")
+_BATCH = 256
+_SOON = 0.02
+
+
+class BlockingProvider(Protocol):
+    """The provider contract without ``async``: what an author writes over a blocking SDK."""
+
+    def offers(self, resources: Resources) -> Iterable[Offer]:
+        """What can be had; a generator is read as it goes."""
+        ...
+
+    def acquire(self, offer: Offer, launch: Launch, announce: Callable[[str, str], None]) -> Node:
+        """Make one billable machine; ``announce(kind, name)`` returns when its row is durable."""
+        ...
+
+    def find(self, owner: str, token: str | None = None) -> Iterable[Node]:
+        """Every billable thing of ours with its full state."""
+        ...
+
+    def inspect(self, node: Node) -> Node:
+        """The state now; never waits."""
+        ...
+
+    def release(self, node: Node) -> Node:
+        """Give it back, children included. Idempotent."""
+        ...
+
+    def close(self) -> None:
+        """Close connections."""
+        ...
+
+
+class Threaded:
+    """A `Provider` over a `BlockingProvider`.
+
+    Cancelling a call stops the wait and not the thread: the vendor's call runs to its end and its answer is dropped. A
+    cancelled ``acquire`` is therefore an unknown outcome, which core settles with ``find``. Give the vendor's SDK time
+    limits of its own: a thread that never returns keeps its place here and holds up the exit of the process.
+
+    Args:
+        provider: the blocking half.
+        threads: calls at one time; 1 (the default) for an SDK that is not safe to use from several threads.
+    """
+
+    def __init__(self, provider: BlockingProvider, *, threads: int = 1) -> None:
+        self._provider = provider
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+
+    async def offers(self, resources: Resources) -> AsyncIterator[Offer]:
+        """What can be had."""
+        async for offer in self._each(lambda: self._provider.offers(resources)):
+            yield offer
+
+    async def acquire(self, offer: Offer, launch: Launch) -> Node:
+        """Make one billable machine."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+
+        async def row(kind: str, name: str) -> None:
+            await launch.announce(kind, name)
+
+        def announce(kind: str, name: str) -> None:
+            asyncio.run_coroutine_threadsafe(row(kind, name), loop).result()
+
+        return await self._call(lambda: self._provider.acquire(offer, launch, announce))
+
+    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+        """Every billable thing of ours."""
+        async for node in self._each(lambda: self._provider.find(owner, token)):
+            yield node
+
+    async def inspect(self, node: Node) -> Node:
+        """The state now."""
+        return await self._call(lambda: self._provider.inspect(node))
+
+    async def release(self, node: Node) -> Node:
+        """Give it back."""
+        return await self._call(lambda: self._provider.release(node))
+
+    async def aclose(self) -> None:
+        """Close the vendor's connections and let the threads end; a thread in a call is not waited for."""
+        if self._pool is None:
+            self._pool = self._new_pool()
+        await self._call(self._provider.close)
+        self._pool.shutdown(wait=False)
+        self._pool = None
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        import asyncio
+        import contextvars
+
+        # A pool of its own: one vendor that hangs must not take the threads of the others.
+        if self._pool is None:
+            self._pool = self._new_pool()
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: context.run(work))
+
+    def _new_pool(self) -> ThreadPoolExecutor:
+        from concurrent.futures import ThreadPoolExecutor
+
+        return ThreadPoolExecutor(self._threads, thread_name_prefix=type(self._provider).__name__)
+
+    async def _each(self, begin: Callable[[], Iterable[T]]) -> AsyncIterator[T]:
+        """Read an iterable in batches: as many items as come within 20 ms, 256 at most, for each trip to a thread."""
+        iterator = await self._call(lambda: iter(begin()))
+        try:
+            while True:
+                items, error, ended = await self._call(lambda: _batch(iterator))
+                for item in items:
+                    yield item
+                if error is not None:
+                    raise error
+                if ended:
+                    return
+        finally:
+            await self._call(getattr(iterator, "close", lambda: None))
+
+
+def _batch(iterator: Iterator[T]) -> tuple[list[T], Exception | None, bool]:
+    import time
+
+    items: list[T] = []
+    until = time.monotonic() + _SOON
+    while len(items) < _BATCH and (not items or time.monotonic() < until):
+        try:
+            items.append(next(iterator))
+        except StopIteration:
+            return items, None, True
+        except Exception as error:
+            # What came before the failure is handed over first.
+            return items, error, True
+    return items, None, False

@@ -1,0 +1,248 @@
+"""HTTP for authors of providers: one attempt per call, and every way in which it can fail as an error of our tree.
+
+>>> api = make_client("acme", base_url="https://api.acme.example/v1", secrets=["s3cret"])
+>>> api.redact("refused the key s3cret")
+'refused the key ••••••'
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import httpx
+
+from lepton_sdk.errors import (
+    AuthError,
+    BlockScope,
+    ConfigError,
+    ContractViolation,
+    LeptonError,
+    OutcomeUnknown,
+    QuotaExceeded,
+    RateLimited,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["ApiClient", "make_client", "retry_after"]
+
+_DOTS = "••••••"
+_RAISE: Any = object()
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_CONNECT, _TRANSFER = 10.0, 30.0
+# Where vendors put the id that their support asks for; the first that is there is taken.
+_REQUEST_IDS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "x-ms-request-id", "cf-ray")
+# The request never left: nothing can have happened.
+_BEFORE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_SHOWN = 300
+
+Classify = Callable[[httpx.Response, Any], LeptonError | None]
+
+
+class ApiClient(httpx.AsyncClient):
+    """An ``httpx.AsyncClient`` that knows whose API it speaks to; made by `make_client`.
+
+    Attributes:
+        provider: name of the provider, for errors.
+        classify: ``classify(response, body)`` turns a vendor's own error code into an error, before the general table
+            does; ``None`` leaves it to the table.
+    """
+
+    provider: str = ""
+    classify: Classify | None = None
+    _hidden: tuple[str, ...] = ()
+
+    def redact(self, text: str) -> str:
+        """``text`` with every secret of this client shown as dots."""
+        for secret in self._hidden:
+            text = text.replace(secret, _DOTS)
+        return text
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        creates: bool = False,
+        reads: bool = False,
+        missing: Any = _RAISE,
+        **options: Any,
+    ) -> Any:
+        """Make one call and read its JSON.
+
+        Args:
+            method: ``GET``, ``POST``, …
+            url: full, or below ``base_url``.
+            creates: the call makes something billable. Any answer that does not say for certain that nothing was made is
+                an unknown outcome: a 5xx, a conflict of names, a body that is not JSON.
+            reads: the call changes nothing although its method is not ``GET``.
+            missing: what to return for 404; without it, 404 is an error.
+            options: passed to httpx (``json=``, ``params=``, ``headers=``, ``timeout=``).
+
+        Returns:
+            The parsed body; ``None`` when it is empty.
+
+        Raises:
+            AuthError: 401 or 403.
+            RateLimited: 429, with the seconds that the vendor asked for.
+            QuotaExceeded: 402.
+            Unavailable: 5xx or 408, a conflict (409), or the call did not get out.
+            OutcomeUnknown: a call that changes something left and no usable answer came back.
+            ContractViolation: any other status, a redirect, a body that is not JSON.
+        """
+        changes = not reads and method.upper() not in _SAFE
+        try:
+            response = await self.request(method, url, **options)
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
+            raise self._error(ConfigError, f"{method} {url} cannot be sent: {error}") from error
+        except httpx.TransportError as error:
+            raise self._broken(error, f"{method} {url}", changes) from error
+        return self._read(response, creates, changes, missing)
+
+    def _read(self, response: httpx.Response, creates: bool, changes: bool, missing: Any) -> Any:
+        body, problem = _json(response)
+        if response.is_success and problem is None:
+            return body
+        if error := self.classify and self.classify(response, body):
+            raise error
+        if response.status_code == 404 and missing is not _RAISE:
+            return missing
+        if response.is_success:
+            unknown = OutcomeUnknown if creates else ContractViolation
+            raise self._error(unknown, f"{_what(response)} answered {problem}: {_excerpt(response)}", response)
+        self._refuse(response, creates)
+
+    def _refuse(self, response: httpx.Response, creates: bool) -> NoReturn:
+        status = response.status_code
+        text = f"{_what(response)} answered {status} {response.reason_phrase}: {_excerpt(response)}"
+        if status == 429:
+            wait = retry_after(response)
+            raise RateLimited(
+                self.redact(text), retry_after=wait, provider=self.provider or None, request=_request_id(response)
+            )
+        error = self._error(_class_of(status, creates), text, response)
+        if status == 402:
+            error.scope = BlockScope.PROVIDER
+        if isinstance(error, AuthError):
+            error.hint = f"check the credentials of {self.provider} with 'lepton doctor'"
+        raise error
+
+    def _broken(self, error: httpx.TransportError, what: str, changes: bool) -> LeptonError:
+        why = str(error) or type(error).__name__
+        if isinstance(error, _BEFORE):
+            hint = "is a proxy's certificate missing? name it in SSL_CERT_FILE" if "CERTIFICATE" in why else None
+            return self._error(Unavailable, f"{what} did not get out: {why}", hint=hint)
+        if changes:
+            return self._error(OutcomeUnknown, f"{what} left and its answer did not come back: {why}")
+        return self._error(Unavailable, f"{what} got no answer: {why}")
+
+    def _error(
+        self, kind: type[LeptonError], text: str, response: httpx.Response | None = None, hint: str | None = None
+    ) -> LeptonError:
+        request = _request_id(response) if response is not None else None
+        return kind(self.redact(text), provider=self.provider or None, request=request, hint=hint)
+
+
+def make_client(
+    provider: str, *, secrets: Iterable[str] = (), classify: Classify | None = None, **options: Any
+) -> ApiClient:
+    """A client for one vendor: one attempt per call, TLS verified, redirects not followed, 10 s to connect, 30 s silence.
+
+    Args:
+        provider: the name that errors carry.
+        secrets: texts that no error may show.
+        classify: see `ApiClient`.
+        options: passed to ``httpx.AsyncClient`` (``base_url=``, ``headers=``, ``auth=``, ``timeout=``).
+
+    Raises:
+        ConfigError: ``verify=False``.
+    """
+    if options.get("verify") is False:
+        raise ConfigError(
+            f"{provider}: TLS verification cannot be switched off",
+            hint="name the certificate authority's file in SSL_CERT_FILE",
+        )
+    options.setdefault("timeout", httpx.Timeout(_TRANSFER, connect=_CONNECT, pool=_CONNECT))
+    if "transport" not in options:
+        options.setdefault("verify", _trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")))
+    client = ApiClient(**options)
+    client.provider = provider
+    client.classify = classify
+    # The longest first, so that a secret which is part of another leaves no tail.
+    client._hidden = tuple(sorted({secret for secret in secrets if secret}, key=len, reverse=True))
+    return client
+
+
+@lru_cache(maxsize=4)
+def _trust(file: str | None, folder: str | None) -> ssl.SSLContext:
+    # Reading the certificates costs tens of milliseconds, so all clients of a process share them.
+    return httpx.create_ssl_context()
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """The seconds that ``Retry-After`` asks for, whether it gives seconds or a date; ``None`` without a usable value."""
+    value = response.headers.get("retry-after", "").strip()
+    if value.isdecimal():
+        return float(value)
+    until, now = _date(value), _date(response.headers.get("date", ""))
+    if until is None:
+        return None
+    if now is None:
+        import time
+
+        now = time.time()
+    # Counted from the server's own date: the two clocks need not agree.
+    return max(0.0, until - now)
+
+
+def _date(text: str) -> float | None:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except ValueError:
+        return None
+
+
+def _class_of(status: int, creates: bool) -> type[LeptonError]:
+    if status in (401, 403):
+        return AuthError
+    if status == 402:
+        return QuotaExceeded
+    if status == 409:
+        # On a create the name carries our token, so what is in the way may be the machine of a lost reply.
+        return OutcomeUnknown if creates else Unavailable
+    if status == 408:
+        return Unavailable
+    if status >= 500:
+        return OutcomeUnknown if creates else Unavailable
+    return ContractViolation
+
+
+def _json(response: httpx.Response) -> tuple[Any, str | None]:
+    if not response.content.strip():
+        return None, None
+    try:
+        return response.json(), None
+    except ValueError:
+        kind = response.headers.get("content-type", "no type").partition(";")[0]
+        return None, f"with {kind} that is not JSON"
+
+
+def _request_id(response: httpx.Response) -> str | None:
+    return next((response.headers[name] for name in _REQUEST_IDS if name in response.headers), None)
+
+
+def _what(response: httpx.Response) -> str:
+    # Without the query: keys stand in it at some vendors.
+    return f"{response.request.method} {response.request.url.copy_with(query=None)}"
+
+
+def _excerpt(response: httpx.Response) -> str:
+    text = " ".join(response.text.split())
+    return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text or "no body"
