@@ -83,9 +83,7 @@ class AsyncClient:
 
     # --- questions -------------------------------------------------------------------------------------------------
 
-    async def offers(
-        self, resources: Resources | Mapping[str, Any] | str | None = None, *, live: bool = False
-    ) -> list[Offer]:
+    async def offers(self, resources: Resources | Mapping[str, Any] | str | None = None, *, live: bool = False) -> list[Offer]:
         """Every known offer that has what ``resources`` ask for, cheapest first, usable or not.
 
         Args:
@@ -99,9 +97,7 @@ class AsyncClient:
         market = await look(self._session, wanted, live=live)
         return list(matching(wanted, market.catalog))
 
-    async def route(
-        self, job: Job | Mapping[str, Any], *, live: bool = False, allow_flagged: bool = False
-    ) -> Plan:
+    async def route(self, job: Job | Mapping[str, Any], *, live: bool = False, allow_flagged: bool = False) -> Plan:
         """Where the job would run, at what price, and why everything else lost.
 
         Args:
@@ -112,6 +108,16 @@ class AsyncClient:
         from lepton_sdk._engine.submit import plan_for
 
         return await plan_for(self._session, _job(job), live=live, allow_flagged=allow_flagged)
+
+    async def warnings(self) -> list[str]:
+        """What the user should know and act on, a line each: plugins at fault, providers that could not be asked."""
+        return [*self._session.registry.warnings(), *self._session.notices]
+
+    async def settings(self) -> dict[str, object]:
+        """The settings in force: each with its value and where it comes from, secrets as dots."""
+        from lepton_sdk._config import config_to_dict
+
+        return config_to_dict(self._config, self._session.registry.specs())
 
     async def plugins(self) -> list[PluginStatus]:
         """Every installed plugin with its state, and the next step for those that are not ready."""

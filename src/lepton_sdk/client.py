@@ -81,6 +81,14 @@ class Client:
         """See `AsyncClient.route`."""
         return self._portal.call(self._client.route(job, live=live, allow_flagged=allow_flagged))
 
+    def warnings(self) -> list[str]:
+        """See `AsyncClient.warnings`."""
+        return self._portal.call(self._client.warnings())
+
+    def settings(self) -> dict[str, object]:
+        """See `AsyncClient.settings`."""
+        return self._portal.call(self._client.settings())
+
     def plugins(self) -> list[PluginStatus]:
         """See `AsyncClient.plugins`."""
         return self._portal.call(self._client.plugins())
@@ -136,9 +144,7 @@ class Client:
         """See `AsyncClient.stop`."""
         return self._portal.call(self._client.stop(run))
 
-    def follow(
-        self, *, only: Sequence[str] = (), until_idle: bool = False, secrets: Mapping[str, str] | None = None
-    ) -> int:
+    def follow(self, *, only: Sequence[str] = (), until_idle: bool = False, secrets: Mapping[str, str] | None = None) -> int:
         """See `AsyncClient.follow`."""
         return self._portal.call(self._client.follow(only=only, until_idle=until_idle, secrets=secrets))
 

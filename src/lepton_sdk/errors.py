@@ -98,9 +98,7 @@ class LeptonError(Exception):
     scope: BlockScope = BlockScope.NOTHING
     exit_code: ClassVar[int] = 70
 
-    def __init__(
-        self, message: str, *, provider: str | None = None, request: str | None = None, hint: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, provider: str | None = None, request: str | None = None, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.provider = provider
@@ -108,9 +106,7 @@ class LeptonError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        where = [
-            f"{label} {value}" for label, value in (("provider", self.provider), ("request", self.request)) if value
-        ]
+        where = [f"{label} {value}" for label, value in (("provider", self.provider), ("request", self.request)) if value]
         text = f"{self.message} ({', '.join(where)})" if where else self.message
         return f"{text}\n  next: {self.hint}" if self.hint else text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -23,7 +24,7 @@ from lepton_sdk.errors import LeptonError, UsageError
 
 amounts = st.decimals(0, 100_000_000, places=6)
 money = st.builds(Money, amounts, st.sampled_from(["USD", "EUR"]))
-times = st.datetimes(datetime(2000, 1, 1), datetime(2900, 1, 1), timezones=st.just(UTC))
+times = st.integers(0, 30_000_000_000_000_000).map(lambda micro: datetime(2000, 1, 1, tzinfo=UTC) + timedelta(0, 0, micro))
 gpus = st.sampled_from(
     [Gpu("H100"), Gpu("H100", "SXM"), Gpu("A100", "PCIe", 40), Gpu("MI300X"), Gpu("RTX6000", architecture="Turing")]
 )
@@ -64,21 +65,17 @@ def test_currencies_are_never_mixed() -> None:
 def test_a_duration(seconds: int) -> None:
     assert parse_duration(seconds) == seconds
     assert parse_duration(f"{seconds}s") == seconds
-    # Two units are shown: what is cut off is less than one of the smaller unit.
+    # Two units are shown; what is cut off is less than an hour.
     shown = parse_duration(show_duration(seconds))
-    assert shown <= seconds < shown + 86400
+    assert shown <= seconds < shown + 3600
 
 
 @given(st.one_of(st.text(max_size=12), st.floats(), st.integers(), st.none(), st.booleans()))
 def test_a_duration_or_an_amount_is_refused_or_in_its_bounds(value: object) -> None:
-    try:
+    with suppress(UsageError):
         assert 1 <= parse_duration(value) <= 366 * 86400
-    except UsageError:
-        pass
-    try:
+    with suppress(UsageError):
         assert 0 < parse_quantity(value) <= 10_000_000
-    except UsageError:
-        pass
 
 
 ranges = st.builds(

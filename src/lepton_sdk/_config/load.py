@@ -100,9 +100,7 @@ def _providers(path: Path, value: object) -> dict[str, Mapping[str, object]]:
         sections[name] = as_table(path, f"providers.{name}", given)
         enabled = sections[name].get("enabled", True)
         if not isinstance(enabled, bool):
-            raise ConfigError(
-                f"{path}: providers.{name}.enabled: {enabled!r} is not true or false", hint="write true or false"
-            )
+            raise ConfigError(f"{path}: providers.{name}.enabled: {enabled!r} is not true or false", hint="write true or false")
     return sections
 
 

@@ -60,11 +60,15 @@ def read_section(config: Config, spec: ProviderSpec) -> Section:
     missing = []
     for item in spec.config:
         values[item.name], origins[item.name] = _value(config, where, item, table)
-        if item.required and values[item.name] in (None, "", []):
+        if item.required and _is_empty(values[item.name]):
             missing.append(item)
         ours = origins[item.name].startswith("env LEPTON_SDK_")
         named = named or ours or (origins[item.name].startswith("env ") and (item.secret or item.required))
     return Section(values, origins, tuple(missing), named)
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, str | Secret | list) and not value)
 
 
 def _value(config: Config, where: str, item: ConfigField, table: Mapping[str, object]) -> tuple[object, str]:

@@ -30,7 +30,9 @@ def config_to_dict(config: Config, specs: Mapping[str, ProviderSpec]) -> dict[st
         "plugins.prefer": dict(config.prefer),
         "plugins.strict": config.strict,
     }
-    settings: dict[str, dict[str, object]] = {name: {"value": value, "origin": config.origins.get(name, "default")} for name, value in core.items()}
+    settings: dict[str, dict[str, object]] = {
+        name: {"value": value, "origin": config.origins.get(name, "default")} for name, value in core.items()
+    }
     for name in sorted({*specs, *config.providers}):
         settings.update(_provider(config, name, specs.get(name)))
     return {"file": str(config.path), "settings": settings}

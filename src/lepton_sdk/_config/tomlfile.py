@@ -84,6 +84,4 @@ def as_list(path: Path, name: str, value: object) -> list[str]:
     """``value`` as a list of texts."""
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value
-    raise ConfigError(
-        f"{path}: {name}: {value!r} is not a list of names", hint=f'write {name.rpartition(".")[2]} = ["a", "b"]'
-    )
+    raise ConfigError(f"{path}: {name}: {value!r} is not a list of names", hint=f'write {name.rpartition(".")[2]} = ["a", "b"]')

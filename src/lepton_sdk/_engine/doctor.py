@@ -49,7 +49,7 @@ async def _provider(session: Session, name: str) -> list[Diagnosis]:
         if diagnose is None:
             return [Diagnosis(subject, None, "it offers no examination of its own")]
         async with asyncio.timeout(_SECONDS):
-            return [line async for line in diagnose()]
+            return list(await diagnose())
     except LeptonError as error:
         return [Diagnosis(subject, False, error.message, error.hint or "")]
     except Exception as error:

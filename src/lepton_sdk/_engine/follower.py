@@ -31,9 +31,7 @@ async def drive(
     epoch = session.journal.claim(run_id, session.holder, _CLAIM_SECONDS, is_alive)
     if epoch is None:
         return None
-    work = asyncio.ensure_future(
-        Drive(session, run_id, epoch, secrets=secrets, plan=plan, wait=wait).to_the_end()
-    )
+    work = asyncio.ensure_future(Drive(session, run_id, epoch, secrets=secrets, plan=plan, wait=wait).to_the_end())
     async with _renewed(session, run_id, epoch, work):
         try:
             return await work

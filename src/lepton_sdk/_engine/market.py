@@ -14,32 +14,18 @@ from lepton_sdk.domain.resources import Resources
 from lepton_sdk.errors import ContractViolation, LeptonError, Unavailable
 from lepton_sdk.router import Standing
 
-__all__ = ["Fault", "Market", "look"]
+__all__ = ["Market", "look"]
 
 # A provider that has not listed its offers by then costs only its own rows.
 _SECONDS = 20.0
 
 
 @frozen
-class Fault:
-    """A provider that could not be asked."""
-
-    provider: str
-    message: str
-    hint: str = ""
-
-    def to_dict(self) -> dict[str, str]:
-        """The fault as JSON keys."""
-        return {"provider": self.provider, "message": self.message, "next": self.hint}
-
-
-@frozen
 class Market:
-    """Offers, who can be used, and who could not be asked."""
+    """Offers, and who can be used."""
 
     catalog: Catalog
     standing: Mapping[str, Standing]
-    faults: tuple[Fault, ...] = ()
 
 
 async def look(session: Session, resources: Resources, *, live: bool) -> Market:
@@ -57,19 +43,19 @@ async def look(session: Session, resources: Resources, *, live: bool) -> Market:
     ]
     answers = await asyncio.gather(*(_ask(session, name, resources) for name in asked))
     offers: list[Offer] = []
-    faults: list[Fault] = []
+    answered: set[str] = set()
     for name, answer in zip(asked, answers, strict=True):
-        if isinstance(answer, Fault):
-            faults.append(answer)
-            standing[name] = Standing(False, f"could not be asked: {answer.message}", answer.hint)
+        if isinstance(answer, LeptonError):
+            hint = answer.hint or f"lepton doctor {name}"
+            standing[name] = Standing(False, f"could not be asked: {answer.message}", hint)
+            session.notices.append(f"{name} could not be asked: {answer.message}; next: {hint}")
         else:
+            answered.add(name)
             offers.extend(answer)
-    answered = set(asked) - {fault.provider for fault in faults}
-    catalog = reference_catalog().merge(offers, answered)
-    return Market(catalog, standing, tuple(faults))
+    return Market(reference_catalog().merge(offers, answered), standing)
 
 
-async def _ask(session: Session, name: str, resources: Resources) -> list[Offer] | Fault:
+async def _ask(session: Session, name: str, resources: Resources) -> list[Offer] | LeptonError:
     try:
         async with asyncio.timeout(_SECONDS):
             offers = [offer async for offer in session.provider(name).offers(resources)]
@@ -77,10 +63,9 @@ async def _ask(session: Session, name: str, resources: Resources) -> list[Offer]
             raise ContractViolation(f"it offered {stranger!r} in another's name", provider=name)
         return offers
     except TimeoutError:
-        error: LeptonError = Unavailable(f"no answer within {_SECONDS:.0f} seconds", provider=name)
-    except LeptonError as failure:
-        error = failure
-    except Exception as failure:
+        return Unavailable(f"no answer within {_SECONDS:.0f} seconds", provider=name)
+    except LeptonError as error:
+        return error
+    except Exception as error:
         # A plugin's own bug must not take the others' offers with it.
-        error = ContractViolation(f"{type(failure).__name__}: {failure}", provider=name)
-    return Fault(name, error.message, error.hint or f"lepton doctor {name}")
+        return ContractViolation(f"{type(error).__name__}: {error}", provider=name)

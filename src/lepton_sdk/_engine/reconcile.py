@@ -162,6 +162,6 @@ async def _surplus(session: Session, node: Node, now: datetime, *, known: bool, 
         except LeptonError as error:
             action = f"release failed: {error.message}"
     hours = (now - node.since).total_seconds() / 3600 if node.since else None
-    cost = None if node.price is None or hours is None else Money(float(node.price.amount) * hours).rounded(4)  # type: ignore[arg-type]
+    cost = None if node.price is None or hours is None else Money(float(node.price.amount) * hours).rounded(4)
     difference = Difference.DUPLICATE if known else Difference.STRAY
     return HeldNode(node.id, node.provider, str(node.state), None, node.price, cost, node.since, difference, action)

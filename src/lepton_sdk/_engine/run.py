@@ -112,4 +112,3 @@ class Drive:
     def _pause(self, run: Run) -> float:
         name = run.provider
         return self._session.spec(name).timings.poll if name else 1.0
-

@@ -44,6 +44,7 @@ class Session:
         self._entropy = entropy
         self._journal: Journal | None = None
         self._executors: dict[str, Executor] = {}
+        self.notices: list[str] = []
         self.holder = this_process(self.new_id())
 
     def new_id(self) -> str:

@@ -112,9 +112,7 @@ class LocalExecutor:
 
         return await asyncio.to_thread(read_status, self.folder(execution))
 
-    async def logs(
-        self, node: Node, execution: Execution, offset: int = 0, *, follow: bool = False
-    ) -> AsyncIterator[bytes]:
+    async def logs(self, node: Node, execution: Execution, offset: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
         """Output from byte ``offset`` in pieces of 64 KiB at most; with ``follow``, until the execution has ended."""
         import asyncio
 

@@ -56,9 +56,7 @@ def _read(file: Path) -> str:
     except UnicodeDecodeError as error:
         raise JobSpecError(f"{file}: byte {error.start} is not UTF-8", hint="save the file as UTF-8") from None
     except OSError as error:
-        raise JobSpecError(
-            f"{file}: cannot be read: {error.strerror}", hint="check the path, or give the job as flags"
-        ) from None
+        raise JobSpecError(f"{file}: cannot be read: {error.strerror}", hint="check the path, or give the job as flags") from None
 
 
 def _toml(text: str, file: Path) -> Any:

@@ -86,12 +86,14 @@ class Journal:
 
     def _insert(self, event: Event) -> Event:
         data = json.dumps(dict(event.data), separators=(",", ":"), sort_keys=True)
-        row = (event.at.isoformat(), event.kind, event.run, event.token, data)
-        cursor = self._connection.execute(
-            "INSERT INTO events (at, kind, run, token, data, checksum) VALUES (?, ?, ?, ?, ?, ?)",
+        # The number is part of what the checksum covers, so it is counted here, under the transaction's lock.
+        seq = self._connection.execute("SELECT coalesce(max(seq), 0) + 1 FROM events").fetchone()[0]
+        row = (seq, event.at.isoformat(), event.kind, event.run, event.token, data)
+        self._connection.execute(
+            "INSERT INTO events (seq, at, kind, run, token, data, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (*row, _checksum(*row)),
         )
-        return Event(event.kind, event.run, event.at, event.token, event.data, int(cursor.lastrowid or 0))
+        return Event(event.kind, event.run, event.at, event.token, event.data, seq)
 
     def _project(self, run: Run) -> None:
         record = json.dumps(run.to_record(), separators=(",", ":"))
@@ -186,9 +188,7 @@ class Journal:
 
     def _load(self, run_id: str) -> Run | None:
         with translated(self.path):
-            row = self._connection.execute(
-                "SELECT id, record, checksum FROM runs WHERE id = ?", (run_id,)
-            ).fetchone()
+            row = self._connection.execute("SELECT id, record, checksum FROM runs WHERE id = ?", (run_id,)).fetchone()
         return self._decode(row) if row else None
 
     def _decode(self, row: tuple[Any, ...]) -> Run:
@@ -198,7 +198,7 @@ class Journal:
 
     def _event(self, row: tuple[Any, ...]) -> Event:
         seq, at, kind, run, token, data, checksum = row
-        if _checksum(at, kind, run, token, data) != checksum:
+        if _checksum(seq, at, kind, run, token, data) != checksum:
             raise corrupt(self.path, f"row {seq} does not match its checksum")
         return Event(kind, run, datetime.fromisoformat(at), token, json.loads(data), seq)
 
@@ -215,9 +215,7 @@ class Journal:
         """
         now = self._clock.now()
         with self._transaction():
-            row = self._connection.execute(
-                "SELECT holder, epoch, until FROM claims WHERE run = ?", (run_id,)
-            ).fetchone()
+            row = self._connection.execute("SELECT holder, epoch, until FROM claims WHERE run = ?", (run_id,)).fetchone()
             if row and row[0] != holder and datetime.fromisoformat(row[2]) > now and alive(row[0]):
                 return None
             epoch = (row[1] if row else 0) + 1
@@ -252,12 +250,10 @@ class Journal:
             JournalCorrupt: something is not what was written.
         """
         with translated(self.path):
-            problem = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            problem = self._connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if problem != "ok":
                 raise corrupt(self.path, problem)
-            rows = self._connection.execute(
-                "SELECT seq, at, kind, run, token, data, checksum FROM events ORDER BY seq"
-            )
+            rows = self._connection.execute("SELECT seq, at, kind, run, token, data, checksum FROM events ORDER BY seq")
             rebuilt: dict[str, Run] = {}
             count = 0
             for count, row in enumerate(rows, 1):
@@ -274,15 +270,15 @@ class Journal:
         with translated(self.path):
             size = self.path.stat().st_size
         if size and size <= _WHOLE_CHECK_BYTES and self._meta_exists():
-            self._quick_check()
+            self._check_rows()
 
-    def _quick_check(self) -> None:
+    def _check_rows(self) -> None:
         with translated(self.path):
-            problem = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            problem = self._connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if problem != "ok":
                 raise corrupt(self.path, problem)
             for row in self._connection.execute("SELECT seq, at, kind, run, token, data, checksum FROM events"):
-                if _checksum(*row[1:6]) != row[6]:
+                if _checksum(*row[:6]) != row[6]:
                     raise corrupt(self.path, f"row {row[0]} does not match its checksum")
 
     def _meta_exists(self) -> bool:

@@ -75,7 +75,7 @@ def _foreign(kind: str, entry: EntryPoint, config: Config) -> PluginStatus:
 
 def _claims(kind: str, claims: Sequence[EntryPoint], config: Config) -> Iterator[PluginStatus]:
     wanted = []
-    for entry in claims:
+    for entry in sorted(claims, key=lambda claim: (claim.distribution, claim.value)):
         if off := _switched_off(entry, kind, config) or _not_preferred(entry, claims, config):
             yield _status(kind, entry, PluginState.DISABLED, *off)
         else:
@@ -134,9 +134,7 @@ def _configured(status: PluginStatus, spec: ProviderSpec, config: Config) -> Plu
     try:
         section = read_section(config, spec)
     except ConfigError as error:
-        return evolve(
-            status, state=PluginState.UNCONFIGURED, reason=error.message, hint=error.hint or "correct it", named=True
-        )
+        return evolve(status, state=PluginState.UNCONFIGURED, reason=error.message, hint=error.hint or "correct it", named=True)
     if not section.named and "local" not in spec.capabilities:
         secret = any(item.secret for item in spec.config)
         reason, need = "no credentials" if secret else "not in the configuration", _credentials(spec)
@@ -144,9 +142,7 @@ def _configured(status: PluginStatus, spec: ProviderSpec, config: Config) -> Plu
         reason, need = f"{section.missing[0].name} has no value", section.missing
     else:
         return evolve(status, named=section.named)
-    return evolve(
-        status, state=PluginState.UNCONFIGURED, reason=reason, hint=_step(config, spec, need), named=section.named
-    )
+    return evolve(status, state=PluginState.UNCONFIGURED, reason=reason, hint=_step(config, spec, need), named=section.named)
 
 
 def _credentials(spec: ProviderSpec) -> tuple[ConfigField, ...]:
@@ -160,6 +156,4 @@ def _step(config: Config, spec: ProviderSpec, need: Sequence[ConfigField]) -> st
         return f"add {table}"
     variables = [item.env for item in need if item.env]
     keys = " and ".join(item.name for item in need)
-    return (
-        f"set {' and '.join(variables)}, or write {keys} under {table}" if variables else f"write {keys} under {table}"
-    )
+    return f"set {' and '.join(variables)}, or write {keys} under {table}" if variables else f"write {keys} under {table}"

@@ -17,10 +17,10 @@ def open_http(**options: Any) -> httpx.AsyncClient:
 
     A redirect is not followed: a vendor's API that answers one to a create call would get our key at another address.
     """
+    from importlib.metadata import version
+
     import httpx
 
-    from lepton_sdk import __version__
-
-    headers = {"user-agent": f"lepton-sdk/{__version__}", **dict(options.pop("headers", None) or {})}
+    headers = {"user-agent": f"lepton-sdk/{version('lepton-sdk')}", **dict(options.pop("headers", None) or {})}
     options.setdefault("timeout", httpx.Timeout(_REST, connect=_CONNECT))
     return httpx.AsyncClient(headers=headers, **options)

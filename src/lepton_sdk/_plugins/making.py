@@ -26,9 +26,7 @@ _PROVIDER = ("offers", "acquire", "find", "inspect", "release", "aclose")
 _EXECUTOR = ("start", "poll", "logs", "cancel", "aclose")
 
 
-def make_provider(
-    status: PluginStatus, config: Config, clock: Clock, http: Callable[..., httpx.AsyncClient] | None
-) -> Provider:
+def make_provider(status: PluginStatus, config: Config, clock: Clock, http: Callable[..., httpx.AsyncClient] | None) -> Provider:
     """Import the factory, hand it its own section and nothing else, and check what it returns.
 
     Raises:

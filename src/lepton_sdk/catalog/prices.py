@@ -70,14 +70,10 @@ def _out_of_range(offer: Offer, price: Money) -> str | None:
         return None
     low, high, spot = known
     each = price.amount / offer.gpu_count
-    if offer.terms.kind is TermsKind.ON_DEMAND:
-        floor = low / _FAR
-    else:
-        floor = spot / _FAR if spot is not None else low / _DEEPEST_SPOT
+    discounted = low / _DEEPEST_SPOT if spot is None else spot / _FAR
+    floor = low / _FAR if offer.terms.kind is TermsKind.ON_DEMAND else discounted
     if floor <= each <= high * _FAR:
         return None
     side = "below" if each < floor else "above"
-    return (
-        f"{each:.2f} per GPU-hour is far {side} what {offer.gpu.model} costs elsewhere "
-        f"({low:.2f} to {high:.2f} on demand)"
-    )
+    usual = f"{low:.2f} to {high:.2f} on demand"
+    return f"{each:.2f} per GPU-hour is far {side} what {offer.gpu.model} costs elsewhere ({usual})"

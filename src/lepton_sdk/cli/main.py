@@ -64,7 +64,7 @@ class _Commands(click.Group):
             from lepton_sdk.domain.resources import nearest
 
             if hint := nearest(args[0], self.list_commands(ctx)):
-                error.message = f"{error.message} {hint}"
+                raise click.UsageError(f"{error.message} {hint}", ctx) from None
             raise
 
 

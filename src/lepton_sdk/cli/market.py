@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lepton_sdk.cli.jobargs import JobCommand, job_from, job_options, resource_options, resources_from
-from lepton_sdk.cli.render import emit, json_option, table
+from lepton_sdk.cli.render import emit, json_option, table, warn
 from lepton_sdk.client import Client
 
 __all__ = ["offers_command", "route_command"]
@@ -26,10 +26,23 @@ def offers_command(limit: int, live: bool, as_json: bool, **flags: Any) -> None:
     wanted.setdefault("spot", "any")
     with Client() as client:
         offers = client.offers(wanted, live=live)
+        warn(*client.warnings())
     if as_json:
         emit([offer.to_dict() for offer in offers])
         return
-    head = ("PROVIDER", "INSTANCE TYPE", "REGION", "GPU", "CPUS", "GIB", "TERMS", "PRICE/H", "AVAILABLE", "AS OF", "NOTE")
+    head = (
+        "PROVIDER",
+        "INSTANCE TYPE",
+        "REGION",
+        "GPU",
+        "CPUS",
+        "GIB",
+        "TERMS",
+        "PRICE/H",
+        "AVAILABLE",
+        "AS OF",
+        "NOTE",
+    )
     rows = [
         (
             o.provider,
@@ -39,7 +52,7 @@ def offers_command(limit: int, live: bool, as_json: bool, **flags: Any) -> None:
             f"{o.cpus:g}" if o.cpus else "",
             f"{o.memory_gib:.0f}" if o.memory_gib else "",
             o.terms,
-            o.price.display() if o.price else "?",
+            o.price.display() if o.price is not None else "?",
             o.availability,
             o.seen_at.date() if o.seen_at else "",
             ", ".join(o.flags) or ("reference" if o.reference else ""),
@@ -69,8 +82,8 @@ def route_command(file: str | None, live: bool, allow_flagged: bool, as_json: bo
     job = job_from(file, flags)
     with Client() as client:
         plan = client.route(job, live=live, allow_flagged=allow_flagged)
+        warn(*client.warnings())
     if as_json:
         emit(plan.to_dict())
     else:
         click.echo(str(plan))
-

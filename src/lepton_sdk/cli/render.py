@@ -20,9 +20,10 @@ def emit(value: Any) -> None:
     click.echo(json.dumps(value, indent=2 if sys.stdout.isatty() else None))
 
 
-def warn(text: str) -> None:
-    """One loud line on standard error."""
-    click.echo(f"{click.style('warning:', fg='yellow')} {text}", err=True)
+def warn(*lines: str) -> None:
+    """Loud lines on standard error."""
+    for line in lines:
+        click.echo(f"{click.style('warning:', fg='yellow')} {line}", err=True)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lepton_sdk.cli.jobargs import JobCommand, job_from, job_options
-from lepton_sdk.cli.render import emit, json_option
+from lepton_sdk.cli.render import emit, json_option, warn
 from lepton_sdk.cli.status import StatusLine
 from lepton_sdk.client import Client
 
@@ -60,6 +60,7 @@ def run_command(file: str | None, detach: bool, on_interrupt: str, as_json: bool
 
 def _foreground(client: Client, job: Job, on_interrupt: str, *, as_json: bool) -> Run:
     plan = client.route(job, live=True)
+    warn(*client.warnings())
     if plan.best is not None:
         click.echo(f"{plan}\n", err=True)
     status = StatusLine(sys.stderr if as_json else sys.stdout)

@@ -38,7 +38,7 @@ def ps_command(everything: bool, limit: int | None, as_json: bool) -> None:
                 run.state,
                 run.exit_code,
                 run.provider,
-                cost.display() if cost else "",
+                cost.display() if cost is not None else "",
                 ago(began, ended),
                 f"{ago(run.created_at, now)} ago",
             )

@@ -20,9 +20,7 @@ def plugins_command(strict: bool, as_json: bool) -> None:
     if as_json:
         emit([status.to_dict() for status in statuses])
     else:
-        rows = [
-            (s.name, s.kind, s.state, s.distribution, s.version, s.contract, s.reason, s.hint) for s in statuses
-        ]
+        rows = [(s.name, s.kind, s.state, s.distribution, s.version, s.contract, s.reason, s.hint) for s in statuses]
         head = ("NAME", "KIND", "STATE", "DISTRIBUTION", "VERSION", "CONTRACT", "REASON", "NEXT STEP")
         table(head, rows, "no plugins are installed; pip install lepton-byoc brings this machine")
     if strict and any(str(s.state) in {"broken", "incompatible", "conflict"} for s in statuses):
@@ -34,11 +32,13 @@ def plugins_command(strict: bool, as_json: bool) -> None:
 def config_command(as_json: bool) -> None:
     """Show the settings in force and where each comes from; secrets are dots."""
     with Client() as client:
-        settings = client.config.to_dict()
+        settings = client.settings()
     if as_json:
         emit(settings)
-    else:
-        click.echo(client.config.table())
+        return
+    click.echo(f"file: {settings['file']}")
+    rows = [(name, value["value"], value["origin"]) for name, value in settings["settings"].items()]  # type: ignore[attr-defined]
+    table(("SETTING", "VALUE", "FROM"), rows, "")
 
 
 @click.command("doctor")

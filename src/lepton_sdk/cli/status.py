@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -33,8 +33,8 @@ _WORDS = {
 class StatusLine:
     """Shows journal rows on standard error, and lets the job's own output pass through to ``stream``."""
 
-    def __init__(self, stream: object) -> None:
-        self._out = getattr(stream, "buffer", stream)
+    def __init__(self, stream: TextIO) -> None:
+        self._out = stream.buffer
         self._live = sys.stderr.isatty()
         self._lock = threading.Lock()
         self._text = ""

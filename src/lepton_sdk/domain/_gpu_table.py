@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
-from pathlib import Path
 
 from lepton_sdk.errors import ResourcesError
 
@@ -62,6 +61,10 @@ class Table:
         """The architectures that GPUs of this model have; nothing for an unknown model."""
         return tuple(dict.fromkeys(shape[0] for shape in self.shapes.get(model or "", ())))
 
+    def sizes(self, model: str) -> frozenset[int]:
+        """The sizes that this model is printed with."""
+        return frozenset(size for shape in self.shapes.get(model, ()) for size in (shape[2], *shape[3]))
+
 
 def _sections(text: str) -> dict[str, list[str]]:
     sections: dict[str, list[str]] = {}
@@ -83,7 +86,9 @@ def _equations(lines: list[str]) -> Iterator[tuple[str, str]]:
 @cache
 def table() -> Table:
     """The table, read on first use."""
-    return Table((Path(__file__).parent / "gpus.txt").read_text(encoding="utf-8"))
+    # Not pathlib: its import (urllib.parse and all) costs more than the whole table, on the way to every Job.
+    with open(__file__.rpartition("/")[0] + "/gpus.txt", encoding="utf-8") as file:
+        return Table(file.read())
 
 
 @lru_cache(maxsize=4096)
@@ -99,17 +104,27 @@ def read(text: str) -> Facts:
     for words, facts in _phrases(known, known.words(text)):
         if facts is None:
             unknown.append(words)
-            continue
-        for place, fact in enumerate(facts):
-            if fact is not None and said[place] not in (None, fact):
-                raise _contradiction(text, _FIELDS[place], said[place], fact)
-            said[place] = fact if fact is not None else said[place]
-    model, form, memory, architecture = said
-    if model is None:
+        else:
+            _note(text, said, facts)
+    model = said[0]
+    if not isinstance(model, str):
         raise _unknown_model(text, known)
-    if unknown:
-        raise _unknown_word(text, unknown[0], str(model), known)
-    return str(model), form, _nominal(known, str(model), memory), _architecture(known, text, str(model), architecture)  # type: ignore[return-value,arg-type]
+    for word in unknown:
+        # "A100-80" is short for "A100-80GB" when an A100 of that size exists.
+        if not word.isdecimal() or (size := int(word[:6])) not in known.sizes(model):
+            raise _unknown_word(text, word, model, known)
+        _note(text, said, (None, None, size, None))
+    _, form, memory, architecture = said
+    return model, form, _nominal(known, model, memory), _architecture(known, text, model, architecture)  # type: ignore[return-value,arg-type]
+
+
+def _note(text: str, said: list[str | int | None], facts: Facts) -> None:
+    for place, fact in enumerate(facts):
+        if fact is None:
+            continue
+        if said[place] not in (None, fact):
+            raise _contradiction(text, _FIELDS[place], said[place], fact)
+        said[place] = fact
 
 
 def _phrases(known: Table, words: tuple[str, ...]) -> Iterator[tuple[str, Facts | None]]:
@@ -158,9 +173,7 @@ def _contradiction(text: str, field: str, first: object, second: object) -> Reso
 def _unknown_word(text: str, word: str, model: str, known: Table) -> ResourcesError:
     plain = {"".join(words): facts[1] or facts[3] for words, facts in known.phrases.items() if facts[0] is None}
     close = dict.fromkeys(fact for name in _closest(word, plain) if (fact := plain[name]))
-    hint = (
-        f"did you mean {', '.join(close)}?" if close else f"write {model}, or with form factor and size: A100-SXM-80GB"
-    )
+    hint = f"did you mean {', '.join(close)}?" if close else f"write {model}, or in full as in A100-SXM-80GB"
     return ResourcesError(f"{text!r}: {word!r} is no form factor, memory size or architecture", hint=hint)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import field, frozen
+from attrs import field, fields_dict, frozen
 
 from lepton_sdk.errors import ContractViolation
 
@@ -15,7 +15,7 @@ __all__ = ["Access", "KubernetesAccess", "LocalAccess", "SSHAccess", "access_fro
 class LocalAccess:
     """This host. ``environment`` is what the provider sets for the job (``CUDA_VISIBLE_DEVICES``)."""
 
-    environment: Mapping[str, str] = field(factory=dict)
+    environment: Mapping[str, str] = field(factory=dict, hash=False)
     host: str = ""
 
 
@@ -34,7 +34,7 @@ class SSHAccess:
     port: int = 22
     host_keys: tuple[str, ...] = ()
     proxy_jump: str | None = None
-    environment: Mapping[str, str] = field(factory=dict)
+    environment: Mapping[str, str] = field(factory=dict, hash=False)
 
 
 @frozen
@@ -44,7 +44,7 @@ class KubernetesAccess:
     context: str
     namespace: str
     name: str
-    environment: Mapping[str, str] = field(factory=dict)
+    environment: Mapping[str, str] = field(factory=dict, hash=False)
 
 
 Access = LocalAccess | SSHAccess | KubernetesAccess
@@ -59,7 +59,7 @@ _KINDS: dict[str, type[LocalAccess] | type[SSHAccess] | type[KubernetesAccess]] 
 def access_to_dict(access: Access) -> dict[str, object]:
     """The access as JSON keys; ``kind`` names the type."""
     kind = next(name for name, cls in _KINDS.items() if isinstance(access, cls))
-    values = {name: getattr(access, name) for name in type(access).__slots__ if not name.startswith("__")}
+    values = {name: getattr(access, name) for name in fields_dict(type(access))}
     plain = {k: list(v) if isinstance(v, tuple) else dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
     return {"kind": kind, **plain}
 

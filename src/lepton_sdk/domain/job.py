@@ -47,20 +47,24 @@ def _mapping(cls: type, name: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _money(name: str) -> Any:
-    def convert(value: Any) -> Money | None:
-        if value is None or isinstance(value, Money):
-            amount: Money | None = value
-        else:
-            try:
-                amount = Money(value)
-            except UsageError as error:
-                raise _fail(f"limits.{name}", error.message, error.hint or "") from None
-        if amount is not None and amount.amount < 0:
-            raise _fail(f"limits.{name}", f"{str(amount)!r} is negative", "write an amount above 0")
-        return amount
+def _money(name: str, value: Any) -> Money | None:
+    if value is None:
+        return None
+    try:
+        amount = value if isinstance(value, Money) else Money(value)
+    except UsageError as error:
+        raise _fail(f"limits.{name}", error.message, error.hint or "") from None
+    if amount.amount < 0:
+        raise _fail(f"limits.{name}", f"{str(amount)!r} is negative", "write an amount above 0")
+    return amount
 
-    return convert
+
+def _hourly(value: Any) -> Money | None:
+    return _money("hourly", value)
+
+
+def _total(value: Any) -> Money | None:
+    return _money("total", value)
 
 
 def _duration(value: Any) -> int | None:
@@ -83,8 +87,8 @@ class Limits:
     """
 
     duration: int | None = field(default=None, converter=_duration)
-    hourly: Money | None = field(default=None, converter=_money("hourly"))
-    total: Money | None = field(default=None, converter=_money("total"))
+    hourly: Money | None = field(default=None, converter=_hourly)
+    total: Money | None = field(default=None, converter=_total)
 
     @classmethod
     def parse(cls, value: Any) -> Limits:
@@ -193,6 +197,14 @@ def _workdir(value: Any) -> str | None:
     return text
 
 
+def _resources(value: Any) -> Resources:
+    return Resources.parse(value)
+
+
+def _limits(value: Any) -> Limits:
+    return Limits.parse(value)
+
+
 @frozen
 class Job:
     """What to run: a command, where its files are, and what one node of it needs.
@@ -222,12 +234,12 @@ class Job:
     name: str = field(default="job", converter=_name)
     setup: str | None = field(default=None, converter=_setup)
     workdir: str | None = field(default=None, converter=_workdir)
-    resources: Resources = field(factory=Resources, converter=Resources.parse)
+    resources: Resources = field(factory=Resources, converter=_resources)
     nodes: int = field(default=1, converter=_nodes)
-    env: Mapping[str, str] = field(factory=dict, converter=_env)
+    env: Mapping[str, str] = field(factory=dict, converter=_env, hash=False)
     secrets: tuple[str, ...] = field(default=(), converter=_secrets)
     workload: Workload = field(default=Workload.TRAINING, converter=_workload)
-    limits: Limits = field(factory=Limits, converter=Limits.parse)
+    limits: Limits = field(factory=Limits, converter=_limits)
 
     def __attrs_post_init__(self) -> None:
         both = sorted(set(self.env) & set(self.secrets))

@@ -92,7 +92,7 @@ class Node:
     price: Money | None = None
     since: datetime | None = None
     detail: str = ""
-    provider_data: Mapping[str, str] = field(factory=dict)
+    provider_data: Mapping[str, str] = field(factory=dict, hash=False)
 
     def with_state(self, state: NodeState, detail: str = "") -> Node:
         """The same node in another state."""
@@ -130,7 +130,7 @@ class Node:
             price, currency = values.pop("price_per_hour"), values.pop("currency")
             return cls(
                 access=access_from_dict(access) if isinstance(access, dict) else None,
-                price=None if price is None else Money(str(price), str(currency)),  # type: ignore[arg-type]
+                price=None if price is None else Money(str(price), str(currency)),
                 since=datetime.fromisoformat(str(since)) if since else None,
                 **values,  # type: ignore[arg-type]
             )

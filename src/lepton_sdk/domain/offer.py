@@ -150,7 +150,7 @@ class Offer:
             seen_at = values.pop("seen_at")
             return cls(
                 gpu=Gpu.from_dict(gpu) if isinstance(gpu, dict) else None,
-                price=None if price is None else Money(str(price), str(currency)),  # type: ignore[arg-type]
+                price=None if price is None else Money(str(price), str(currency)),
                 seen_at=datetime.fromisoformat(str(seen_at)) if seen_at else None,
                 terms=Terms.parse(str(values.pop("terms"))),
                 flags=tuple(values.pop("flags")),  # type: ignore[arg-type]

@@ -39,9 +39,7 @@ def parse_duration(value: object) -> int:
         except ValueError:
             seconds = math.nan
     if not math.isfinite(seconds) or not 1 <= seconds <= _LONGEST:
-        raise UsageError(
-            f"{value!r} is not a duration", hint="write 90s, 30m, 6h, 2d or 1h30m, between 1 second and 366 days"
-        )
+        raise UsageError(f"{value!r} is not a duration", hint="write 90s, 30m, 6h, 2d or 1h30m, between 1 second and 366 days")
     return round(seconds)
 
 

@@ -64,25 +64,56 @@ class GpuRequest:
         return f"{self.gpu or 'any'}:{self.count}"
 
 
-def _in_field(parse: Callable[[Any], _T], name: str) -> Callable[[Any], _T]:
-    """Wrap a parser so that its error names the field that it was reading."""
-
-    def convert(value: Any) -> _T:
-        try:
-            return parse(value)
-        except UsageError as error:
-            raise ResourcesError(f"resources.{name}: {error.message}", hint=error.hint) from None
-
-    return convert
+def _in_field(name: str, parse: Callable[[Any], _T], value: Any) -> _T | None:
+    """Read an optional value; an error names the field that was being read."""
+    if value is None:
+        return None
+    try:
+        return parse(value)
+    except UsageError as error:
+        raise ResourcesError(f"resources.{name}: {error.message}", hint=error.hint) from None
 
 
-def _optional(parse: Callable[[Any], _T]) -> Callable[[Any], _T | None]:
-    return lambda value: None if value is None else parse(value)
+# One named converter for each field, so that type checkers know what each field accepts.
+
+
+def _gpu(value: Any) -> tuple[GpuRequest, ...]:
+    return _in_field("gpu", _requests, value) or ()
+
+
+def _gpu_memory(value: Any) -> Range | None:
+    return _in_field("gpu_memory", Range.parse, value)
+
+
+def _cpus(value: Any) -> float | None:
+    return _in_field("cpus", parse_quantity, value)
+
+
+def _memory_gib(value: Any) -> float | None:
+    return _in_field("memory_gib", parse_quantity, value)
+
+
+def _disk_gib(value: Any) -> float | None:
+    return _in_field("disk_gib", parse_quantity, value)
+
+
+def _interconnect(value: Any) -> str | None:
+    return _in_field("interconnect", _text, value)
+
+
+def _regions(value: Any) -> tuple[str, ...]:
+    return _in_field("regions", _names, value) or ()
+
+
+def _providers(value: Any) -> tuple[str, ...]:
+    return _in_field("providers", _names, value) or ()
+
+
+def _spot(value: Any) -> bool | None:
+    return None if value is None else _in_field("spot", _spot_policy, value)
 
 
 def _requests(value: Any) -> tuple[GpuRequest, ...]:
-    if value is None:
-        return ()
     items = value if isinstance(value, list | tuple) else [value]
     requests = tuple(GpuRequest.parse(item) for item in items)
     if len(set(requests)) != len(requests):
@@ -91,8 +122,6 @@ def _requests(value: Any) -> tuple[GpuRequest, ...]:
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    if value is None:
-        return ()
     items = [value] if isinstance(value, str) else list(value)
     for item in items:
         if not isinstance(item, str) or not _NAME.fullmatch(item):
@@ -100,8 +129,8 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(items)
 
 
-def _spot(value: Any) -> bool | None:
-    if value is None or isinstance(value, bool):
+def _spot_policy(value: Any) -> bool | None:
+    if isinstance(value, bool):
         return value
     if value == "any":
         return None
@@ -136,15 +165,15 @@ class Resources:
     {'gpu': ['H100:8'], 'cpus': 16.0}
     """
 
-    gpu: tuple[GpuRequest, ...] = field(default=(), converter=_in_field(_requests, "gpu"))
-    gpu_memory: Range | None = field(default=None, converter=_in_field(_optional(Range.parse), "gpu_memory"))
-    cpus: float | None = field(default=None, converter=_in_field(_optional(parse_quantity), "cpus"))
-    memory_gib: float | None = field(default=None, converter=_in_field(_optional(parse_quantity), "memory_gib"))
-    disk_gib: float | None = field(default=None, converter=_in_field(_optional(parse_quantity), "disk_gib"))
-    interconnect: str | None = field(default=None, converter=_in_field(_optional(_text), "interconnect"))
-    regions: tuple[str, ...] = field(default=(), converter=_in_field(_names, "regions"))
-    providers: tuple[str, ...] = field(default=(), converter=_in_field(_names, "providers"))
-    spot: bool | None = field(default=False, converter=_in_field(_spot, "spot"))
+    gpu: tuple[GpuRequest, ...] = field(default=(), converter=_gpu)
+    gpu_memory: Range | None = field(default=None, converter=_gpu_memory)
+    cpus: float | None = field(default=None, converter=_cpus)
+    memory_gib: float | None = field(default=None, converter=_memory_gib)
+    disk_gib: float | None = field(default=None, converter=_disk_gib)
+    interconnect: str | None = field(default=None, converter=_interconnect)
+    regions: tuple[str, ...] = field(default=(), converter=_regions)
+    providers: tuple[str, ...] = field(default=(), converter=_providers)
+    spot: bool | None = field(default=False, converter=_spot)
 
     def __attrs_post_init__(self) -> None:
         if self.gpu_memory is None:

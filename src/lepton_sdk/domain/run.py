@@ -13,7 +13,7 @@ from enum import StrEnum
 from math import ceil
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field, fields_dict, frozen
 
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.money import Money
@@ -69,7 +69,7 @@ class Event:
     run: str
     at: datetime
     token: str | None = None
-    data: Mapping[str, Any] = field(factory=dict)
+    data: Mapping[str, Any] = field(factory=dict, hash=False)
     seq: int = 0
 
     def to_dict(self) -> dict[str, object]:
@@ -98,7 +98,7 @@ class Attempt:
 
     def to_dict(self) -> dict[str, object]:
         """The attempt as JSON keys."""
-        return {name: getattr(self, name) for name in self.__slots__ if not name.startswith("__")}
+        return {name: getattr(self, name) for name in fields_dict(type(self))}
 
 
 @frozen
@@ -140,7 +140,7 @@ class NodeRecord:
         if self.price is None:
             return None
         if self.node is None:
-            return Money("0", self.price.currency)  # type: ignore[arg-type]
+            return Money("0", self.price.currency)
         since, until = self.node.since or self.intended_at, self.released_at or now
         steps = ceil(max(0.0, (until - since).total_seconds()) / self.increment)
         return (self.price * (Decimal(str(self.increment)) * steps / 3600)).rounded(4)
@@ -148,9 +148,7 @@ class NodeRecord:
     def to_dict(self) -> dict[str, object]:
         """Every field, as the journal keeps it."""
         data: dict[str, object] = {}
-        for name in self.__slots__:
-            if name.startswith("__"):
-                continue
+        for name in fields_dict(type(self)):
             value = getattr(self, name)
             if isinstance(value, Offer | Node):
                 value = value.to_dict()

@@ -110,9 +110,9 @@ def _checks(job: Job, allow_flagged: bool, live_only: bool) -> Iterator[Check]:
 
 def resource_checks(wanted: Resources) -> Iterator[Check]:
     """The checks beside the GPU's that resources alone need."""
-    for name, label in (("cpus", "CPUs"), ("memory_gib", "GiB of memory"), ("disk_gib", "GiB of disk")):
+    for name, amount, few in _AMOUNTS:
         if getattr(wanted, name) is not None:
-            yield _at_least(name, label, getattr(wanted, name))
+            yield _at_least(name, amount, few, getattr(wanted, name))
     if wanted.interconnect:
         yield _interconnect(wanted.interconnect)
     if wanted.regions:
@@ -122,15 +122,22 @@ def resource_checks(wanted: Resources) -> Iterator[Check]:
     yield _terms(wanted.spot)
 
 
-def _at_least(name: str, label: str, need: float) -> Check:
+_AMOUNTS = (
+    ("cpus", "CPUs", "too few CPUs"),
+    ("memory_gib", "GiB of memory", "too little memory"),
+    ("disk_gib", "GiB of disk", "too little disk"),
+)
+
+
+def _at_least(name: str, amount: str, few: str, need: float) -> Check:
     def check(offer: Offer) -> Miss | None:
         have: float | None = getattr(offer, name)
         if have is not None and have >= need:
             return None
         if have is None:
-            return Miss(f"{label} not stated", f"does not state its {label}, {need:g} are wanted", _NOT_STATED)
-        detail = f"has {have:g} {label}, {need - have:g} fewer than {need:g}"
-        return Miss(f"too few {label}", detail.replace("fewer", "less") if "GiB" in label else detail, 1 - have / need)
+            said = amount.removeprefix("GiB of ")
+            return Miss(f"{said} not stated", f"does not state its {said}, {need:g} {amount} are wanted", _NOT_STATED)
+        return Miss(few, f"has {have:g} {amount}, {need - have:g} below {need:g}", 1 - have / need)
 
     return check
 
@@ -232,9 +239,7 @@ def _availability(nodes: int) -> Check:
 def _flags(offer: Offer) -> Miss | None:
     if not offer.flags:
         return None
-    return Miss(
-        "price in doubt", "; ".join(offer.flags), 0.3, "check the price with the seller, then allow flagged offers"
-    )
+    return Miss("price in doubt", "; ".join(offer.flags), 0.3, "check it with the seller, then allow flagged offers")
 
 
 def _live(offer: Offer) -> Miss | None:

@@ -121,7 +121,7 @@ def nearest_miss(job: Job, catalog: Catalog, lost: tuple[Rejection, ...]) -> str
 def _unsold(request: GpuRequest, job: Job, catalog: Catalog) -> str:
     """That nobody sells this alternative, with the nearest counts that are sold; empty when somebody does."""
     models = (request.gpu.model,) if request.gpu else catalog.models()
-    pairs = [(model, count) for model in models for count in catalog.counts(model)]
+    pairs = [(model, count) for model in models for count in catalog.counts(model) if count]
     sold = sorted({count for model, count in pairs if _sold(GpuRequest(request.gpu, count), model, job, catalog)})
     if request.count in sold:
         return ""

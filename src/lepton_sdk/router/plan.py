@@ -133,9 +133,7 @@ class Plan:
     def _candidate(self, entry: Ranked) -> Candidate:
         (unpriced, score, *_), _, offer, request = entry
         hourly = None if offer.price is None else offer.price * self.job.nodes
-        return Candidate(
-            offer, request, None if unpriced else score, hourly, self._expected_cost(hourly), start_seconds(offer)
-        )
+        return Candidate(offer, request, None if unpriced else score, hourly, self._expected_cost(hourly), start_seconds(offer))
 
     def _expected_cost(self, hourly: Money | None) -> Money | None:
         limits = self.job.limits

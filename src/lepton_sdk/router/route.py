@@ -54,7 +54,7 @@ def route(
 
 
 def matching(resources: Resources, catalog: Catalog) -> list[Offer]:
-    """Offers that have what ``resources`` ask for, whoever sells them and whether or not they can be had; cheapest first."""
+    """Offers that have what ``resources`` ask for, cheapest first; who sells them and what is free does not matter."""
     checks = tuple(resource_checks(resources))
     found = [
         offer

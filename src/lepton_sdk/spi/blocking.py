@@ -99,11 +99,10 @@ class Threaded:
 
     async def aclose(self) -> None:
         """Close the vendor's connections and let the threads end; a thread in a call is not waited for."""
-        if self._pool is None:
-            self._pool = self._new_pool()
         await self._call(self._provider.close)
-        self._pool.shutdown(wait=False)
-        self._pool = None
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False)
 
     async def _call(self, work: Callable[[], T]) -> T:
         import asyncio
@@ -133,7 +132,9 @@ class Threaded:
                 if ended:
                     return
         finally:
-            await self._call(getattr(iterator, "close", lambda: None))
+            # Not waited for: a consumer that was cancelled must get away from a vendor that hangs.
+            if self._pool is not None:
+                self._pool.submit(getattr(iterator, "close", lambda: None))
 
 
 def _batch(iterator: Iterator[T]) -> tuple[list[T], Exception | None, bool]:

@@ -44,7 +44,7 @@ class Execution:
     epoch: int
     rank: int
     job: Job
-    environment: Mapping[str, str] = field(factory=dict)
+    environment: Mapping[str, str] = field(factory=dict, hash=False)
     secrets: Mapping[str, str] = field(factory=dict, repr=False)
     time_limit: float | None = None
 

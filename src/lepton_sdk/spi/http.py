@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx
 
@@ -78,8 +79,8 @@ class ApiClient(httpx.AsyncClient):
         Args:
             method: ``GET``, ``POST``, …
             url: full, or below ``base_url``.
-            creates: the call makes something billable. Any answer that does not say for certain that nothing was made is
-                an unknown outcome: a 5xx, a conflict of names, a body that is not JSON.
+            creates: the call makes something billable. Any answer that leaves open whether something was made is an
+                unknown outcome: a 5xx, a conflict of names, a body that is empty or not JSON.
             reads: the call changes nothing although its method is not ``GET``.
             missing: what to return for 404; without it, 404 is an error.
             options: passed to httpx (``json=``, ``params=``, ``headers=``, ``timeout=``).
@@ -100,13 +101,13 @@ class ApiClient(httpx.AsyncClient):
             response = await self.request(method, url, **options)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
             raise self._error(ConfigError, f"{method} {url} cannot be sent: {error}") from error
-        except httpx.TransportError as error:
-            raise self._broken(error, f"{method} {url}", changes) from error
+        except httpx.RequestError as error:
+            raise self._broken(error, f"{method} {url.partition('?')[0]}", changes) from error
         return self._read(response, creates, changes, missing)
 
     def _read(self, response: httpx.Response, creates: bool, changes: bool, missing: Any) -> Any:
         body, problem = _json(response)
-        if response.is_success and problem is None:
+        if response.is_success and problem is None and not (creates and body is None):
             return body
         if error := self.classify and self.classify(response, body):
             raise error
@@ -114,25 +115,24 @@ class ApiClient(httpx.AsyncClient):
             return missing
         if response.is_success:
             unknown = OutcomeUnknown if creates else ContractViolation
-            raise self._error(unknown, f"{_what(response)} answered {problem}: {_excerpt(response)}", response)
-        self._refuse(response, creates)
+            text = f"{_what(response)} answered {problem or 'with nothing'}: {_excerpt(response)}"
+            raise self._error(unknown, text, response)
+        raise self._refusal(response, creates)
 
-    def _refuse(self, response: httpx.Response, creates: bool) -> NoReturn:
+    def _refusal(self, response: httpx.Response, creates: bool) -> LeptonError:
         status = response.status_code
         text = f"{_what(response)} answered {status} {response.reason_phrase}: {_excerpt(response)}"
         if status == 429:
             wait = retry_after(response)
-            raise RateLimited(
-                self.redact(text), retry_after=wait, provider=self.provider or None, request=_request_id(response)
-            )
+            return RateLimited(self.redact(text), retry_after=wait, provider=self.provider or None, request=_request_id(response))
         error = self._error(_class_of(status, creates), text, response)
         if status == 402:
             error.scope = BlockScope.PROVIDER
         if isinstance(error, AuthError):
             error.hint = f"check the credentials of {self.provider} with 'lepton doctor'"
-        raise error
+        return error
 
-    def _broken(self, error: httpx.TransportError, what: str, changes: bool) -> LeptonError:
+    def _broken(self, error: httpx.RequestError, what: str, changes: bool) -> LeptonError:
         why = str(error) or type(error).__name__
         if isinstance(error, _BEFORE):
             hint = "is a proxy's certificate missing? name it in SSL_CERT_FILE" if "CERTIFICATE" in why else None
@@ -148,10 +148,8 @@ class ApiClient(httpx.AsyncClient):
         return kind(self.redact(text), provider=self.provider or None, request=request, hint=hint)
 
 
-def make_client(
-    provider: str, *, secrets: Iterable[str] = (), classify: Classify | None = None, **options: Any
-) -> ApiClient:
-    """A client for one vendor: one attempt per call, TLS verified, redirects not followed, 10 s to connect, 30 s silence.
+def make_client(provider: str, *, secrets: Iterable[str] = (), classify: Classify | None = None, **options: Any) -> ApiClient:
+    """A client for one vendor: one attempt per call, TLS verified, no redirects, 10 s to connect, 30 s of silence.
 
     Args:
         provider: the name that errors carry.
@@ -174,7 +172,8 @@ def make_client(
     client.provider = provider
     client.classify = classify
     # The longest first, so that a secret which is part of another leaves no tail.
-    client._hidden = tuple(sorted({secret for secret in secrets if secret}, key=len, reverse=True))
+    forms = {form for secret in secrets if secret for form in (secret, quote(secret, safe=""))}
+    client._hidden = tuple(sorted(forms, key=len, reverse=True))
     return client
 
 
@@ -185,7 +184,7 @@ def _trust(file: str | None, folder: str | None) -> ssl.SSLContext:
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """The seconds that ``Retry-After`` asks for, whether it gives seconds or a date; ``None`` without a usable value."""
+    """The seconds that ``Retry-After`` asks for, given as seconds or as a date; ``None`` without a usable value."""
     value = response.headers.get("retry-after", "").strip()
     if value.isdecimal():
         return float(value)
@@ -229,7 +228,7 @@ def _json(response: httpx.Response) -> tuple[Any, str | None]:
         return None, None
     try:
         return response.json(), None
-    except ValueError:
+    except (ValueError, RecursionError):
         kind = response.headers.get("content-type", "no type").partition(";")[0]
         return None, f"with {kind} that is not JSON"
 

@@ -61,7 +61,7 @@ class ConfigField:
     secret: bool = False
     env: str | None = None
     help: str = ""
-    default: object = None
+    default: object = field(default=None, hash=False)
 
 
 class PowerOff(StrEnum):
@@ -89,7 +89,7 @@ class Timings:
     listing_lag: float = 60
     create_horizon: float = 600
     boot: float = 900
-    boot_by_type: Mapping[str, float] = field(factory=dict)
+    boot_by_type: Mapping[str, float] = field(factory=dict, hash=False)
     billing_increment: float = 60
     poll: float = 5
 
@@ -125,7 +125,7 @@ class ProviderSpec:
     power_off: PowerOff = field(default=PowerOff.UNKNOWN, converter=PowerOff, kw_only=True)
     timings: Timings = field(factory=Timings, kw_only=True)
     name_pattern: str = field(default=r"[a-z][a-z0-9-]{0,62}", kw_only=True)
-    rates: Mapping[str, float] = field(factory=dict, kw_only=True)
+    rates: Mapping[str, float] = field(factory=dict, kw_only=True, hash=False)
 
 
 @frozen

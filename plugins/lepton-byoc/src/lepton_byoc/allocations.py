@@ -52,9 +52,7 @@ class Allocations:
 
     def held(self) -> dict[str, str]:
         """GPU's UUID → id of the node that holds it."""
-        return {
-            uuid: node.id for node in self.nodes() for uuid in node.provider_data.get("gpus", "").split(",") if uuid
-        }
+        return {uuid: node.id for node in self.nodes() for uuid in node.provider_data.get("gpus", "").split(",") if uuid}
 
     def write(self, nodes: Sequence[Node]) -> None:
         """Replace the whole record; only under `lock`.

@@ -13,15 +13,13 @@ from lepton_sdk.spi import Availability, Gpu, Offer, Resources
 __all__ = ["parts"]
 
 
-def parts(
-    whole: Offer, all_gpus: Sequence[GpuState], free: Sequence[GpuState], resources: Resources
-) -> Iterator[Offer]:
+def parts(whole: Offer, gpus: Sequence[GpuState], free: Sequence[GpuState], resources: Resources) -> Iterator[Offer]:
     """One offer for each model of GPU and each count that is asked for; without a request, for the count that is free.
 
     No offer has more GPUs than the machine, so that the router can say by how many a request misses; an offer with more
     than are free is busy.
     """
-    there, idle = Counter(state.gpu for state in all_gpus), Counter(state.gpu for state in free)
+    there, idle = Counter(state.gpu for state in gpus), Counter(state.gpu for state in free)
     for gpu, total in there.items():
         for count in _counts(gpu, total, resources) or [idle[gpu] or total]:
             yield evolve(

@@ -1,0 +1,97 @@
+"""A host to run on: the real executor, real processes, and a check that no test leaves one behind."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lepton_sdk._clock import SystemClock
+from lepton_sdk._executors._shim import process_table
+from lepton_sdk._executors.local import LocalExecutor
+from lepton_sdk.domain.access import LocalAccess
+from lepton_sdk.domain.job import Job
+from lepton_sdk.domain.node import Node
+from lepton_sdk.spi.executor import Execution, ExecutionStatus, ExecutorContext
+
+
+class Host:
+    """The local executor, one call at a time."""
+
+    def __init__(self, runs: Path) -> None:
+        self.runs = runs
+        self.node = Node("here", "this", access=LocalAccess())
+        self.executor = LocalExecutor(ExecutorContext(clock=SystemClock(), runs_dir=runs), grace=0.5)
+        self.begun: list[Execution] = []
+        self._count = itertools.count()
+
+    def execution(self, command: str, *, run: str | None = None, epoch: int = 1, **more: Any) -> Execution:
+        own = {name: more.pop(name) for name in ("time_limit", "secrets", "environment") if name in more}
+        job = Job(command, secrets=list(own.get("secrets", ())), **more)
+        return Execution(run or f"run{next(self._count)}", 1, epoch, 0, job, **own)
+
+    def start(self, command: str | Execution, **more: Any) -> Execution:
+        execution = self.execution(command, **more) if isinstance(command, str) else command
+        self.begun.append(execution)
+        asyncio.run(self.executor.start(self.node, execution))
+        return execution
+
+    def poll(self, execution: Execution) -> ExecutionStatus:
+        return asyncio.run(self.executor.poll(self.node, execution))
+
+    def cancel(self, execution: Execution) -> None:
+        asyncio.run(self.executor.cancel(self.node, execution))
+
+    def logs(self, execution: Execution, offset: int = 0, *, follow: bool = False) -> bytes:
+        async def read() -> bytes:
+            return b"".join([piece async for piece in self.executor.logs(self.node, execution, offset, follow=follow)])
+
+        return asyncio.run(asyncio.wait_for(read(), 30))
+
+    def result(self, execution: Execution) -> tuple[ExecutionStatus, bytes]:
+        output = self.logs(execution, follow=True)
+        return self.poll(execution), output
+
+    def folder(self, execution: Execution) -> Path:
+        return self.executor.folder(execution)
+
+    @staticmethod
+    def until(holds: Callable[[], Any], limit: float = 15) -> Any:
+        """Look again and again until something holds; its value."""
+        end = time.monotonic() + limit
+        while not (value := holds()):
+            assert time.monotonic() < end, "it never came"
+            time.sleep(0.01)
+        return value
+
+    @staticmethod
+    def having(name: bytes) -> set[int]:
+        """Live processes whose environment has this entry."""
+        found = set()
+        for pid, (_, _, state, _) in process_table().items():
+            try:
+                entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if state not in "ZX" and name in entries:
+                found.add(pid)
+        return found
+
+    def processes(self, execution: Execution) -> set[int]:
+        mark = f"LEPTON_RUN_MARK={execution.run_id}-{execution.attempt}-{execution.rank}-{execution.epoch}"
+        return self.having(mark.encode())
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    """The executor over a folder of its own; whatever a test started is ended after it."""
+    host = Host(tmp_path / "runs")
+    yield host
+    for execution in host.begun:
+        host.cancel(execution)
+        host.until(lambda execution=execution: not host.processes(execution))
