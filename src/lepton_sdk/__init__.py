@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lepton_sdk._jobfile import load_job
     from lepton_sdk.aio import AsyncClient
     from lepton_sdk.client import Client
     from lepton_sdk.domain.gpu import Gpu
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 # Names load on first use: a program that builds jobs pays for nothing else.
 _HOMES = {
+    "lepton_sdk._jobfile": ("load_job",),
     "lepton_sdk.aio": ("AsyncClient",),
     "lepton_sdk.client": ("Client",),
     "lepton_sdk.domain.gpu": ("Gpu",),
@@ -59,6 +61,7 @@ __all__ = [
     "Workload",
     "__version__",
     "errors",
+    "load_job",
     "spi",
     "testing",
 ]

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from lepton_sdk.spi.provider import Diagnosis, Provider
     from lepton_sdk.spi.spec import ProviderSpec
 
-__all__ = ["AsyncClient"]
+__all__ = ["AsyncClient", "JobLike"]
+
+# A job, the keys of one, or the path of a job file.
+JobLike = Job | Mapping[str, Any] | str | os.PathLike[str]
 
 
 class AsyncClient:
@@ -97,7 +100,7 @@ class AsyncClient:
         market = await look(self._session, wanted, live=live)
         return list(matching(wanted, market.catalog))
 
-    async def route(self, job: Job | Mapping[str, Any], *, live: bool = False, allow_flagged: bool = False) -> Plan:
+    async def route(self, job: JobLike, *, live: bool = False, allow_flagged: bool = False) -> Plan:
         """Where the job would run, at what price, and why everything else lost.
 
         Args:
@@ -162,22 +165,23 @@ class AsyncClient:
 
     # --- actions ---------------------------------------------------------------------------------------------------
 
-    async def submit(self, job: Job | Mapping[str, Any]) -> Run:
+    async def submit(self, job: JobLike) -> Run:
         """Take a job in and leave a follower process that drives it; returns at once.
 
         Raises:
             JobSpecError: the job cannot run as it is; nothing was started.
             NoOffers: nothing in the market fits.
         """
-        from lepton_sdk._engine.submit import leave_follower
+        from lepton_sdk._engine.submit import leave_follower, record
 
-        run, _, secrets = await self._take_in(_job(job), None)
+        job, _, secrets = await self._examined(_job(job), None)
+        run = record(self._session, job)
         leave_follower(self._session, run.id, secrets)
         return run
 
     async def run(
         self,
-        job: Job | Mapping[str, Any],
+        job: JobLike,
         *,
         plan: Plan | None = None,
         on_event: Callable[[Event], None] | None = None,
@@ -197,12 +201,13 @@ class AsyncClient:
             NoOffers: nothing in the market fits.
         """
         from lepton_sdk._engine.follower import drive
+        from lepton_sdk._engine.submit import record
 
-        session = self._session
-        stop_listening = session.journal.listen(on_event) if on_event else None
+        job, plan, secrets = await self._examined(_job(job), plan)
+        stop_listening = self._session.journal.listen(on_event) if on_event else None
         try:
-            run, plan, secrets = await self._take_in(_job(job), plan)
-            work = drive(session, run.id, secrets=secrets, plan=plan)
+            run = record(self._session, job)
+            work = drive(self._session, run.id, secrets=secrets, plan=plan)
             ended = await self._with_output(run.id, work, on_output)
         finally:
             if stop_listening:
@@ -282,14 +287,17 @@ class AsyncClient:
             raise UsageError(f"no run is called {run!r}: there is no journal yet", hint="start one with lepton run")
         return self._session.journal.resolve(run)
 
-    async def _take_in(self, job: Job, plan: Plan | None) -> tuple[Run, Plan, dict[str, str]]:
-        from lepton_sdk._engine.submit import check, plan_for, read_secrets, record
+    async def _examined(self, job: Job, plan: Plan | None) -> tuple[Job, Plan, dict[str, str]]:
+        """Everything that can fail without cost, before the journal is touched."""
+        from lepton_sdk._engine.submit import check, plan_for, read_secrets
 
         check(job)
         secrets = read_secrets(job, self._environment)
         if plan is None:
             plan = await plan_for(self._session, job, live=True)
-        return record(self._session, job, plan), plan, secrets
+        if plan.best is None:
+            raise NoOffers(plan.nearest_miss(), hint="lepton route shows why each offer was left out")
+        return job, plan, secrets
 
     async def _with_output(self, run_id: str, work: Any, on_output: Callable[[bytes], None] | None) -> Run | None:
         if on_output is None:
@@ -309,8 +317,14 @@ async def _pump(chunks: AsyncIterator[bytes], sink: Callable[[bytes], None]) -> 
         sink(chunk)
 
 
-def _job(job: Job | Mapping[str, Any]) -> Job:
-    return job if isinstance(job, Job) else Job.from_dict(job)
+def _job(job: JobLike) -> Job:
+    if isinstance(job, Job):
+        return job
+    if isinstance(job, str | os.PathLike):
+        from lepton_sdk._jobfile import load_job
+
+        return load_job(job)
+    return Job.from_dict(job)
 
 
 def _raise_for(run: Run) -> None:

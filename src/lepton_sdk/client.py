@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from lepton_sdk._engine.reconcile import HeldNode, Report
     from lepton_sdk._plugins.status import PluginStatus
     from lepton_sdk._portal import Portal
-    from lepton_sdk.aio import AsyncClient
-    from lepton_sdk.domain.job import Job
+    from lepton_sdk.aio import AsyncClient, JobLike
     from lepton_sdk.domain.offer import Offer
     from lepton_sdk.domain.resources import Resources
     from lepton_sdk.domain.run import Event, Run
@@ -77,7 +76,7 @@ class Client:
         """See `AsyncClient.offers`."""
         return self._portal.call(self._client.offers(resources, live=live))
 
-    def route(self, job: Job | Mapping[str, Any], *, live: bool = False, allow_flagged: bool = False) -> Plan:
+    def route(self, job: JobLike, *, live: bool = False, allow_flagged: bool = False) -> Plan:
         """See `AsyncClient.route`."""
         return self._portal.call(self._client.route(job, live=live, allow_flagged=allow_flagged))
 
@@ -113,13 +112,13 @@ class Client:
         """See `AsyncClient.diagnose`."""
         return self._portal.call(self._client.diagnose(provider))
 
-    def submit(self, job: Job | Mapping[str, Any]) -> Run:
+    def submit(self, job: JobLike) -> Run:
         """See `AsyncClient.submit`."""
         return self._portal.call(self._client.submit(job))
 
     def run(
         self,
-        job: Job | Mapping[str, Any],
+        job: JobLike,
         *,
         plan: Plan | None = None,
         on_event: Callable[[Event], None] | None = None,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lepton_sdk._clock import SystemClock
-from lepton_sdk._executors._shim import process_table
+from lepton_sdk._executors._kernel import process_table
 from lepton_sdk._executors.local import LocalExecutor
 from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.job import Job
@@ -29,11 +32,14 @@ class Host:
         self.executor = LocalExecutor(ExecutorContext(clock=SystemClock(), runs_dir=runs), grace=0.5)
         self.begun: list[Execution] = []
         self._count = itertools.count()
+        # Tests run side by side, and the mark of a run must be its own.
+        self.token = os.urandom(4).hex()
 
     def execution(self, command: str, *, run: str | None = None, epoch: int = 1, **more: Any) -> Execution:
         own = {name: more.pop(name) for name in ("time_limit", "secrets", "environment") if name in more}
         job = Job(command, secrets=list(own.get("secrets", ())), **more)
-        return Execution(run or f"run{next(self._count)}", 1, epoch, 0, job, **own)
+        name = run or f"run{next(self._count)}"
+        return Execution(name if name.endswith(self.token) else name + self.token, 1, epoch, 0, job, **own)
 
     def start(self, command: str | Execution, **more: Any) -> Execution:
         execution = self.execution(command, **more) if isinstance(command, str) else command
@@ -73,14 +79,17 @@ class Host:
     def having(name: bytes) -> set[int]:
         """Live processes whose environment has this entry."""
         found = set()
-        for pid, (_, _, state, _) in process_table().items():
+        for pid, process in process_table().items():
             try:
                 entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if state not in "ZX" and name in entries:
+            if process.runs and name in entries:
                 found.add(pid)
         return found
+
+    def none_of(self, execution: Execution) -> bool:
+        return not self.processes(execution)
 
     def processes(self, execution: Execution) -> set[int]:
         mark = f"LEPTON_RUN_MARK={execution.run_id}-{execution.attempt}-{execution.rank}-{execution.epoch}"
@@ -94,4 +103,20 @@ def host(tmp_path: Path) -> Iterator[Host]:
     yield host
     for execution in host.begun:
         host.cancel(execution)
-        host.until(lambda execution=execution: not host.processes(execution))
+    for execution in host.begun:
+        # The keeper itself leaves a moment after its last word.
+        host.until(partial(host.none_of, execution))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    if os.getuid() != 0:
+        pytest.skip("only root can mount")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.decode().strip()}")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -102,7 +102,8 @@ def test_secrets_stand_on_no_command_line_and_in_no_file(host: Any) -> None:
     secret = b"only-in-memory-4711"
     run = host.start("echo ${#TOKEN}; sleep 60", secrets={"TOKEN": secret.decode()})
     host.until(lambda: host.logs(run) == b"%d\n" % len(secret))
-    keeper = read_json(host.folder(run) / "start.json")["pid"]
+    start = read_json(host.folder(run) / "start.json") or {}
+    keeper = start["pid"]
     assert b"_shim.py" in Path(f"/proc/{keeper}/cmdline").read_bytes()
     assert secret not in Path(f"/proc/{keeper}/environ").read_bytes()
     assert [line for line in command_lines() if secret in line] == []

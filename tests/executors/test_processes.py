@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lepton_sdk._executors._shim import boot_id, descendants, process_entry, to_json
+from lepton_sdk._executors._kernel import Process, boot_id, descendants, process_entry, to_json, whole_groups
 from lepton_sdk._executors.processes import alive, signal_keeper, survivors
 from lepton_sdk._executors.record import read_status
 from lepton_sdk.spi.executor import ExecutionState
@@ -26,10 +26,10 @@ def innocent() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def record(pid: int, **changes: object) -> dict[str, object]:
+def record(pid: int, changes: dict[str, object] | None = None) -> dict[str, object]:
     entry = process_entry(pid)
     assert entry is not None
-    return {"pid": pid, "born": entry[3], "boot": boot_id(), "mark": "no-such-mark", "pipe": "pipe:[0]", **changes}
+    return {"pid": pid, "born": entry.born, "boot": boot_id(), "mark": "no-such-mark", "pipe": "pipe:[0]"} | (changes or {})
 
 
 def test_the_same_process_is_alive_and_is_reached(innocent: subprocess.Popen[bytes]) -> None:
@@ -42,7 +42,7 @@ def test_the_same_process_is_alive_and_is_reached(innocent: subprocess.Popen[byt
 
 @pytest.mark.parametrize("changes", [{"born": 1}, {"boot": "another"}, {"pid": None}, {"pid": 2**22 + 1}])
 def test_recycled_pid_is_never_signalled(innocent: subprocess.Popen[bytes], changes: dict[str, object]) -> None:
-    start = record(innocent.pid, **changes)
+    start = record(innocent.pid, changes)
     assert not alive(start)
     assert not signal_keeper(start, signal.SIGKILL)
     assert innocent.poll() is None
@@ -50,7 +50,7 @@ def test_recycled_pid_is_never_signalled(innocent: subprocess.Popen[bytes], chan
 
 def test_recycled_session_is_no_evidence(innocent: subprocess.Popen[bytes], tmp_path: Path) -> None:
     # The session has the keeper's number, but nobody in it works for the run.
-    assert survivors(record(innocent.pid, born=1), tmp_path) == set()
+    assert survivors(record(innocent.pid, {"born": 1}), tmp_path) == set()
     assert innocent.poll() is None
 
 
@@ -66,7 +66,7 @@ def test_zombie_is_not_alive() -> None:
 
 
 def test_run_of_an_earlier_boot_is_lost(tmp_path: Path) -> None:
-    (tmp_path / "start.json").write_text(json.dumps(record(os.getpid(), boot="earlier", started_at=1.0)))
+    (tmp_path / "start.json").write_text(json.dumps(record(os.getpid(), {"boot": "earlier", "started_at": 1.0})))
     (tmp_path / "status.json").write_text('{"state": "running"}')
     assert read_status(tmp_path).state is ExecutionState.LOST
 
@@ -78,9 +78,14 @@ def test_damaged_record_is_a_loss_and_never_a_second_start(tmp_path: Path, text:
 
 
 def test_descendants_are_found_at_any_depth_and_loops_end() -> None:
-    table = {2: (1, 0, "S", 0), 3: (2, 0, "S", 0), 4: (3, 0, "Z", 0), 5: (9, 0, "S", 0), 9: (5, 0, "S", 0)}
+    table = {pid: Process(parent, 7, 0, pid != 4, 0) for pid, parent in {2: 1, 3: 2, 4: 3, 5: 9, 9: 5}.items()}
     assert descendants(table, {1}) == {2, 3}
     assert descendants(table, {5}) == {9}
+
+
+def test_only_groups_without_a_stranger_are_signalled_whole() -> None:
+    table = {pid: Process(1, group, 0, True, 0) for pid, group in {2: 20, 3: 20, 4: 40, 5: 40}.items()}
+    assert whole_groups(table, {2, 3, 4}) == {-20}
 
 
 texts = st.text(st.characters(codec=None))

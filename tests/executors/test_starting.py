@@ -26,8 +26,8 @@ from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.node import Node
 from lepton_sdk.spi.executor import Execution, ExecutorContext
 
-runs, workdir, command, epoch = sys.argv[1:]
-run = Execution("shared", 1, int(epoch), 0, Job(command, workdir=workdir or None))
+name, runs, workdir, command, epoch = sys.argv[1:]
+run = Execution(name, 1, int(epoch), 0, Job(command, workdir=workdir or None))
 executor = LocalExecutor(ExecutorContext(clock=SystemClock(), runs_dir=Path(runs)))
 
 async def main():
@@ -42,7 +42,7 @@ asyncio.run(main())
 
 
 def client(host: Any, command: str, workdir: Path | str = "", epoch: int = 1) -> subprocess.Popen[bytes]:
-    argv = [sys.executable, "-c", CLIENT, str(host.runs), str(workdir), command, str(epoch)]
+    argv = [sys.executable, "-c", CLIENT, f"shared{host.token}", str(host.runs), str(workdir), command, str(epoch)]
     return subprocess.Popen(argv, stdout=subprocess.PIPE)
 
 
@@ -72,7 +72,7 @@ def test_job_outlives_a_client_that_is_killed_and_another_takes_its_log_and_resu
 def test_signals_to_the_clients_group_do_not_reach_the_job(host: Any, number: signal.Signals) -> None:
     command = "while ! [ -e go ]; do sleep 0.01; done; exit 3"
     run = shared(host, command)
-    argv = [sys.executable, "-c", CLIENT, str(host.runs), "", command, "1"]
+    argv = [sys.executable, "-c", CLIENT, f"shared{host.token}", str(host.runs), "", command, "1"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == b"started\n"
@@ -119,7 +119,7 @@ def test_newer_epoch_takes_over_what_runs_and_fences_the_older_off(host: Any) ->
     newer = host.start("echo second", run="shared", epoch=2)
     with pytest.raises(StaleEpoch):
         host.start(older)
-    assert host.poll(newer).state is ExecutionState.RUNNING
+    host.until(lambda: host.poll(newer).state is ExecutionState.RUNNING)
     (host.folder(newer) / "work/go").touch()
     assert host.result(newer)[1] == b"first\n"
 
@@ -132,9 +132,7 @@ def test_other_attempts_and_ranks_are_runs_of_their_own(host: Any) -> None:
     for run in (second, third):
         host.start(run)
     assert [host.result(run)[1] for run in (first, second, third)] == [
-        b"shared-1-0-1\n",
-        b"shared-2-0-1\n",
-        b"shared-1-1-1\n",
+        f"{first.run_id}-{place}-1\n".encode() for place in ("1-0", "2-0", "1-1")
     ]
 
 

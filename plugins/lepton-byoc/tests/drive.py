@@ -1,6 +1,6 @@
 """Drives the provider in a process of its own: ``drive.py CACHE STEPS`` with steps and answers as JSON.
 
-A step is a list: ``["offers", RESOURCES]``, ``["acquire", GPU, TOKEN]``, ``["release", TOKEN]``,
+A step is a list: ``["offers", RESOURCES]``, ``["partial", RESOURCES]``, ``["acquire", GPU, TOKEN]``, ``["release", TOKEN]``,
 ``["inspect", TOKEN]``, ``["find", OWNER]``, ``["diagnose"]``, ``["modules"]``.
 ``["acquire", GPU, TOKEN, PATH, TEXT]`` writes the file between the listing of the offer and its taking.
 """
@@ -28,6 +28,17 @@ def context(cache: Path, **config: object) -> ProviderContext:
     return ProviderContext("byoc", {"price_per_hour": 0.0, **config}, None, NoPacer(), SystemClock(), cache)  # type: ignore[arg-type]
 
 
+async def _until_fault(provider: Any, resources: Resources) -> list[dict[str, object]]:
+    """The offers that came before an error, which core keeps."""
+    offers = []
+    try:
+        async for offer in provider.offers(resources):
+            offers.append(offer.to_dict())  # noqa: PERF401 - a comprehension would lose them
+    except LeptonError:
+        pass
+    return offers
+
+
 async def announce(kind: str, name: str) -> None:
     raise AssertionError(f"this machine needs no {kind} {name}")
 
@@ -47,6 +58,8 @@ async def acquire(provider: Any, gpu: str | None, token: str, path: str = "", te
 
 async def step(provider: Any, words: list[Any]) -> Any:
     match words:
+        case ["partial", resources]:
+            return await _until_fault(provider, Resources.parse(resources))
         case ["offers", resources]:
             return [offer.to_dict() async for offer in provider.offers(Resources.parse(resources))]
         case ["acquire", *rest]:

@@ -88,7 +88,7 @@ def test_a_driver_that_is_not_loaded_is_a_cpu_machine(host: Any) -> None:
 @pytest.mark.parametrize(("code", "said", "step"), [(18, "version mismatch", "reboot"), (999, "Unknown Error", "nvidia-smi")])
 def test_a_broken_driver_says_what_nvml_said(host: Any, code: int, said: str, step: str) -> None:
     host.has(f"init {code}")
-    gpu, cpu, lines = host.run(["offers", "H100:1"], ["offers", None], ["diagnose"])
+    gpu, cpu, lines = host.run(["offers", "H100:1"], ["partial", None], ["diagnose"])
     assert gpu["error"] == "Unavailable"
     assert said in gpu["message"]
     assert step in gpu["next"]

@@ -42,30 +42,34 @@ async def look(session: Session, resources: Resources, *, live: bool) -> Market:
         if state.usable and name in wanted and (live or "local" in session.spec(name).capabilities)
     ]
     answers = await asyncio.gather(*(_ask(session, name, resources) for name in asked))
-    offers: list[Offer] = []
     answered: set[str] = set()
-    for name, answer in zip(asked, answers, strict=True):
-        if isinstance(answer, LeptonError):
-            hint = answer.hint or f"lepton doctor {name}"
-            standing[name] = Standing(False, f"could not be asked: {answer.message}", hint)
-            session.notices.append(f"{name} could not be asked: {answer.message}; next: {hint}")
-        else:
-            answered.add(name)
-            offers.extend(answer)
-    return Market(reference_catalog().merge(offers, answered), standing)
+    rows: list[Offer] = []
+    for name, (offers, error) in zip(asked, answers, strict=True):
+        rows.extend(offers)
+        if error is not None:
+            hint = error.hint or f"lepton doctor {name}"
+            session.notices.append(f"{name}: {error.message}; next: {hint}")
+            if not offers:
+                standing[name] = Standing(False, f"could not be asked: {error.message}", hint)
+                continue
+        answered.add(name)
+    return Market(reference_catalog().merge(rows, answered), standing)
 
 
-async def _ask(session: Session, name: str, resources: Resources) -> list[Offer] | LeptonError:
+async def _ask(session: Session, name: str, resources: Resources) -> tuple[list[Offer], LeptonError | None]:
+    """What a provider offers, also when it breaks off in the middle, and the error that it broke off with."""
+    offers: list[Offer] = []
     try:
         async with asyncio.timeout(_SECONDS):
-            offers = [offer async for offer in session.provider(name).offers(resources)]
-        if stranger := next((o for o in offers if not isinstance(o, Offer) or o.provider != name), None):
-            raise ContractViolation(f"it offered {stranger!r} in another's name", provider=name)
-        return offers
+            async for offer in session.provider(name).offers(resources):
+                if not isinstance(offer, Offer) or offer.provider != name:
+                    raise ContractViolation(f"it offered {offer!r}, which is not its own", provider=name)
+                offers.append(offer)
     except TimeoutError:
-        return Unavailable(f"no answer within {_SECONDS:.0f} seconds", provider=name)
+        return offers, Unavailable(f"no answer within {_SECONDS:.0f} seconds", provider=name)
     except LeptonError as error:
-        return error
+        return offers, error
     except Exception as error:
         # A plugin's own bug must not take the others' offers with it.
-        return ContractViolation(f"{type(error).__name__}: {error}", provider=name)
+        return offers, ContractViolation(f"{type(error).__name__}: {error}", provider=name)
+    return offers, None

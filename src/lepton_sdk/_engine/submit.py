@@ -14,7 +14,7 @@ from lepton_sdk._engine.session import Session
 from lepton_sdk._executors.workdir import check_workdir
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.run import Event, Run
-from lepton_sdk.errors import JobSpecError, NoOffers
+from lepton_sdk.errors import JobSpecError
 from lepton_sdk.router import Plan, route
 
 __all__ = ["check", "leave_follower", "plan_for", "read_secrets", "record"]
@@ -57,16 +57,10 @@ def read_secrets(job: Job, environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[name] for name in job.secrets}
 
 
-def record(session: Session, job: Job, plan: Plan) -> Run:
-    """Write the run's first row.
-
-    Raises:
-        NoOffers: nothing in the market fits; the message says by how much the nearest offer misses.
-    """
-    if plan.best is None:
-        raise NoOffers(plan.nearest_miss(), hint="lepton route shows why each offer was left out")
-    run_id = session.new_id()
-    return session.journal.append(Event("run.planned", run_id, session.clock.now(), None, {"job": job.to_dict()}))
+def record(session: Session, job: Job) -> Run:
+    """Write the run's first row."""
+    planned = Event("run.planned", session.new_id(), session.clock.now(), None, {"job": job.to_dict()})
+    return session.journal.append(planned)
 
 
 def leave_follower(session: Session, run_id: str, secrets: Mapping[str, str]) -> int:

@@ -91,7 +91,9 @@ def _line(raw: str) -> _Line | None:
     if not slash:
         return ignores, lambda text: means(_base(text))
     if last == "**":
-        return ignores, means
+        # All that is below, and not the folder itself.
+        below = _pattern(raw.rstrip().removesuffix("/"))
+        return (ignores, lambda text: text.endswith(end) and below[1](text.removesuffix("/"))) if below else None
     # pathspec lets a rule for a folder hold for all below it. Here folders are judged one by one, so the last name has
     # to fit as well: otherwise "!a/b/" would bring back what "*" leaves out of it.
     ending = _pattern(last + end)

@@ -181,7 +181,7 @@ class LocalExecutor:
         if await asyncio.to_thread(rest, signal.SIGTERM) or await self._until(lambda: rest(0), grace):
             return
         if not await self._until(lambda: rest(signal.SIGKILL), _PATIENCE):
-            left = sorted(survivors(start, folder))
+            left = sorted(pid for pid in survivors(start, folder) if pid > 0)
             raise NodeUnreachable(f"processes {left} did not end", hint="end them by hand, as the user they run as")
 
     async def _until(self, holds: Callable[[], bool], limit: float = float("inf")) -> bool:

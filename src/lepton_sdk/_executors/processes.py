@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lepton_sdk._executors._shim import boot_id, descendants, process_entry, process_table
+from lepton_sdk._executors._kernel import boot_id, descendants, process_entry, process_table, whole_groups
 
 __all__ = ["alive", "send", "signal_keeper", "survivors"]
 
@@ -19,7 +19,7 @@ def alive(start: Mapping[str, Any]) -> bool:
     if start.get("born") is None:
         return _answers(start["pid"])
     entry = process_entry(start["pid"])
-    return entry is not None and entry[3] == start["born"] and entry[2] not in "ZX"
+    return entry is not None and entry.runs and entry.born == start["born"]
 
 
 def _answers(pid: int) -> bool:
@@ -67,7 +67,7 @@ def _signal(pid: int, handle: int | None, number: int) -> None:
 
 
 def survivors(start: Mapping[str, Any], folder: Path) -> set[int]:
-    """Processes of an execution whose keeper died.
+    """Processes of an execution whose keeper died, and the groups (negative) that hold nothing else.
 
     A process belongs to it when its environment carries the mark; or when it is in the keeper's session *and* works
     in the execution's folder or writes to its pipe (a session id alone may belong to somebody else by now). What is
@@ -80,11 +80,12 @@ def survivors(start: Mapping[str, Any], folder: Path) -> set[int]:
     table = process_table()
     ours = {
         pid
-        for pid, (_, session, state, _) in table.items()
-        if state not in "ZX" and (_marked(pid, mark) or (session == start.get("pid") and _at_home(pid, start, folder)))
+        for pid, process in table.items()
+        if process.runs and (_marked(pid, mark) or (process.session == start.get("pid") and _at_home(pid, start, folder)))
     }
     ours -= {os.getpid()}
-    return (ours | descendants(table, ours)) - {os.getpid()}
+    ours |= descendants(table, ours) - {os.getpid()}
+    return ours | whole_groups(table, ours)
 
 
 def _marked(pid: int, mark: bytes) -> bool:

@@ -17,6 +17,7 @@ from lepton_sdk.errors import JobCancelled, JobSpecError
 __all__ = ["check_workdir", "copy_workdir", "remove_tree"]
 
 _BLOCK = 1 << 17
+_EFFECTIVE = os.access in os.supports_effective_ids
 # copy_file_range(2) refuses with these where the two file systems cannot do it; plain reading and writing then can.
 _CANNOT = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -29,7 +30,7 @@ def check_workdir(path: str | Path) -> None:
         JobSpecError: the folder is missing or no folder, a file in it cannot be read, or a link leaves the tree.
     """
     for entry, _ in _walk(_root(path)):
-        if entry.is_file(follow_symlinks=False) and not os.access(entry.path, os.R_OK):
+        if entry.is_file(follow_symlinks=False) and not os.access(entry.path, os.R_OK, effective_ids=_EFFECTIVE):
             raise _unreadable(entry.path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,15 @@ __all__ = ["load_job"]
 _LARGEST = 1024 * 1024
 
 
-def load_job(path: str) -> Job:
-    """A job from a file ending in ``.yaml``, ``.yml`` or ``.toml``; see `Job.load`."""
+def load_job(path: str | os.PathLike[str]) -> Job:
+    """A job from a YAML or TOML file; a relative ``workdir`` in it starts at the file's folder.
+
+    Args:
+        path: a file ending in ``.yaml``, ``.yml`` or ``.toml``, UTF-8, 1 MiB at most.
+
+    Raises:
+        JobSpecError: the file or a field in it does not hold; the message names the file and the line or field.
+    """
     file = Path(path)
     text = _read(file)
     lines: dict[str, int] = {}

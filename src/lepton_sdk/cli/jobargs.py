@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from lepton_sdk._jobfile import load_job
 from lepton_sdk.domain.job import Job
 from lepton_sdk.errors import JobSpecError
 
@@ -80,7 +81,7 @@ def job_from(file: str | None, flags: dict[str, Any]) -> Job:
     words: list[str] | None = click.get_current_context().meta.get("words")
     if file is None and words is None:
         raise JobSpecError("there is nothing to run", hint="give a job file, or a command after --")
-    data: dict[str, Any] = dict(Job.load(file).to_dict()) if file else {}
+    data: dict[str, Any] = dict(load_job(file).to_dict()) if file else {}
     if words is not None:
         data["command"] = words
         if not file and not flags.get("workdir") and not flags.get("no_workdir"):

@@ -254,17 +254,6 @@ class Job:
             raise _fail("command", "missing", 'write what to run, for example command: "python train.py"')
         return cls(**values)
 
-    @classmethod
-    def load(cls, path: str) -> Job:
-        """A job from a YAML or TOML file; a relative ``workdir`` starts at the file's folder.
-
-        Raises:
-            JobSpecError: the file or a field in it does not hold; the message names the file and the line or field.
-        """
-        from lepton_sdk._jobfile import load_job
-
-        return load_job(path)
-
     def to_dict(self) -> dict[str, object]:
         """The job as plain JSON values, without what was left at its default; `from_dict` reads it back."""
         data: dict[str, object] = {"command": self.command, "name": self.name}

@@ -13,11 +13,12 @@ from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.offer import Availability, Offer, TermsKind
 from lepton_sdk.domain.resources import GpuRequest, Resources
 
-__all__ = ["Check", "Miss", "Standing", "gpu_miss", "offer_checks", "resource_checks", "standing_of"]
+__all__ = ["REFERENCE_ONLY", "Check", "Miss", "Standing", "gpu_miss", "offer_checks", "resource_checks", "standing_of"]
 
 # A bill is rounded up to a minute at most vendors; a total that does not pay one is refused before anything is made.
 _SHORTEST_BILL_SECONDS = 60
 _NOT_STATED = 1.0
+REFERENCE_ONLY = "reference price only"
 
 
 @frozen
@@ -245,7 +246,7 @@ def _flags(offer: Offer) -> Miss | None:
 def _live(offer: Offer) -> Miss | None:
     if not offer.reference:
         return None
-    return Miss("reference price only", "the price is a list price, the provider did not offer it now", 0.2)
+    return Miss(REFERENCE_ONLY, "the price is a list price, the provider did not offer it now", 0.2)
 
 
 def standing_of(provider: str, standing: Mapping[str, Standing]) -> Standing:

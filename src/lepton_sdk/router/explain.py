@@ -10,7 +10,7 @@ from lepton_sdk.catalog import Catalog
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.resources import GpuRequest
-from lepton_sdk.router.checks import Check, Miss, Standing, gpu_miss, standing_of
+from lepton_sdk.router.checks import REFERENCE_ONLY, Check, Miss, Standing, gpu_miss, standing_of
 from lepton_sdk.router.plan import Rejection
 
 __all__ = ["nearest_miss", "rejections"]
@@ -50,10 +50,12 @@ def rejections(
     missed: dict[str, _Group] = {}
     for offer in catalog:
         misses = _misses(job, checks, offer)
-        if misses:
+        usable = standing_of(offer.provider, standing).usable
+        # Of a provider that could not be asked, a list price is the best there is: what is in the way is the provider.
+        if misses and (usable or any(miss.reason != REFERENCE_ONLY for miss in misses)):
             missed.setdefault(misses[0].reason, _Group()).add(offer, misses)
-        elif not standing_of(offer.provider, standing).usable:
-            unusable.setdefault(offer.provider, _Group()).add(offer, misses)
+        elif not usable:
+            unusable.setdefault(offer.provider, _Group()).add(offer, [])
     out_of_reach = sorted(unusable.values(), key=lambda group: group.closeness or ())
     near_first = sorted(missed.items(), key=lambda item: (item[1].closeness or (), item[0]))
     return (
@@ -66,6 +68,7 @@ def _misses(job: Job, checks: tuple[Check, ...], offer: Offer) -> list[Miss]:
     """Everything that the offer lacks, the GPU first, judged by the alternative that it comes nearest to."""
     found = [gpu_miss(request, job.resources, offer) for request in job.resources.requests]
     misses = [] if None in found else sorted((miss for miss in found if miss), key=lambda miss: miss.distance)[:1]
+    # Grouped by what is wrong with the offer itself; that its price is a list price comes last.
     return misses + [miss for check in checks if (miss := check(offer)) is not None]
 
 

@@ -65,10 +65,9 @@ class Threaded:
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None
 
-    async def offers(self, resources: Resources) -> AsyncIterator[Offer]:
+    def offers(self, resources: Resources) -> AsyncIterator[Offer]:
         """What can be had."""
-        async for offer in self._each(lambda: self._provider.offers(resources)):
-            yield offer
+        return self._each(lambda: self._provider.offers(resources))
 
     async def acquire(self, offer: Offer, launch: Launch) -> Node:
         """Make one billable machine."""
@@ -84,10 +83,9 @@ class Threaded:
 
         return await self._call(lambda: self._provider.acquire(offer, launch, announce))
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
         """Every billable thing of ours."""
-        async for node in self._each(lambda: self._provider.find(owner, token)):
-            yield node
+        return self._each(lambda: self._provider.find(owner, token))
 
     async def inspect(self, node: Node) -> Node:
         """The state now."""

@@ -92,7 +92,7 @@ def _absent() -> str:
 def _broken(said: str) -> Unavailable:
     mismatch = "mismatch" in said.lower()
     return Unavailable(
-        f"the NVIDIA driver fails; NVML says: {said}",
+        f"the NVIDIA driver fails; NVML says: {said.rstrip('.')}",
         provider="byoc",
         hint="reboot, so that driver and library are of one version"
         if mismatch

@@ -69,16 +69,11 @@ class ThisMachine:
         """The machine without its GPUs; then, for each model of GPU, the counts that are asked for or there.
 
         Raises:
-            Unavailable: GPUs are asked for and the driver fails. A job without GPUs does not need it.
+            Unavailable: the driver fails. The first offer stands: a job without GPUs does not need it.
         """
         whole = self._whole()
         yield whole
-        try:
-            reading = await asyncio.to_thread(read_gpus)
-        except Unavailable:
-            if resources.requests:
-                raise
-            return
+        reading = await asyncio.to_thread(read_gpus)
         mine = visible(reading.gpus)
         for offer in parts(whole, mine, self._free(mine), resources):
             yield offer
