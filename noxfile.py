@@ -1,0 +1,99 @@
+"""One session per promise. ``nox`` runs all but ``bench``; ``sh scripts/test.sh`` runs the same in the ready .venv."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.sessions = ["lint", "types", "architecture", "tests", "docs", "build"]
+nox.options.reuse_venv = "yes"
+
+ROOT = Path(__file__).parent
+REQUIREMENTS = "requirements/dev.txt"
+
+
+def distributions() -> list[Path]:
+    """The folders that become a distribution each; core first."""
+    return [ROOT, *sorted(file.parent for file in ROOT.glob("plugins/*/pyproject.toml"))]
+
+
+def prepare(session: nox.Session) -> None:
+    """Bring in the pinned tools and, editable, all our distributions; with ``--no-venv`` the caller has done it."""
+    if session.venv_backend == "none":
+        return
+    session.install("--require-hashes", "-r", REQUIREMENTS)
+    editable = [word for folder in distributions() for word in ("-e", str(folder))]
+    session.install("--no-deps", "--no-build-isolation", *editable)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """The style rules hold, and each changelog fragment can be published."""
+    prepare(session)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("towncrier", "build", "--draft", "--version", "0", silent=True)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types are complete and consistent, and say the same to users."""
+    prepare(session)
+    session.run("mypy")
+    session.run("pytest", "-q", "tests/typing", *session.posargs)
+
+
+@nox.session
+def architecture(session: nox.Session) -> None:
+    """Layers, doors, sizes and import costs are as designed."""
+    prepare(session)
+    session.run("pytest", "-q", "tests/architecture", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Everything does what it says."""
+    prepare(session)
+    others = ("--ignore=tests/architecture", "--ignore=tests/typing")
+    session.run("pytest", "-q", "--numprocesses=auto", *others, *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation builds without a warning."""
+    prepare(session)
+    if not Path("mkdocs.yml").is_file():
+        session.skip("there is no mkdocs.yml yet")
+    session.run("mkdocs", "build", "--strict", "--quiet", "--site-dir", session.create_tmp())
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Wheels made from the source distributions work where there is no checkout. ``nox -s build -- FOLDER`` keeps them there."""
+    prepare(session)
+    place = Path(session.create_tmp())
+    dist = Path(session.posargs[0]) if session.posargs else place / "dist"
+    for old in dist.glob("lepton_*"):
+        old.unlink()
+    for folder in distributions():
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", str(dist), str(folder), silent=True)
+    python = str(place / "venv" / "bin" / "python")
+    session.run("python", "-m", "venv", "--clear", str(place / "venv"))
+    install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    session.run(*install, "--require-hashes", "-r", "requirements/run.txt", external=True)
+    session.run(*install, "--no-deps", "--no-index", *map(str, dist.glob("lepton_*.whl")), external=True)
+    session.run(python, "-I", "scripts/smoke.py", external=True, env={"PYTHONPATH": None})
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The figures that the project claims, measured here."""
+    prepare(session)
+    if not Path("bench/run.sh").is_file():
+        session.skip("there is no bench/run.sh yet")
+    session.run(
+        "sh", "bench/run.sh", *session.posargs, external=True, env={"PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0")}
+    )

@@ -1,0 +1,73 @@
+#!/bin/sh
+# sh scripts/setup.sh run|dev: make .venv ready to run lepton (run), or to change and test it (dev).
+# Quick when nothing has changed. LEPTON_PYTHON names the interpreter to use.
+set -eu
+cd "$(dirname "$0")/.."
+profile=${1:-dev}
+
+say() { echo "setup: $*" >&2; }
+die() { say "$@"; exit 1; }
+fits() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+[ -f "requirements/$profile.txt" ] || die "no profile is called '$profile'; say run or dev"
+
+find_python() {
+    for python in ${LEPTON_PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        fits "$python" && return
+    done
+    die "${LEPTON_PYTHON:-python3} is not Python 3.11 or newer; install one and name it in LEPTON_PYTHON"
+}
+
+# What this profile needs from the system and does not find, as Debian packages.
+missing_packages() {
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || echo "$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')-venv"
+    [ "$profile" = dev ] || return 0
+    command -v git >/dev/null || echo git
+    echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || echo gcc libc6-dev
+}
+
+install_packages() {
+    command -v apt-get >/dev/null || return 0
+    if [ "$(id -u)" = 0 ]; then
+        as_root=
+    elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+        as_root=sudo
+    else
+        return 0
+    fi
+    say "installing $*"
+    $as_root apt-get update -qq >/dev/null || true
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null || true
+}
+
+ready_system() {
+    packages=$(missing_packages | xargs)
+    [ -z "$packages" ] && return
+    install_packages $packages
+    packages=$(missing_packages | xargs)
+    case $packages in
+    *-venv*) die "missing: $packages; as root: apt-get install $packages" ;;
+    ?*) say "missing: $packages; the tests that need them are skipped; as root: apt-get install $packages" ;;
+    esac
+}
+
+# A change of any of these makes the environment stale.
+checksum() { { cat "requirements/$1.txt" pyproject.toml plugins/*/pyproject.toml scripts/setup.sh; pwd; "$python" -V; } | cksum; }
+is_ready() { [ -x .venv/bin/lepton ] && [ "$(cat ".venv/ready-$1" 2>/dev/null)" = "$(checksum "$1")" ]; }
+
+make_environment() {
+    say "making .venv with $("$python" -V) for '$profile'"
+    rm -f .venv/ready-*
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv .venv
+    set -- .
+    for plugin in plugins/*/; do set -- "$@" -e "$plugin"; done
+    export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+    .venv/bin/python -m pip install -q --require-hashes --only-binary :all: -r "requirements/$profile.txt"
+    .venv/bin/python -m pip install -q --no-deps --no-build-isolation -e "$@"
+    checksum "$profile" >".venv/ready-$profile"
+}
+
+find_python
+ready_system
+# What is ready for changes is ready to run: both files pin the same versions.
+is_ready dev || is_ready "$profile" || make_environment
