@@ -56,14 +56,14 @@ checksum() { { cat "requirements/$1.txt" pyproject.toml plugins/*/pyproject.toml
 is_ready() { [ -x .venv/bin/lepton ] && [ "$(cat ".venv/ready-$1" 2>/dev/null)" = "$(checksum "$1")" ]; }
 
 make_environment() {
-    say "making .venv with $("$python" -V) for '$profile'"
+    say "making .venv with $("$python" -V) for '$profile'; this takes a minute"
     rm -f .venv/ready-*
     .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv .venv
     set -- .
     for plugin in plugins/*/; do set -- "$@" -e "$plugin"; done
     export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
-    .venv/bin/python -m pip install -q --require-hashes --only-binary :all: -r "requirements/$profile.txt"
-    .venv/bin/python -m pip install -q --no-deps --no-build-isolation -e "$@"
+    .venv/bin/python -m pip install -qq --require-hashes --only-binary :all: -r "requirements/$profile.txt"
+    .venv/bin/python -m pip install -qq --no-deps --no-build-isolation -e "$@"
     checksum "$profile" >".venv/ready-$profile"
 }
 

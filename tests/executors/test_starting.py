@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lepton_sdk._executors.launch import FolderLock
+from lepton_sdk._executors.launch import FolderLock, job_environment
 from lepton_sdk._executors.record import read_json
 from lepton_sdk.errors import NodeUnreachable, StaleEpoch
 from lepton_sdk.spi.executor import ExecutionState
@@ -165,18 +166,37 @@ def test_client_killed_at_any_moment_of_a_start(host: Any, delay: int, tmp_path:
     assert (tmp_path / "starts").read_text() == "x\n"
 
 
-def test_keeper_that_gets_half_its_orders_claims_nothing(host: Any) -> None:
-    run = shared(host)
-    folder = host.folder(run)
+def keep(folder: Path, orders: bytes, **streams: Any) -> subprocess.CompletedProcess[bytes]:
+    """Start the keeper as a client would, with other orders or streams."""
     (folder / "work").mkdir(parents=True)
     with FolderLock(folder) as lock:
         program = str(Path(sys.modules[FolderLock.__module__].__file__ or "").with_name("_shim.py"))
         argv = [sys.executable, "-I", "-S", program, str(folder), str(lock.fd)]
-        half = b"\xfb\xda\x07running"
-        done = subprocess.run(argv, input=half, pass_fds=(lock.fd,), capture_output=True, timeout=20)
+        return subprocess.run(argv, input=orders, pass_fds=(lock.fd,), timeout=20, check=False, **streams)
+
+
+def orders(run: Any) -> bytes:
+    environment = job_environment(run, {})
+    more = {"setup": None, "running": run.job.command, "epoch": 1, "time_limit": None, "grace": 0.5}
+    return marshal.dumps({"environment": environment, "mark": environment["LEPTON_RUN_MARK"], **more})
+
+
+def test_keeper_that_gets_half_its_orders_claims_nothing(host: Any) -> None:
+    run = shared(host)
+    done = keep(host.folder(run), orders(run)[:-1], capture_output=True)
     assert done.returncode != 0
     assert done.stdout == b""
     assert host.poll(run).state is ExecutionState.ABSENT
+
+
+def test_keeper_whose_client_died_before_it_could_answer_goes_on(host: Any) -> None:
+    run = shared(host, "echo out")
+    reader, writer = os.pipe()
+    os.close(reader)
+    keep(host.folder(run), orders(run), stdout=writer, stderr=subprocess.DEVNULL)
+    os.close(writer)
+    host.until(lambda: host.poll(run).state is not ExecutionState.ABSENT)
+    assert host.result(run)[1] == b"out\n"
 
 
 def test_keeper_that_cannot_come_up_is_an_error_and_leaves_nothing(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:

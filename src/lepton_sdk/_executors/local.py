@@ -88,7 +88,7 @@ class LocalExecutor:
         folder = self.folder(execution)
         started = read_json(folder / "start.json")
         fence = max(_number(folder / "epoch"), int((started or {}).get("epoch", 0)))
-        if False:
+        if execution.epoch < fence:
             raise StaleEpoch(
                 f"run {execution.run_id}, attempt {execution.attempt}: epoch {execution.epoch} is older than {fence}",
                 hint="another follower drives this run; ask it, or look with 'lepton ps'",

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from lepton_sdk.errors import LeptonError, PluginBroken
 
-if TYPE_CHECKING:
-    from lepton_sdk._plugins.registry import Registry
-
 __all__ = ["cli", "main"]
 
+_GROUP = "lepton_sdk.commands.v1"
 # Name → (module, one line of help): nothing of a command is imported before it is used.
 _COMMANDS = {
     "offers": ("market", "List what can be had, with price, source and date."),
@@ -68,24 +66,23 @@ class _Commands(click.Group):
             raise
 
 
+@cache
 def _plugin_commands() -> tuple[str, ...]:
-    return _registry().command_names()
+    """Names alone, also of plugins that cannot be used: the settings and specs that tell cost more than all the rest."""
+    from lepton_sdk._plugins.scan import entry_points
+
+    return tuple(sorted({entry.name for entry in entry_points() if entry.group == _GROUP}))
 
 
 def _plugin_command(name: str) -> click.Command:
-    command = _registry().command(name)
-    if not isinstance(command, click.Command):
-        raise PluginBroken(f"the command {name} is {type(command).__name__}, not a click command")
-    return command
-
-
-@cache
-def _registry() -> Registry:
     from lepton_sdk._clock import SystemClock
     from lepton_sdk._config import load_config
     from lepton_sdk._plugins.registry import Registry
 
-    return Registry(load_config(), SystemClock())
+    command = Registry(load_config(), SystemClock()).command(name)
+    if not isinstance(command, click.Command):
+        raise PluginBroken(f"the command {name} is {type(command).__name__}, not a click command")
+    return command
 
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:

@@ -1,0 +1,70 @@
+"""The site builds without a warning, loads nothing from other hosts, and its generated parts are complete."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from lepton_sdk import errors
+from lepton_sdk._plugins.status import PluginState
+from lepton_sdk.cli.main import _COMMANDS
+from lepton_sdk.domain.run import RunState
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("material", reason="mkdocs-material is not installed")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout
+    return folder
+
+
+class _Loads(HTMLParser):
+    """What a browser fetches by itself; links that a reader follows do not count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.foreign: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        wanted = values.get("src") or (values.get("href") if tag == "link" and values.get("rel") != "canonical" else None)
+        if wanted and wanted.startswith(("http:", "https:", "//")):
+            self.foreign.append(wanted)
+
+
+def test_no_page_loads_anything_from_another_host(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 20
+    for page in pages:
+        reader = _Loads()
+        reader.feed(page.read_text())
+        assert not reader.foreign, page
+
+
+def test_every_command_is_in_the_reference(site: Path) -> None:
+    text = (site / "reference/cli/index.html").read_text()
+    assert [name for name in _COMMANDS if f"lepton {name}" not in text] == []
+
+
+def test_every_error_is_in_the_reference(site: Path) -> None:
+    text = (site / "reference/errors/index.html").read_text()
+    assert [name for name in errors.__all__ if name not in ("Disposition", "BlockScope") and name not in text] == []
+
+
+@pytest.mark.parametrize(("page", "kind"), [("plugin-states", PluginState), ("journal", RunState)])
+def test_every_state_is_in_the_reference(site: Path, page: str, kind: type[PluginState] | type[RunState]) -> None:
+    text = (site / f"reference/{page}/index.html").read_text()
+    assert [str(state) for state in kind if f"<code>{state}</code>" not in text] == []
+
+
+def test_no_generator_is_published(site: Path) -> None:
+    assert not list(site.rglob("*.py"))
