@@ -100,17 +100,16 @@ class AsyncClient:
         market = await look(self._session, wanted, live=live)
         return list(matching(wanted, market.catalog))
 
-    async def route(self, job: JobLike, *, live: bool = False, allow_flagged: bool = False) -> Plan:
+    async def route(self, job: JobLike, *, live: bool = False) -> Plan:
         """Where the job would run, at what price, and why everything else lost.
 
         Args:
             live: ask every usable provider, and let no list price win; else reference data and this machine answer,
                 without network.
-            allow_flagged: offers whose price is in doubt may win.
         """
         from lepton_sdk._engine.submit import plan_for
 
-        return await plan_for(self._session, _job(job), live=live, allow_flagged=allow_flagged)
+        return await plan_for(self._session, _job(job), live=live)
 
     async def warnings(self) -> list[str]:
         """What the user should know and act on, a line each: plugins at fault, providers that could not be asked."""
@@ -165,8 +164,11 @@ class AsyncClient:
 
     # --- actions ---------------------------------------------------------------------------------------------------
 
-    async def submit(self, job: JobLike) -> Run:
+    async def submit(self, job: JobLike, *, on_plan: Callable[[Plan], None] | None = None) -> Run:
         """Take a job in and leave a follower process that drives it; returns at once.
+
+        Args:
+            on_plan: called with the plan before anything is written or taken.
 
         Raises:
             JobSpecError: the job cannot run as it is; nothing was started.
@@ -174,7 +176,7 @@ class AsyncClient:
         """
         from lepton_sdk._engine.submit import leave_follower, record
 
-        job, _, secrets = await self._examined(_job(job), None)
+        job, _, secrets = await self._examined(_job(job), on_plan)
         run = record(self._session, job)
         leave_follower(self._session, run.id, secrets)
         return run
@@ -183,7 +185,7 @@ class AsyncClient:
         self,
         job: JobLike,
         *,
-        plan: Plan | None = None,
+        on_plan: Callable[[Plan], None] | None = None,
         on_event: Callable[[Event], None] | None = None,
         on_output: Callable[[bytes], None] | None = None,
     ) -> Run:
@@ -192,7 +194,7 @@ class AsyncClient:
         Cancelling the call ends only the following: the job goes on, and `wait`, `stop` or ``lepton follow`` take over.
 
         Args:
-            plan: a plan of `route` with ``live`` for this very job, so that the market is not asked again.
+            on_plan: called with the plan before anything is written or taken.
             on_event: called with each row of the journal as it is written.
             on_output: called with each piece of the job's output as it arrives.
 
@@ -203,7 +205,7 @@ class AsyncClient:
         from lepton_sdk._engine.follower import drive
         from lepton_sdk._engine.submit import record
 
-        job, plan, secrets = await self._examined(_job(job), plan)
+        job, plan, secrets = await self._examined(_job(job), on_plan)
         stop_listening = self._session.journal.listen(on_event) if on_event else None
         try:
             run = record(self._session, job)
@@ -287,16 +289,21 @@ class AsyncClient:
             raise UsageError(f"no run is called {run!r}: there is no journal yet", hint="start one with lepton run")
         return self._session.journal.resolve(run)
 
-    async def _examined(self, job: Job, plan: Plan | None) -> tuple[Job, Plan, dict[str, str]]:
+    async def _examined(self, job: Job, on_plan: Callable[[Plan], None] | None) -> tuple[Job, Plan, dict[str, str]]:
         """Everything that can fail without cost, before the journal is touched."""
+        from lepton_sdk._engine.follower import catch_up
         from lepton_sdk._engine.submit import check, plan_for, read_secrets
 
         check(job)
         secrets = read_secrets(job, self._environment)
-        if plan is None:
-            plan = await plan_for(self._session, job, live=True)
+        if self._session.has_journal():
+            # What a dead client still holds is given back first: this job may need it.
+            await catch_up(self._session)
+        plan = await plan_for(self._session, job, live=True)
         if plan.best is None:
             raise NoOffers(plan.nearest_miss(), hint="lepton route shows why each offer was left out")
+        if on_plan is not None:
+            on_plan(plan)
         return job, plan, secrets
 
     async def _with_output(self, run_id: str, work: Any, on_output: Callable[[bytes], None] | None) -> Run | None:

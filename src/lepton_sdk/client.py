@@ -76,9 +76,9 @@ class Client:
         """See `AsyncClient.offers`."""
         return self._portal.call(self._client.offers(resources, live=live))
 
-    def route(self, job: JobLike, *, live: bool = False, allow_flagged: bool = False) -> Plan:
+    def route(self, job: JobLike, *, live: bool = False) -> Plan:
         """See `AsyncClient.route`."""
-        return self._portal.call(self._client.route(job, live=live, allow_flagged=allow_flagged))
+        return self._portal.call(self._client.route(job, live=live))
 
     def warnings(self) -> list[str]:
         """See `AsyncClient.warnings`."""
@@ -112,20 +112,20 @@ class Client:
         """See `AsyncClient.diagnose`."""
         return self._portal.call(self._client.diagnose(provider))
 
-    def submit(self, job: JobLike) -> Run:
+    def submit(self, job: JobLike, *, on_plan: Callable[[Plan], None] | None = None) -> Run:
         """See `AsyncClient.submit`."""
-        return self._portal.call(self._client.submit(job))
+        return self._portal.call(self._client.submit(job, on_plan=on_plan))
 
     def run(
         self,
         job: JobLike,
         *,
-        plan: Plan | None = None,
+        on_plan: Callable[[Plan], None] | None = None,
         on_event: Callable[[Event], None] | None = None,
         on_output: Callable[[bytes], None] | None = None,
     ) -> Run:
         """See `AsyncClient.run`. The callbacks run in the client's own thread."""
-        return self._portal.call(self._client.run(job, plan=plan, on_event=on_event, on_output=on_output))
+        return self._portal.call(self._client.run(job, on_plan=on_plan, on_event=on_event, on_output=on_output))
 
     def detach(self, run: str) -> None:
         """See `AsyncClient.detach`."""

@@ -84,7 +84,7 @@ def test_each_reason_and_its_number(
 def test_a_flagged_offer_wins_when_the_user_says_so() -> None:
     free = box(price=Money(0))
     assert plan_of(Job("true"), free).best is None
-    best = plan_of(Job("true"), free, allow_flagged=True).best
+    best = plan_of(Job("true", resources={"allow_flagged": True}), free).best
     assert best is not None
     assert best.offer.flags == ("the price is zero",)
 

@@ -50,6 +50,7 @@ resources = st.fixed_dictionaries(
         "memory_gib": st.just(64),
         "disk_gib": st.just(50),
         "interconnect": st.just("infiniband"),
+        "allow_flagged": st.booleans(),
         "regions": st.sampled_from([["north-*"], ["south-1", "east-1"]]),
         "providers": st.just(["acme", "crow"]),
         "spot": st.sampled_from([True, False, "any"]),
@@ -97,7 +98,7 @@ def price_serves(job: Job, offer: Offer) -> bool:
     return True
 
 
-def serves(job: Job, offer: Offer, allow_flagged: bool, live_only: bool) -> bool:
+def serves(job: Job, offer: Offer, live_only: bool) -> bool:
     """The rules once more, written down plainly, with every offer looked at."""
     asked, kind = job.resources, offer.terms.kind
     return (
@@ -118,20 +119,18 @@ def serves(job: Job, offer: Offer, allow_flagged: bool, live_only: bool) -> bool
         and (asked.spot is None or asked.spot == (kind is TermsKind.SPOT))
         and offer.availability in (Availability.AVAILABLE, Availability.UNKNOWN)
         and (offer.available_count is None or offer.available_count >= job.nodes)
-        and (allow_flagged or not offer.flags)
+        and (asked.allow_flagged or not offer.flags)
         and not (live_only and offer.reference)
         and STANDING.get(offer.provider, Standing(usable=False)).usable
     )
 
 
 @settings(max_examples=300)
-@given(jobs, st.lists(offers, max_size=30), st.booleans(), st.booleans())
-def test_no_feasible_offer_is_lost_and_no_other_gets_in(
-    job: Job, rows: list[Offer], allow_flagged: bool, live_only: bool
-) -> None:
+@given(jobs, st.lists(offers, max_size=30), st.booleans())
+def test_no_feasible_offer_is_lost_and_no_other_gets_in(job: Job, rows: list[Offer], live_only: bool) -> None:
     catalog = Catalog(rows)
-    plan = route(job, catalog, standing=STANDING, now=NOW, limit=3, allow_flagged=allow_flagged, live_only=live_only)
-    expected = [offer for offer in catalog if serves(job, offer, allow_flagged, live_only)]
+    plan = route(job, catalog, standing=STANDING, now=NOW, limit=3, live_only=live_only)
+    expected = [offer for offer in catalog if serves(job, offer, live_only)]
     found = [candidate.offer for candidate in plan]
     assert sorted(map(repr, found)) == sorted(map(repr, expected))
     assert plan.feasible == len(expected)
@@ -145,7 +144,7 @@ def test_no_feasible_offer_is_lost_and_no_other_gets_in(
 
 @given(jobs, st.lists(offers, max_size=20))
 def test_candidates_stand_in_order(job: Job, rows: list[Offer]) -> None:
-    plan = route(job, Catalog(rows), standing=STANDING, now=NOW, allow_flagged=True)
+    plan = route(job, Catalog(rows), standing=STANDING, now=NOW)
     ranks = [
         (
             one.score is None,

@@ -11,7 +11,7 @@ from lepton_sdk._retry import retrying
 from lepton_sdk.domain.access import Access
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.run import Event, NodeRecord, Run
-from lepton_sdk.errors import JobSpecError, LeptonError, NodeError, NodeLost
+from lepton_sdk.errors import JobCancelled, JobSpecError, LeptonError, NodeError, NodeLost, StaleEpoch
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Executor
 
 __all__ = ["await_reachable", "begin", "execution_of", "follow", "start"]
@@ -82,6 +82,11 @@ async def begin(session: Session, run: Run, record: NodeRecord, secrets: Mapping
     except JobSpecError as error:
         status = ExecutionStatus(ExecutionState.FINISHED, reason="refused", detail=error.message)
         return _finished(session, run, record, status)
+    except JobCancelled as error:
+        status = ExecutionStatus(ExecutionState.FINISHED, reason="cancelled", detail=error.message)
+        return _finished(session, run, record, status)
+    except StaleEpoch:
+        raise
     except NodeError as error:
         return _write(session, run, record, "node.lost", detail=error.message)
     return run

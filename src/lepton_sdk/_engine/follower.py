@@ -10,6 +10,7 @@ from lepton_sdk._engine.holder import is_alive
 from lepton_sdk._engine.run import Drive
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.errors import StaleEpoch
 from lepton_sdk.router import Plan
 
 __all__ = ["catch_up", "drive", "follow_all", "request_stop", "wait_for"]
@@ -17,6 +18,7 @@ __all__ = ["catch_up", "drive", "follow_all", "request_stop", "wait_for"]
 _CLAIM_SECONDS = 60.0
 _RENEW_SECONDS = 15.0
 _LOOK_SECONDS = 0.25
+_CATCH_UP_SECONDS = 15.0
 
 
 async def drive(
@@ -35,6 +37,9 @@ async def drive(
     async with _renewed(session, run_id, epoch, work):
         try:
             return await work
+        except StaleEpoch:
+            # The node has been told of a newer follower than us; so has the journal, or will be.
+            return None
         except asyncio.CancelledError:
             if _is_ours(session, run_id):
                 raise
@@ -81,9 +86,20 @@ async def wait_for(session: Session, run_id: str) -> Run:
 
 
 async def catch_up(session: Session) -> None:
-    """Take every step that is due in runs that nobody drives, without waiting for anything."""
-    for run in session.journal.runs(open_only=True):
-        await drive(session, run.id, wait=False)
+    """Take every step that is due in runs that nobody drives, without waiting for anything.
+
+    A provider that does not answer in time holds nobody up: its runs stay as they are, for the next one who looks.
+    """
+    adrift = [run.id for run in session.journal.runs(open_only=True) if not _is_driven(session, run.id)]
+    if adrift:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CATCH_UP_SECONDS):
+                await asyncio.gather(*(drive(session, run_id, wait=False) for run_id in adrift))
+
+
+def _is_driven(session: Session, run_id: str) -> bool:
+    holder = session.journal.holder(run_id)
+    return holder is not None and holder[1] > session.clock.now() and is_alive(holder[0])
 
 
 async def follow_all(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from lepton_sdk._engine.execute import execution_of
+from lepton_sdk._engine.follower import drive
+from lepton_sdk._engine.holder import is_alive
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.run import NodeRecord, Run
 
@@ -32,7 +34,17 @@ async def read_logs(session: Session, run_id: str, *, offset: int = 0, follow: b
             offset = max(0, offset - seen)
         if not follow or run.state.ended:
             return
+        if shown and not _driven(session, run_id):
+            # Its client died: without us the end would never be written, and a reader would wait for it for ever. A run
+            # that has not started is left alone: its follower may be on the way, with the secrets.
+            await drive(session, run_id, wait=False)
         await session.clock.sleep(_LOOK_SECONDS)
+
+
+def _driven(session: Session, run_id: str) -> bool:
+    """Whether a follower, be it of this very client, holds the run."""
+    claim = session.journal.holder(run_id)
+    return claim is not None and claim[1] > session.clock.now() and is_alive(claim[0])
 
 
 def _started(run: Run) -> list[NodeRecord]:

@@ -20,7 +20,7 @@ from lepton_sdk.router import Plan, route
 __all__ = ["check", "leave_follower", "plan_for", "read_secrets", "record"]
 
 
-async def plan_for(session: Session, job: Job, *, live: bool, allow_flagged: bool = False) -> Plan:
+async def plan_for(session: Session, job: Job, *, live: bool) -> Plan:
     """Route a job over the market as it is now. A machine is only taken at a price that its provider has told."""
     market = await look(session, job.resources, live=live)
     return route(
@@ -28,7 +28,6 @@ async def plan_for(session: Session, job: Job, *, live: bool, allow_flagged: boo
         market.catalog,
         standing=market.standing,
         now=session.clock.now(),
-        allow_flagged=allow_flagged,
         live_only=live,
     )
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import Config, read_section
@@ -18,7 +18,7 @@ from lepton_sdk.spi.secret import Secret
 from lepton_sdk.spi.spec import ExecutorSpec, ProviderSpec
 
 if TYPE_CHECKING:
-    import httpx
+    from lepton_sdk.spi.http import ApiClient
 
 __all__ = ["make_executor", "make_provider"]
 
@@ -26,22 +26,20 @@ _PROVIDER = ("offers", "acquire", "find", "inspect", "release", "aclose")
 _EXECUTOR = ("start", "poll", "logs", "cancel", "aclose")
 
 
-def make_provider(status: PluginStatus, config: Config, clock: Clock, http: Callable[..., httpx.AsyncClient] | None) -> Provider:
+def make_provider(status: PluginStatus, config: Config, clock: Clock, http: Callable[..., ApiClient] | None) -> Provider:
     """Import the factory, hand it its own section and nothing else, and check what it returns.
 
     Raises:
         PluginBroken: the factory failed, or its object lacks a method or denies a capability flag.
         LeptonError: what the factory itself says of its configuration or host.
     """
-    from lepton_sdk._plugins.http import open_http
-
     spec = status.spec
     assert isinstance(spec, ProviderSpec)
     section = read_section(config, spec)
     context = ProviderContext(
         name=spec.name,
         config=section.values,
-        http=http or open_http,
+        http=http or _http_maker(spec, section.values),
         pacer=_pacer(spec, section.values, config, clock),
         clock=clock,
         cache_dir=_own_folder(config.cache_dir / "providers" / spec.name),
@@ -60,6 +58,21 @@ def make_executor(spec: ExecutorSpec, context: ExecutorContext) -> Executor:
     _check(made, spec.factory, _EXECUTOR, "lepton plugins shows which distribution it is from")
     assert isinstance(made, Executor)
     return made
+
+
+def _http_maker(spec: ProviderSpec, values: Mapping[str, object]) -> Callable[..., ApiClient]:
+    """Makes this provider's HTTP clients: its name on every error, and none of its secrets in any."""
+    secrets = [value.reveal() for value in values.values() if isinstance(value, Secret)]
+
+    def make(**options: Any) -> ApiClient:
+        # 120 ms to import, so only for a provider that asks.
+        from lepton_sdk import __version__
+        from lepton_sdk.spi.http import make_client
+
+        headers = {"user-agent": f"lepton-sdk/{__version__}", **dict(options.pop("headers", None) or {})}
+        return make_client(spec.name, secrets=secrets, headers=headers, **options)
+
+    return make
 
 
 def _build(target: str, context: ProviderContext | ExecutorContext) -> object:

@@ -18,12 +18,12 @@ from lepton_sdk.errors import LeptonError, PluginBroken, PluginConflict, PluginM
 from lepton_sdk.spi.spec import CommandSpec, ExecutorSpec, ObserverSpec, ProviderSpec
 
 if TYPE_CHECKING:
-    import httpx
     import pluggy
 
     from lepton_sdk.domain.access import Access
     from lepton_sdk.router import Standing
     from lepton_sdk.spi.executor import Executor, ExecutorContext
+    from lepton_sdk.spi.http import ApiClient
     from lepton_sdk.spi.provider import Provider
 
 __all__ = ["Registry"]
@@ -44,7 +44,7 @@ class Registry:
         config: Config,
         clock: Clock,
         *,
-        http: Callable[..., httpx.AsyncClient] | None = None,
+        http: Callable[..., ApiClient] | None = None,
         entries: tuple[EntryPoint, ...] | None = None,
     ) -> None:
         self._config, self._clock, self._http = config, clock, http

@@ -15,7 +15,29 @@ from lepton_sdk.errors import JobSpecError
 
 __all__ = ["JobCommand", "job_from", "job_options", "resource_options", "resources_from"]
 
-_RESOURCES = ("gpu", "gpu_memory", "cpus", "memory_gib", "disk_gib", "interconnect", "regions", "providers", "spot")
+_RESOURCES = (
+    "gpu",
+    "gpu_memory",
+    "cpus",
+    "memory_gib",
+    "disk_gib",
+    "interconnect",
+    "regions",
+    "providers",
+    "spot",
+    "allow_flagged",
+)
+    "gpu",
+    "gpu_memory",
+    "cpus",
+    "memory_gib",
+    "disk_gib",
+    "interconnect",
+    "regions",
+    "providers",
+    "spot",
+    "allow_flagged",
+)
 _LIMITS = ("duration", "hourly", "total")
 _OPTIONS = (
     click.option("--name", help="Name of the job: lower-case letters, digits and dashes."),
@@ -38,6 +60,7 @@ _RESOURCE_OPTIONS = (
     click.option("--interconnect", metavar="NAME", help="For example InfiniBand."),
     click.option("--region", "regions", multiple=True, help="Only this region; again for more."),
     click.option("--provider", "providers", multiple=True, help="Only this provider; again for more."),
+    click.option("--allow-flagged", is_flag=True, help="Let offers win whose price is in doubt."),
     click.option("--spot", type=click.Choice(["yes", "no", "any"]), help="Spot machines: only, never, or either."),
 )
 

@@ -68,9 +68,8 @@ def offers_command(limit: int, live: bool, as_json: bool, **flags: Any) -> None:
 @click.argument("file", required=False)
 @job_options
 @_live
-@click.option("--allow-flagged", is_flag=True, help="Let offers win whose price is in doubt.")
 @json_option
-def route_command(file: str | None, live: bool, allow_flagged: bool, as_json: bool, **flags: Any) -> None:
+def route_command(file: str | None, live: bool, as_json: bool, **flags: Any) -> None:
     """Show where a job would run, at what price, and why everything else lost.
 
     FILE is a job in YAML or TOML.
@@ -81,7 +80,7 @@ def route_command(file: str | None, live: bool, allow_flagged: bool, as_json: bo
         flags["no_workdir"] = True
     job = job_from(file, flags)
     with Client() as client:
-        plan = client.route(job, live=live, allow_flagged=allow_flagged)
+        plan = client.route(job, live=live)
         warn(*client.warnings())
     if as_json:
         emit(plan.to_dict())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from lepton_sdk.domain.job import Job
     from lepton_sdk.domain.run import Event, Run
+    from lepton_sdk.router import Plan
 
 __all__ = ["run_command"]
 
@@ -50,19 +51,16 @@ def run_command(file: str | None, detach: bool, on_interrupt: str, as_json: bool
     job = job_from(file, flags)
     with Client() as client:
         if detach:
-            run = client.submit(job)
+            run = client.submit(job, on_plan=_show_plan)
             _say_detached(run)
         else:
             run = _foreground(client, job, on_interrupt, as_json=as_json)
+        warn(*client.warnings())
         _report(client, run, as_json=as_json)
     return 0 if detach or not run.state.ended else _exit_code(run)
 
 
 def _foreground(client: Client, job: Job, on_interrupt: str, *, as_json: bool) -> Run:
-    plan = client.route(job, live=True)
-    warn(*client.warnings())
-    if plan.best is not None:
-        click.echo(f"{plan}\n", err=True)
     status = StatusLine(sys.stderr if as_json else sys.stdout)
     run_id: list[str] = []
 
@@ -72,7 +70,7 @@ def _foreground(client: Client, job: Job, on_interrupt: str, *, as_json: bool) -
 
     try:
         with _signals():
-            return client.run(job, plan=plan, on_event=on_event, on_output=status.output)
+            return client.run(job, on_plan=_show_plan, on_event=on_event, on_output=status.output)
     except (KeyboardInterrupt, _Interrupted, BrokenPipeError) as cause:
         status.close()
         if not run_id:
@@ -80,6 +78,10 @@ def _foreground(client: Client, job: Job, on_interrupt: str, *, as_json: bool) -
         return _leave(client, run_id[0], on_interrupt, cause)
     finally:
         status.close()
+
+
+def _show_plan(plan: Plan) -> None:
+    click.echo(f"{plan}\n", err=True)
 
 
 @contextmanager

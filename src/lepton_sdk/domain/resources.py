@@ -129,6 +129,12 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(items)
 
 
+def _allow_flagged(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ResourcesError(f"resources.allow_flagged: {value!r} is neither true nor false")
+    return value
+
+
 def _spot_policy(value: Any) -> bool | None:
     if isinstance(value, bool):
         return value
@@ -156,6 +162,7 @@ class Resources:
         interconnect: a word that the offer's interconnect must contain (``"InfiniBand"``).
         regions: only these regions.
         providers: only these providers.
+        allow_flagged: offers whose price is in doubt may win; else they are shown and never taken.
         spot: ``False`` on demand (and owned machines), ``True`` spot only, ``None`` (``"any"`` in a file) either.
 
     Raises:
@@ -174,6 +181,7 @@ class Resources:
     regions: tuple[str, ...] = field(default=(), converter=_regions)
     providers: tuple[str, ...] = field(default=(), converter=_providers)
     spot: bool | None = field(default=False, converter=_spot)
+    allow_flagged: bool = field(default=False, converter=_allow_flagged)
 
     def __attrs_post_init__(self) -> None:
         if self.gpu_memory is None:
@@ -221,6 +229,8 @@ class Resources:
         for name in ("regions", "providers"):
             if getattr(self, name):
                 data[name] = list(getattr(self, name))
+        if self.allow_flagged:
+            data["allow_flagged"] = True
         if self.spot is not False:
             data["spot"] = "any" if self.spot is None else True
         return data

@@ -85,25 +85,24 @@ def _gpu_memory_miss(resources: Resources, offer: Offer) -> Miss | None:
     return Miss("other GPU memory", f"has {size} GB per GPU, {wanted} are wanted", 2 + abs(near - size) / near)
 
 
-def offer_checks(job: Job, *, allow_flagged: bool = False, live_only: bool = False) -> tuple[Check, ...]:
+def offer_checks(job: Job, *, live_only: bool = False) -> tuple[Check, ...]:
     """The checks beside the GPU's that this job needs, in the order in which they name the reason.
 
     Args:
         job: a check exists only for what it asks.
-        allow_flagged: an offer whose price is in doubt serves as well.
         live_only: rows of the embedded reference data do not serve.
     """
-    return tuple(_checks(job, allow_flagged, live_only))
+    return tuple(_checks(job, live_only))
 
 
-def _checks(job: Job, allow_flagged: bool, live_only: bool) -> Iterator[Check]:
+def _checks(job: Job, live_only: bool) -> Iterator[Check]:
     yield from resource_checks(job.resources)
     if job.limits.hourly is not None:
         yield _hourly_limit(job.limits.hourly, job.nodes)
     if job.limits.total is not None:
         yield _total_limit(job.limits.total, job.nodes)
     yield _availability(job.nodes)
-    if not allow_flagged:
+    if not job.resources.allow_flagged:
         yield _flags
     if live_only:
         yield _live

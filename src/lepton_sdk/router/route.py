@@ -23,7 +23,6 @@ def route(
     standing: Mapping[str, Standing],
     now: datetime,
     limit: int = 20,
-    allow_flagged: bool = False,
     live_only: bool = False,
 ) -> Plan:
     """The plan for a job: which offers serve it, the best first, and (when asked) why every other one lost.
@@ -37,10 +36,9 @@ def route(
         standing: by provider; one that is not named there is not installed.
         now: the time that ages of prices are told from, UTC.
         limit: how many candidates the plan keeps at hand; iterating it gives all.
-        allow_flagged: offers whose price is in doubt may win.
         live_only: the embedded list prices may not win (for taking a machine rather than asking a price).
     """
-    checks = offer_checks(job, allow_flagged=allow_flagged, live_only=live_only)
+    checks = offer_checks(job, live_only=live_only)
     usable = {name: standing_of(name, standing).usable for name in standing}
     found: list[Ranked] = []
     for key, requests in _asked_keys(job.resources, catalog):

@@ -15,7 +15,7 @@ from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.resources import Resources
 
 if TYPE_CHECKING:
-    import httpx
+    from lepton_sdk.spi.http import ApiClient
 
 __all__ = ["OPTIONAL_METHODS", "Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext"]
 
@@ -40,7 +40,8 @@ class ProviderContext:
     Attributes:
         name: the provider's name in the configuration.
         config: its own section, checked against its declared fields; nothing of others.
-        http: makes an ``httpx.AsyncClient`` with our time limits and redaction; keyword arguments go to httpx.
+        http: makes a `lepton_sdk.spi.http.ApiClient`, an ``httpx.AsyncClient`` with our time limits, error mapping and redaction;
+            keyword arguments go to httpx.
         pacer: shared by all processes that use one key.
         clock: time and sleep.
         cache_dir: a folder of its own under the user's cache, made on demand with mode 0700.
@@ -48,7 +49,7 @@ class ProviderContext:
 
     name: str
     config: Mapping[str, object]
-    http: Callable[..., httpx.AsyncClient] = field(repr=False)
+    http: Callable[..., ApiClient] = field(repr=False)
     pacer: Pacer = field(repr=False)
     clock: Clock = field(repr=False)
     cache_dir: Path
