@@ -27,17 +27,6 @@ _RESOURCES = (
     "spot",
     "allow_flagged",
 )
-    "gpu",
-    "gpu_memory",
-    "cpus",
-    "memory_gib",
-    "disk_gib",
-    "interconnect",
-    "regions",
-    "providers",
-    "spot",
-    "allow_flagged",
-)
 _LIMITS = ("duration", "hourly", "total")
 _OPTIONS = (
     click.option("--name", help="Name of the job: lower-case letters, digits and dashes."),

@@ -22,7 +22,7 @@ def plugins_command(strict: bool, as_json: bool) -> None:
     else:
         rows = [(s.name, s.kind, s.state, s.distribution, s.version, s.contract, s.reason, s.hint) for s in statuses]
         head = ("NAME", "KIND", "STATE", "DISTRIBUTION", "VERSION", "CONTRACT", "REASON", "NEXT STEP")
-        table(head, rows, "no plugins are installed; pip install lepton-byoc brings this machine")
+        table(head, rows, "no plugins are installed; each is a distribution of its own, by convention named lepton-PROVIDER")
     if strict and any(str(s.state) in {"broken", "incompatible", "conflict"} for s in statuses):
         click.get_current_context().exit(78)
 
