@@ -140,11 +140,13 @@ class AsyncClient:
         Raises:
             UsageError: there is none, or there are several.
         """
-        return self._session.journal.run(self._resolve(run))
+        run_id = self._resolve(run)
+        return self._session.journal.run(run_id)
 
     async def events(self, run: str, *, after: int = 0) -> list[Event]:
         """The journal's rows of one run behind row number ``after``, oldest first."""
-        return self._session.journal.events(self._resolve(run), after)
+        run_id = self._resolve(run)
+        return self._session.journal.events(run_id, after)
 
     async def nodes(self) -> list[HeldNode]:
         """Everything that the journal holds and that may cost money, with its cost so far."""

@@ -125,7 +125,9 @@ def _show(error: LeptonError, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(error.to_dict()), err=True)
     else:
-        click.echo(f"{click.style('error:', fg='red')} {error}", err=True)
+        from lepton_sdk.cli.render import styled
+
+        click.echo(f"{styled('error:', fg='red')} {error}", err=True)
 
 
 def _mute_stdout() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,9 +11,14 @@ from typing import Any
 
 import click
 
-__all__ = ["ago", "emit", "json_option", "table", "warn"]
+__all__ = ["ago", "emit", "json_option", "styled", "table", "warn"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys.")
+
+
+def styled(text: str, **style: Any) -> str:
+    """The text with terminal styles, unless the user wants none (no-color.org, 2017)."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, **style)
 
 
 def emit(value: Any) -> None:
@@ -23,7 +29,7 @@ def emit(value: Any) -> None:
 def warn(*lines: str) -> None:
     """Loud lines on standard error."""
     for line in lines:
-        click.echo(f"{click.style('warning:', fg='yellow')} {line}", err=True)
+        click.echo(f"{styled('warning:', fg='yellow')} {line}", err=True)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
@@ -35,7 +41,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> 
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     for number, row in enumerate(cells):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        click.echo(click.style(line, bold=True) if number == 0 else line)
+        click.echo(styled(line, bold=True) if number == 0 else line)
 
 
 def ago(time: datetime | None, now: datetime) -> str:

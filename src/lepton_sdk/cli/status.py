@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from lepton_sdk.cli.render import styled
+
 if TYPE_CHECKING:
     from lepton_sdk.domain.run import Event
 
@@ -88,7 +90,7 @@ class StatusLine:
         if not self._fresh_line or self._done.is_set():
             return
         seconds = round(time.monotonic() - self._began)
-        text = click.style(f"lepton: {self._text} ({seconds // 60}:{seconds % 60:02})", dim=True)
+        text = styled(f"lepton: {self._text} ({seconds // 60}:{seconds % 60:02})", dim=True)
         click.echo(f"\r\x1b[K{text}", err=True, nl=False)
         self._shown = True
 
