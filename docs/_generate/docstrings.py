@@ -72,7 +72,7 @@ def _prose(lines: list[str]) -> str:
     kind = ""
     for line in lines:
         now = "pycon" if line.startswith(">>>") or (kind == "pycon" and line) else ""
-        if not now and line.startswith("    ") or (kind == "text" and not line):
+        if (not now and line.startswith("    ")) or (kind == "text" and not line):
             now = "text"
         if now != kind:
             out += (["```", ""] if kind else []) + ([f"```{now}"] if now else [])

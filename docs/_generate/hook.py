@@ -7,18 +7,18 @@ change two commands never meet in a generated file.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from api import module_page
 from commands import command_pages
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File
 from providers import provider_pages
 from tables import error_table, event_table, gpu_table, job_table, schema_text, stage_table
 
-from mkdocs.exceptions import PluginError
-from mkdocs.structure.files import File
-
 _MARK = re.compile(r"<!-- generated: ([\w .-]+) -->")
-_PARTS = {
+_PARTS: dict[str, Callable[[], str]] = {
     "commands": command_pages,
     "job": lambda: job_table("Job"),
     "resources": lambda: job_table("Resources"),

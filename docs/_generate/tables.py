@@ -25,9 +25,8 @@ def job_table(name: str) -> str:
     """The keys of one part of a job file, from the attrs class that reads it."""
     cls = _JOB[name]
     words = arguments(cls.__doc__)
-    rows = ["| key | default | meaning |", "|---|---|---|"]
-    for item in fields(cls):
-        rows.append(f"| `{item.name}` | {default_text(item.default)} | {words[item.name]} |")
+    rows = [f"| `{item.name}` | {default_text(item.default)} | {words[item.name]} |" for item in fields(cls)]
+    rows = ["| key | default | meaning |", "|---|---|---|", *rows]
     return "\n".join(rows)
 
 

@@ -20,7 +20,8 @@ class Portal:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._pid = 0
+        self._pid = os.getpid()
+        self._starting = threading.Lock()
 
     def call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         """Run to the end and give the result. An interrupt cancels the coroutine and waits until it has tidied up."""
@@ -53,13 +54,17 @@ class Portal:
         loop.close()
 
     def _running(self) -> asyncio.AbstractEventLoop:
-        # A thread does not survive a fork: the child makes its own.
-        if self._loop is None or self._pid != os.getpid():
+        # A thread does not survive a fork: the child makes its own, and a lock that it did not take.
+        if self._pid != os.getpid():
+            self._starting = threading.Lock()
+            self._loop = None
             self._pid = os.getpid()
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._loop.run_forever, name="lepton-sdk", daemon=True)
-            self._thread.start()
-        return self._loop
+        with self._starting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="lepton-sdk", daemon=True)
+                self._thread.start()
+            return self._loop
 
     def _drain(self) -> None:
         """Give cancelled tasks the time to run their clean-up."""

@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from lepton_sdk import Job
+from lepton_sdk import Job, load_job
 from lepton_sdk._config import load_config
 
 _FENCE = re.compile(r"^( *)```(\S*)(?: title=\"([^\"]+)\")?\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 # The README's set-up lines make environments of their own; they are what `.ci/run` calls, so CI runs them from there.
 _SET_UP = re.compile(r"(<!-- two commands -->)(.*?)(<!-- /two commands -->)", re.DOTALL)
 _LONGEST = 540
+_STOP = "\x1e"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,7 +63,7 @@ def matches(shown: str, seen: str) -> bool:
     lines = [" ".join(line.split()) for line in shown.strip().splitlines()]
     pattern = ""
     for line in lines:
-        words = ".*?".join(re.escape(part) for part in line.split("..."))
+        words = ".*?".join(re.escape(part) for part in re.split(r"\.\.\.(?!\.)", line))
         pattern += r"(?:.*\n)*?" if line == "..." else rf"{words}\n"
     text = "".join(" ".join(line.split()) + "\n" for line in seen.strip().splitlines())
     return re.fullmatch(pattern, text) is not None
@@ -119,21 +120,31 @@ class Reader:
         json.loads(block.text)
 
     def _console(self, block: Block, _: str) -> None:
+        """Run the commands behind ``$`` in one shell; each must end with 0, so one that fails on purpose is followed by
+        ``|| echo``, where the reader sees it too."""
         # A line that ends in a backslash goes on in the next one.
-        text = block.text.replace("\\\n", "\\\0")
-        for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n?)*)", text, re.MULTILINE):
-            self._run(block, command.replace("\\\0", "\\\n"), shown)
+        text = block.text.replace("\\\n", "\0")
+        typed = [
+            (command.replace("\0", "\\\n"), shown)
+            for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n?)*)", text, re.MULTILINE)
+        ]
+        assert typed, f"{block.place}: no line begins with a dollar sign and a space"
+        said = self._shell(block, [command for command, _ in typed])
+        for (command, shown), (seen, code) in zip(typed, said, strict=True):
+            assert code == 0, f"{block.place}: {command}\nended with {code}\n{seen}"
+            if shown.strip():
+                self._same(block, shown, seen)
 
     _sh = _console
 
-    def _run(self, block: Block, command: str, shown: str) -> None:
-        # `set -e` in no way: a command that fails on purpose shows its exit code with `echo`.
+    def _shell(self, block: Block, commands: list[str]) -> list[tuple[str, int]]:
+        script = "".join(f"{command}\nprintf '{_STOP}%s{_STOP}' $?\n" for command in commands)
         done = subprocess.run(
-            ["bash", "-c", command], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=_LONGEST
+            ["bash", "-c", script], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=_LONGEST
         )
-        assert done.returncode == 0, f"{block.place}: {command}\nended with {done.returncode}\n{done.stdout}"
-        if shown.strip():
-            self._same(block, shown, done.stdout)
+        parts = done.stdout.split(_STOP)
+        assert len(parts) == 2 * len(commands) + 1, f"{block.place}: the shell gave up: {done.stdout}"
+        return [(seen, int(code)) for seen, code in zip(parts[::2], parts[1::2], strict=False)]
 
     def _same(self, block: Block, shown: str, seen: str) -> None:
         assert matches(shown, seen), f"{block.place}: the page shows\n{shown}\nand this came:\n{seen}"
@@ -141,7 +152,7 @@ class Reader:
     def _job(self, block: Block, ending: str) -> None:
         path = self._write(block) if block.title else self.folder / f"unnamed{ending}"
         path.write_text(block.text)
-        assert isinstance(Job.load(path), Job)
+        assert isinstance(load_job(path), Job)
         if not block.title:
             path.unlink()
 
@@ -167,6 +178,6 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
 
 
 @pytest.fixture
-def same() -> Callable[[str, str], bool]:
+def output_matches() -> Callable[[str, str], bool]:
     """See `matches`."""
     return matches

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +42,8 @@ def test_every_block_does_what_the_page_says(page: Path, reader: Any) -> None:
         ("$1.50", "$1x50", False),
     ],
 )
-def test_a_page_that_shows_something_else_is_told(shown: str, seen: str, same: bool, request: Any) -> None:
-    matches: Callable[[str, str], bool] = request.getfixturevalue("same")
-    assert matches(shown, seen) is same
+def test_a_page_that_shows_something_else_is_told(shown: str, seen: str, same: bool, output_matches: Any) -> None:
+    assert output_matches(shown, seen) is same
 
 
 def test_the_markers_for_the_two_commands_stand() -> None:
