@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from lepton_sdk._config import Config, load_config
@@ -308,22 +308,34 @@ class AsyncClient:
             on_plan(plan)
         return job, plan, secrets
 
-    async def _with_output(self, run_id: str, work: Any, on_output: Callable[[bytes], None] | None) -> Run | None:
+    async def _with_output(
+        self, run_id: str, work: Coroutine[Any, Any, Run | None], on_output: Callable[[bytes], None] | None
+    ) -> Run | None:
         if on_output is None:
-            result: Run | None = await work
-            return result
-        pump = asyncio.ensure_future(_pump(self.logs(run_id, follow=True), on_output))
+            return await work
+        seen = 0
+
+        async def pump(*, follow: bool) -> None:
+            nonlocal seen
+            async for chunk in self.logs(run_id, offset=seen, follow=follow):
+                seen += len(chunk)
+                on_output(chunk)
+
+        live = asyncio.ensure_future(pump(follow=True))
+        driven = asyncio.ensure_future(work)
         try:
-            result = await work
-            await pump
+            await asyncio.wait({live, driven}, return_when=asyncio.FIRST_COMPLETED)
+            if live.done():
+                # Raises when whoever wanted the output does not take it any more.
+                live.result()
+            result = await driven
         finally:
-            pump.cancel()
+            live.cancel()
+            driven.cancel()
+            await asyncio.gather(live, driven, return_exceptions=True)
+        # Whatever came between the last look and the end.
+        await pump(follow=False)
         return result
-
-
-async def _pump(chunks: AsyncIterator[bytes], sink: Callable[[bytes], None]) -> None:
-    async for chunk in chunks:
-        sink(chunk)
 
 
 def _job(job: JobLike) -> Job:

@@ -18,7 +18,7 @@ __all__ = ["await_reachable", "begin", "execution_of", "follow", "start"]
 
 # How long a node may stay silent before it counts as lost.
 _SILENCE_SECONDS = 120.0
-_SHORTEST_LOOK, _LONGEST_LOOK = 0.01, 0.5
+_SHORTEST_LOOK, _LONGEST_LOOK = 0.003, 0.5
 
 
 def execution_of(session: Session, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Execution:

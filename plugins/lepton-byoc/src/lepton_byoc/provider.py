@@ -198,6 +198,8 @@ class ThisMachine:
 
     async def diagnose(self) -> Sequence[Diagnosis]:
         """What ``lepton doctor`` shows of this machine."""
+        from lepton_byoc.diagnosis import diagnoses
+
         return await asyncio.to_thread(diagnoses, self._folder, self._allocations.held)
 
     async def aclose(self) -> None:
