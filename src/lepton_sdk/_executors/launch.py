@@ -85,6 +85,18 @@ def job_environment(execution: Execution, ours: Mapping[str, str]) -> dict[str, 
     return environment
 
 
+def _orders(execution: Execution, environment: dict[str, str], grace: float) -> dict[str, object]:
+    return {
+        "setup": execution.job.setup,
+        "running": execution.job.command,
+        "environment": environment,
+        "mark": environment["LEPTON_RUN_MARK"],
+        "epoch": execution.epoch,
+        "time_limit": None if execution.time_limit is None else float(execution.time_limit),
+        "grace": float(grace),
+    }
+
+
 def spawn(execution: Execution, folder: Path, lock: FolderLock, grace: float) -> None:
     """Start the program that keeps the execution and return when it has claimed the start.
 
@@ -96,18 +108,7 @@ def spawn(execution: Execution, folder: Path, lock: FolderLock, grace: float) ->
     import sys
 
     environment = job_environment(execution, os.environ)
-    mark = environment["LEPTON_RUN_MARK"]
-    orders = marshal.dumps(
-        {
-            "setup": execution.job.setup,
-            "running": execution.job.command,
-            "environment": environment,
-            "mark": mark,
-            "epoch": execution.epoch,
-            "time_limit": None if execution.time_limit is None else float(execution.time_limit),
-            "grace": float(grace),
-        }
-    )
+    orders = marshal.dumps(_orders(execution, environment, grace))
     program = str(Path(__file__).with_name("_shim.py"))
     command = [sys.executable, "-I", "-S", "-X", "utf8", program, str(folder), str(lock.fd)]
     keeper = subprocess.Popen(  # noqa: S603
@@ -116,7 +117,7 @@ def spawn(execution: Execution, folder: Path, lock: FolderLock, grace: float) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd="/",
-        env={"LEPTON_RUN_MARK": mark},
+        env={"LEPTON_RUN_MARK": environment["LEPTON_RUN_MARK"]},
         pass_fds=(lock.fd,),
         start_new_session=True,
     )

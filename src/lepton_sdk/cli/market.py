@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,8 +10,12 @@ from lepton_sdk.cli.jobargs import JobCommand, job_from, job_options, resource_o
 from lepton_sdk.cli.render import emit, json_option, table, warn
 from lepton_sdk.client import Client
 
+if TYPE_CHECKING:
+    from lepton_sdk.domain.offer import Offer
+
 __all__ = ["offers_command", "route_command"]
 
+_HEAD = ("PROVIDER", "INSTANCE TYPE", "REGION", "GPU", "CPUS", "GIB", "TERMS", "PRICE/H", "AVAILABLE", "AS OF", "NOTE")
 _live = click.option("--live", is_flag=True, help="Ask every usable provider over the network.")
 
 
@@ -30,38 +34,26 @@ def offers_command(limit: int, live: bool, as_json: bool, **flags: Any) -> None:
     if as_json:
         emit([offer.to_dict() for offer in offers])
         return
-    head = (
-        "PROVIDER",
-        "INSTANCE TYPE",
-        "REGION",
-        "GPU",
-        "CPUS",
-        "GIB",
-        "TERMS",
-        "PRICE/H",
-        "AVAILABLE",
-        "AS OF",
-        "NOTE",
-    )
-    rows = [
-        (
-            o.provider,
-            o.instance_type,
-            o.region,
-            f"{o.gpu}:{o.gpu_count}" if o.gpu else "-",
-            f"{o.cpus:g}" if o.cpus else "",
-            f"{o.memory_gib:.0f}" if o.memory_gib else "",
-            o.terms,
-            o.price.display() if o.price is not None else "?",
-            o.availability,
-            o.seen_at.date() if o.seen_at else "",
-            ", ".join(o.flags) or ("reference" if o.reference else ""),
-        )
-        for o in offers[:limit]
-    ]
-    table(head, rows, "no offer has what was asked for; lepton route says what comes nearest")
+    rows = [_row(offer) for offer in offers[:limit]]
+    table(_HEAD, rows, "no offer has what was asked for; lepton route says what comes nearest")
     if len(offers) > limit:
         click.echo(f"{len(offers) - limit} more; see them with --limit {len(offers)} or --json")
+
+
+def _row(o: Offer) -> tuple[object, ...]:
+    return (
+        o.provider,
+        o.instance_type,
+        o.region,
+        f"{o.gpu}:{o.gpu_count}" if o.gpu else "-",
+        f"{o.cpus:g}" if o.cpus else "",
+        f"{o.memory_gib:.0f}" if o.memory_gib else "",
+        o.terms,
+        o.price.display() if o.price is not None else "?",
+        o.availability,
+        o.seen_at.date() if o.seen_at else "",
+        ", ".join(o.flags) or ("reference" if o.reference else ""),
+    )
 
 
 @click.command("route", cls=JobCommand)

@@ -87,7 +87,8 @@ def _missed(reason: str, group: _Group, standing: Mapping[str, Standing]) -> Rej
     stands = standing_of(group.example.provider, standing)
     if not stands.usable:
         details.append(stands.reason or "provider not usable")
-    return Rejection(reason, group.count, group.example, "; ".join(details), hint)
+    distance = sum(miss.distance for miss in group.misses)
+    return Rejection(reason, group.count, group.example, "; ".join(details), hint, distance)
 
 
 def price_text(offer: Offer, nodes: int) -> str:
@@ -105,17 +106,23 @@ def source_text(offer: Offer, now: datetime) -> str:
     return f"{source}, {days} days ago" if days > 1 else source
 
 
-def nearest_miss(job: Job, catalog: Catalog, lost: tuple[Rejection, ...]) -> str:
-    """By how much the nearest offer misses, in one sentence."""
+# Up to here one would wait, or ask for a little less, rather than install another provider.
+_WITHIN_REACH = 1.0
+
+
+def nearest_miss(job: Job, catalog: Catalog, lost: tuple[Rejection, ...], standing: Mapping[str, Standing]) -> str:
+    """By how much the nearest offer misses, in one sentence; first that of a provider that can be used, when it is near."""
     if not lost:
         return "no offer is known at all"
-    first = lost[0]
-    offer = first.example
     unsold = [_unsold(request, job, catalog) for request in job.resources.requests]
     if unsold and all(unsold):
+        offer = lost[0].example
         known = offer.gpu is None or any("nearest" in sentence for sentence in unsold)
         return "; ".join(unsold) + ("" if known else f"; the nearest is {GpuRequest(offer.gpu, offer.gpu_count)}")
-    name = f"{offer.provider} {offer.instance_type}" + ("" if offer.region == "*" else f" in {offer.region}")
+    usable = [loss for loss in lost if standing_of(loss.example.provider, standing).usable and loss.distance <= _WITHIN_REACH]
+    first = min(usable, key=lambda loss: loss.distance, default=lost[0])
+    name = f"{first.example.provider} {first.example.instance_type}"
+    name += "" if first.example.region == "*" else f" in {first.example.region}"
     if not first.detail.startswith("would cost"):
         return f"the nearest offer, {name}, does not serve: {first.detail}"
     return f"the nearest offer, {name}, {first.detail}, but: {first.reason}"

@@ -63,6 +63,7 @@ class Rejection:
         example: the one that came nearest to serving.
         detail: the numbers of the example.
         hint: the next step, if there is one.
+        distance: how far the example is from serving, 0 when only its provider is in the way.
     """
 
     reason: str
@@ -70,6 +71,7 @@ class Rejection:
     example: Offer
     detail: str
     hint: str = ""
+    distance: float = 0.0
 
     def to_dict(self) -> dict[str, object]:
         """The group as JSON keys."""
@@ -160,7 +162,7 @@ class Plan:
         """One sentence: by how much the nearest offer misses; empty when an offer serves."""
         from lepton_sdk.router.explain import nearest_miss
 
-        return "" if self.feasible else nearest_miss(self.job, self._catalog, self.explain())
+        return "" if self.feasible else nearest_miss(self.job, self._catalog, self.explain(), self._standing)
 
     def to_dict(self) -> dict[str, object]:
         """The plan as JSON keys: ``job``, ``candidates``, ``feasible``, ``rejected``."""
