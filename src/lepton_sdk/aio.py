@@ -32,6 +32,9 @@ JobLike = Job | Mapping[str, Any] | str | os.PathLike[str]
 class AsyncClient:
     """One client of the market. Questions touch no network and no state; only `submit`, `run` and `stop` act.
 
+    Where a method takes a job, it is a `Job`, a mapping with a job file's keys, or the path of a job file. Where it takes a
+    run, it is the run's id, the beginning or end of it, or the name of its job.
+
     Args:
         config_file: the settings' file; else ``LEPTON_SDK_CONFIG``, else ``~/.config/lepton/config.toml``.
         state: the folder of the journal and of runs' files; else ``LEPTON_SDK_STATE``, else the file's word.
@@ -302,7 +305,7 @@ class AsyncClient:
             # What a dead client still holds is given back first: this job may need it.
             await catch_up(self._session)
         plan = await plan_for(self._session, job, live=True)
-        if plan.best is None:
+        if plan.best is None and job.retry.no_capacity.duration is None:
             raise NoOffers(plan.nearest_miss(), hint="lepton route shows why each offer was left out")
         if on_plan is not None:
             on_plan(plan)

@@ -30,7 +30,9 @@ class Client:
     Each method does what the method of the same name of `AsyncClient` does, with the same arguments.
 
     >>> with Client() as client:
-    ...     plan = client.route(Job("python train.py", resources="H100:8"))  # doctest: +SKIP
+    ...     offers = client.offers("H100:8")
+    >>> {str(offer.gpu.model) for offer in offers}, {offer.gpu_count for offer in offers}
+    ({'H100'}, {8})
     """
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from lepton_sdk._engine.failover import scopes
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.offer import Offer
@@ -11,7 +12,7 @@ from lepton_sdk.domain.run import Event, NodeRecord, Run
 from lepton_sdk.errors import BlockScope, ContractViolation, Disposition, LeptonError
 from lepton_sdk.spi.provider import Launch
 
-__all__ = ["acquire", "confirm", "resolve", "scopes"]
+__all__ = ["acquire", "confirm", "resolve"]
 
 
 async def acquire(session: Session, run: Run, offer: Offer, epoch: int) -> Run:
@@ -71,17 +72,6 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
         return run
     detail = f"nothing of it appeared within {timings.create_horizon:.0f} seconds"
     return session.journal.append(_event(session, run, "node.released", record.token, detail=detail))
-
-
-def scopes(offer: Offer) -> dict[BlockScope, str]:
-    """The names under which an offer, or more of the market around it, can be blocked for a run."""
-    provider, instance_type, region, _ = offer.key
-    return {
-        BlockScope.OFFER: f"offer {' '.join(offer.key)}",
-        BlockScope.INSTANCE_TYPE: f"instance-type {provider} {instance_type}",
-        BlockScope.REGION: f"region {provider} {region}",
-        BlockScope.PROVIDER: f"provider {provider}",
-    }
 
 
 def _failed(session: Session, run: Run, token: str, offer: Offer, error: LeptonError) -> Run:

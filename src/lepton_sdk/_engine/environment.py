@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lepton_sdk.domain.access import KubernetesAccess, LocalAccess, SSHAccess
+from lepton_sdk.domain.retry import Cause
 from lepton_sdk.domain.run import NodeRecord, Run
 
 __all__ = ["describe"]
@@ -21,7 +22,7 @@ def describe(run: Run, node: NodeRecord) -> dict[str, str]:
         "LEPTON_JOB_NAME": run.job.name,
         "LEPTON_JOB_TOTAL_WORKERS": str(run.job.nodes),
         "LEPTON_JOB_WORKER_INDEX": str(node.rank),
-        "LEPTON_JOB_FAILURE_COUNT": str(node.attempt - 1),
+        "LEPTON_JOB_FAILURE_COUNT": str(len(run.failures(Cause.ERROR, Cause.INTERRUPTION))),
         "LEPTON_WORKER_ID": f"{run.id}-{node.rank}",
         "LEPTON_RESOURCE_ACCELERATOR_NUM": gpus,
         "LEPTON_RUN_ID": run.id,

@@ -11,13 +11,16 @@ from lepton_sdk._retry import retrying
 from lepton_sdk.domain.access import Access
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.run import Event, NodeRecord, Run
-from lepton_sdk.errors import JobCancelled, JobSpecError, LeptonError, NodeError, NodeLost, StaleEpoch
+from lepton_sdk.errors import JobCancelled, JobSpecError, LeptonError, NodeError, NodeLost, NodeUnreachable, StaleEpoch
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Executor
 
 __all__ = ["await_reachable", "begin", "execution_of", "follow", "start"]
 
 # How long a node may stay silent before it counts as lost.
 _SILENCE_SECONDS = 120.0
+_GOING = frozenset({ExecutionState.SETUP, ExecutionState.RUNNING})
+# What a provider says of a machine on which nothing runs any more.
+_ENDED = frozenset({NodeState.FAILED, NodeState.INTERRUPTED, NodeState.STOPPED, NodeState.GONE})
 _SHORTEST_LOOK, _LONGEST_LOOK = 0.003, 0.5
 
 
@@ -54,7 +57,7 @@ async def await_reachable(session: Session, run: Run, record: NodeRecord, *, wai
         node = await retrying(lambda: provider.inspect(record.node), session.clock, seconds=_SILENCE_SECONDS)  # type: ignore[arg-type]
         if node.state is NodeState.READY and node.access is not None:
             return _write(session, run, record, "node.reachable", node=node.to_dict())
-        if node.state in {NodeState.FAILED, NodeState.INTERRUPTED, NodeState.STOPPED, NodeState.GONE}:
+        if node.state in _ENDED:
             return _write(session, run, record, "node.lost", detail=f"the provider says {node.state} {node.detail}")
         if (session.clock.now() - record.intended_at).total_seconds() > boot:
             return _write(session, run, record, "node.lost", detail=f"not reachable within {boot:.0f} seconds")
@@ -108,9 +111,13 @@ async def follow(
     cancelled = False
     while True:
         try:
-            status = await retrying(lambda: executor.poll(node, execution), session.clock, seconds=_SILENCE_SECONDS)
-        except LeptonError as error:
-            status = ExecutionStatus(ExecutionState.LOST, detail=error.message)
+            status = await executor.poll(node, execution)
+            if stop_requested() and not cancelled and status.state in _GOING:
+                await executor.cancel(node, execution)
+                cancelled, pause = True, _SHORTEST_LOOK
+                continue
+        except NodeUnreachable as error:
+            status = await _out_of_reach(session, run, record, error, stop_requested=stop_requested())
         match status.state:
             case ExecutionState.FINISHED:
                 return _finished(session, run, record, status)
@@ -118,13 +125,29 @@ async def follow(
                 return await _lost(session, run, record, executor, execution, status)
             case ExecutionState.ABSENT:
                 return await begin(session, run, record, secrets)
-        if stop_requested() and not cancelled:
-            await executor.cancel(node, execution)
-            cancelled, pause = True, _SHORTEST_LOOK
-        elif not wait:
+        if not wait:
             return run
         await session.clock.sleep(pause)
         pause = min(_LONGEST_LOOK, pause * 1.3)
+
+
+async def _out_of_reach(
+    session: Session, run: Run, record: NodeRecord, error: NodeUnreachable, *, stop_requested: bool
+) -> ExecutionStatus:
+    """A silent node is not a dead one: only its provider's word, or the node's own time limit, says that the job has ended."""
+    assert record.node is not None
+    try:
+        seen = await session.provider(record.offer.provider).inspect(record.node)
+    except LeptonError:
+        seen = record.node
+    if seen.state in _ENDED:
+        return ExecutionStatus(ExecutionState.LOST, detail=f"the provider says {seen.state}: {seen.detail or error.message}")
+    if stop_requested:
+        return ExecutionStatus(ExecutionState.LOST, detail=f"stopped while out of reach: {error.message}")
+    limit, began = time_limit(run, record), record.running_at or record.intended_at
+    if limit is not None and (session.clock.now() - began).total_seconds() > limit + _SILENCE_SECONDS:
+        return ExecutionStatus(ExecutionState.LOST, detail=f"out of reach beyond its time limit: {error.message}")
+    return ExecutionStatus(ExecutionState.RUNNING)
 
 
 async def _lost(

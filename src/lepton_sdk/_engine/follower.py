@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
@@ -19,6 +20,7 @@ _CLAIM_SECONDS = 60.0
 _RENEW_SECONDS = 15.0
 _LOOK_SECONDS = 0.25
 _CATCH_UP_SECONDS = 15.0
+_TROUBLE_SECONDS = 30.0
 
 
 async def drive(
@@ -94,7 +96,10 @@ async def catch_up(session: Session) -> None:
     if adrift:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CATCH_UP_SECONDS):
-                await asyncio.gather(*(drive(session, run_id, wait=False) for run_id in adrift))
+                answers = await asyncio.gather(*(drive(session, r, wait=False) for r in adrift), return_exceptions=True)
+                for run_id, answer in zip(adrift, answers, strict=True):
+                    if isinstance(answer, Exception):
+                        session.notices.append(f"run {run_id}: {answer}")
 
 
 def _is_driven(session: Session, run_id: str) -> bool:
@@ -126,8 +131,8 @@ async def follow_all(
             open_runs = [run.id for run in session.journal.runs(open_only=True) if not only or run.id in only]
             for run_id in open_runs:
                 if run_id not in tasks or tasks[run_id].done():
-                    _raise_failure(tasks.pop(run_id, None))
-                    tasks[run_id] = asyncio.ensure_future(drive(session, run_id, secrets=secrets))
+                    pause = _told(session, run_id, tasks.pop(run_id, None))
+                    tasks[run_id] = asyncio.ensure_future(_after(session, pause, run_id, secrets))
                     driven.add(run_id)
             if until_idle and not open_runs:
                 return len(driven)
@@ -138,9 +143,21 @@ async def follow_all(
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-def _raise_failure(task: asyncio.Task[Run | None] | None) -> None:
-    if task is not None and not task.cancelled() and (error := task.exception()):
-        raise error
+async def _after(session: Session, pause: float, run_id: str, secrets: Mapping[str, str] | None) -> Run | None:
+    await session.clock.sleep(pause)
+    return await drive(session, run_id, secrets=secrets)
+
+
+def _told(session: Session, run_id: str, task: asyncio.Task[Run | None] | None) -> float:
+    """One run's trouble must not end the service: it is told, and the run is taken up again after a pause."""
+    error = task.exception() if task is not None and not task.cancelled() else None
+    if error is None:
+        return 0
+    line = f"run {run_id}: {error}"
+    if line not in session.notices:
+        session.notices.append(line)
+        logging.getLogger("lepton_sdk").warning(line)
+    return _TROUBLE_SECONDS
 
 
 def request_stop(session: Session, run_id: str) -> None:

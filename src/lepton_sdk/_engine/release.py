@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from lepton_sdk._engine.failover import after
 from lepton_sdk._engine.session import Session
 from lepton_sdk._retry import retrying
 from lepton_sdk.domain.node import Node, NodeState, Stage
 from lepton_sdk.domain.run import Event, NodeRecord, Run
 
-__all__ = ["ending", "release"]
+__all__ = ["release"]
 
 _PATIENCE_SECONDS = 600.0
 
@@ -21,9 +22,7 @@ async def release(session: Session, run: Run, record: NodeRecord, *, wait: bool)
         if node.state is not NodeState.GONE:
             return run
     released = Event("node.released", run.id, session.clock.now(), record.token, {"detail": record.detail})
-    if (end := ending(session, run, record)) is None:
-        return session.journal.append(released)
-    return session.journal.append(released, end)
+    return session.journal.append(released, *after(run, record, session.clock.now()))
 
 
 async def _give_back(session: Session, record: NodeRecord, node: Node, *, wait: bool) -> Node:
@@ -34,30 +33,3 @@ async def _give_back(session: Session, record: NodeRecord, node: Node, *, wait: 
         if answer.state is NodeState.GONE or not wait:
             return answer
         await session.clock.sleep(pause)
-
-
-# What a run is called after its node told how the job ended.
-_BY_REASON = {"timeout": "timed-out", "cancelled": "stopped", "setup": "failed", "refused": "failed"}
-_WORDS = {
-    "timeout": "the job reached its time limit and was ended",
-    "cancelled": "the run was stopped on request",
-    "setup": "setup ended with exit code {}",
-    "refused": "the job could not be started",
-}
-
-
-def ending(session: Session, run: Run, record: NodeRecord) -> Event | None:
-    """The run's last row after this node, or ``None`` when another attempt is due."""
-    reason, code = record.reason, record.exit_code
-    if reason is not None:
-        state = _BY_REASON.get(reason) or ("succeeded" if code == 0 else "failed")
-        words = _WORDS.get(reason, "").format(code)
-        error = f"{words}: {record.detail}" if words and record.detail else words or None
-    elif run.stop_requested:
-        state, error = "stopped", _WORDS["cancelled"]
-    elif record.node is not None:
-        state, error = "lost", record.detail or "the node was lost"
-    else:
-        return None
-    result = {"state": state, "exit_code": code, "signal": record.signal, "error": error}
-    return Event("run.finished", run.id, session.clock.now(), None, result)

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from lepton_sdk._engine.acquire import acquire, resolve, scopes
+from lepton_sdk._engine.acquire import acquire, resolve
 from lepton_sdk._engine.execute import await_reachable, follow, start
+from lepton_sdk._engine.failover import blocked_names, due_at, no_offer, scopes
 from lepton_sdk._engine.release import release
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.submit import plan_for
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.retry import Cause
 from lepton_sdk.domain.run import Event, Run
 from lepton_sdk.router import Plan
 
 __all__ = ["Drive"]
+
+# How often a run that waits for its next attempt looks whether it was stopped.
+_LOOK_SECONDS = 0.5
 
 
 class Drive:
@@ -57,6 +62,7 @@ class Drive:
                 if not self._wait:
                     break
                 await self._session.clock.sleep(self._pause(run))
+                run = self._session.journal.run(self._run_id)
         return run
 
     async def advance(self, run: Run) -> Run:
@@ -86,18 +92,23 @@ class Drive:
                 return await release(session, run, record, wait=self._wait)
 
     async def _next_attempt(self, run: Run) -> Run:
+        now = self._session.clock.now()
         if run.stop_requested:
-            return self._end(run, "stopped", "the run was stopped on request")
+            end = {"state": "stopped", "error": "the run was stopped on request"}
+            return self._session.journal.append(Event("run.finished", run.id, now, None, end))
+        if (due := due_at(run)) is not None and due > now:
+            return run
         plan, self._plan = self._plan or await plan_for(self._session, run.job, live=True), None
         offer = next(self._open_offers(run, plan), None)
         if offer is None:
-            tried = f"{run.attempts} of them refused; the last said: {run.history[-1].message}" if run.history else ""
-            return self._end(run, "refused", tried or plan.nearest_miss())
+            refused = run.failures(Cause.NO_CAPACITY)
+            words = f"{len(refused)} offers were refused; the last said: {refused[-1].message}" if refused else ""
+            return self._session.journal.append(no_offer(run, words or plan.nearest_miss(), now))
         return await acquire(self._session, run, offer, self._epoch)
 
     def _open_offers(self, run: Run, plan: Plan) -> Iterator[Offer]:
         """Every feasible offer in order, without what earlier attempts blocked."""
-        blocked = {attempt.blocked for attempt in run.history}
+        blocked = blocked_names(run)
         for candidate in plan:
             if blocked.isdisjoint(scopes(candidate.offer).values()):
                 yield candidate.offer
@@ -105,10 +116,6 @@ class Drive:
     def _stop_requested(self) -> bool:
         return self._session.journal.run(self._run_id).stop_requested
 
-    def _end(self, run: Run, state: str, error: str) -> Run:
-        result = {"state": state, "error": error}
-        return self._session.journal.append(Event("run.finished", run.id, self._session.clock.now(), None, result))
-
     def _pause(self, run: Run) -> float:
-        name = run.provider
-        return self._session.spec(name).timings.poll if name else 1.0
+        name = run.provider if run.current and run.current.open else None
+        return self._session.spec(name).timings.poll if name else _LOOK_SECONDS

@@ -39,6 +39,10 @@ _OPTIONS = (
     click.option("--duration", metavar="TIME", help="Longest time that the job may run (6h, 90m)."),
     click.option("--hourly", metavar="PRICE", help="Highest price for one hour."),
     click.option("--total", metavar="PRICE", help="Highest cost of the run."),
+    click.option(
+        "--wait", metavar="TIME", is_flag=False, flag_value="30d", help="Look again until an offer fits, for so long (6h)."
+    ),
+    click.option("--retries", type=click.IntRange(0), metavar="N", help="Attempts more after a lost machine."),
 )
 _RESOURCE_OPTIONS = (
     click.option("--gpu", multiple=True, metavar="GPU:N", help="GPUs of a node (H100:8); again for alternatives."),
@@ -106,10 +110,19 @@ def job_from(file: str | None, flags: dict[str, Any]) -> Job:
     if flags.get("no_workdir"):
         data.pop("workdir", None)
     data["resources"] = {**data.get("resources", {}), **resources_from(flags)}
+    data["retry"] = _retry(data.get("retry", {}), flags)
     data["limits"] = {**data.get("limits", {}), **{n: flags[n] for n in _LIMITS if flags.get(n)}}
     data["env"] = {**data.get("env", {}), **dict(map(_variable, flags["env"]))}
     data["secrets"] = [*data.get("secrets", []), *flags["secrets"]]
     return Job.from_dict(data)
+
+
+def _retry(rules: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+    if flags.get("wait"):
+        rules = {**rules, "no_capacity": {**rules.get("no_capacity", {}), "duration": flags["wait"]}}
+    if flags.get("retries") is not None:
+        rules = {**rules, "interruption": {**rules.get("interruption", {}), "count": flags["retries"]}}
+    return rules
 
 
 def _here() -> str:

@@ -12,6 +12,7 @@ from attrs import evolve, field, fields_dict, frozen
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.quantity import parse_duration
 from lepton_sdk.domain.resources import Resources, nearest
+from lepton_sdk.domain.retry import Retry
 from lepton_sdk.errors import JobSpecError, UsageError
 
 __all__ = ["Job", "Limits", "Workload"]
@@ -205,6 +206,10 @@ def _limits(value: Any) -> Limits:
     return Limits.parse(value)
 
 
+def _retry(value: Any) -> Retry:
+    return Retry.parse(value)
+
+
 @frozen
 class Job:
     """What to run: a command, where its files are, and what one node of it needs.
@@ -222,6 +227,7 @@ class Job:
         secrets: names of variables whose values come from the submitting environment and are never stored.
         workload: ``training``, ``inference`` or ``interactive``; guides the router.
         limits: what the run may cost.
+        retry: what is tried again, after which cause and how often; nothing by default.
 
     Raises:
         JobSpecError: a field does not hold; the message names the field, the value and the fix.
@@ -240,6 +246,7 @@ class Job:
     secrets: tuple[str, ...] = field(default=(), converter=_secrets)
     workload: Workload = field(default=Workload.TRAINING, converter=_workload)
     limits: Limits = field(factory=Limits, converter=_limits)
+    retry: Retry = field(factory=Retry, converter=_retry)
 
     def __attrs_post_init__(self) -> None:
         both = sorted(set(self.env) & set(self.secrets))
@@ -271,6 +278,8 @@ class Job:
         data["workload"] = str(self.workload)
         if limits := self.limits.to_dict():
             data["limits"] = limits
+        if retry := self.retry.to_dict():
+            data["retry"] = retry
         return data
 
     def with_(self, **changes: Any) -> Job:

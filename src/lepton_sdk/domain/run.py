@@ -19,6 +19,7 @@ from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import STAGES, Node, Stage
 from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.retry import Cause
 from lepton_sdk.errors import ContractViolation
 
 __all__ = ["Attempt", "Event", "NodeRecord", "Run", "RunState", "apply"]
@@ -86,7 +87,13 @@ class Event:
 
 @frozen
 class Attempt:
-    """Why one attempt did not end the run: which offer, what happened, what was blocked, what came next."""
+    """Why one attempt did not end the run: which offer, what happened, what was blocked, what came next.
+
+    Attributes:
+        cause: a `lepton_sdk.domain.retry.Cause`, which the job's retry rules count.
+        blocked: what is not asked again before the next look at the market, ``""`` for nothing.
+        at: when, ISO 8601.
+    """
 
     number: int
     provider: str
@@ -95,6 +102,8 @@ class Attempt:
     message: str
     blocked: str
     next: str
+    cause: str = "no_capacity"
+    at: str = ""
 
     def to_dict(self) -> dict[str, object]:
         """The attempt as JSON keys."""
@@ -207,6 +216,10 @@ class Run:
         """The newest node."""
         return self.nodes[-1] if self.nodes else None
 
+    def failures(self, *causes: Cause) -> tuple[Attempt, ...]:
+        """The attempts that ended for one of ``causes``."""
+        return tuple(attempt for attempt in self.history if attempt.cause in causes)
+
     @property
     def provider(self) -> str | None:
         """Where the newest attempt is or was."""
@@ -308,7 +321,7 @@ def apply(run: Run | None, event: Event) -> Run:
     if event.kind == "run.finished":
         return _finish(run, event)
     if event.kind == "attempt.failed":
-        return evolve(run, history=(*run.history, Attempt(**event.data)))
+        return evolve(run, history=(*run.history, Attempt(**event.data, at=event.at.isoformat())))
     if event.kind == "node.announced":
         return _announce(run, event)
     return _step(run, event)

@@ -1,0 +1,132 @@
+"""What comes after an attempt: the run's end, or another attempt because the job allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.quantity import show_duration
+from lepton_sdk.domain.retry import Cause
+from lepton_sdk.domain.run import Event, NodeRecord, Run, RunState
+from lepton_sdk.errors import BlockScope
+
+__all__ = ["after", "blocked_names", "due_at", "no_offer", "scopes"]
+
+# The first pause where the job names none: a market is looked at again after a minute, a machine is replaced sooner.
+_PAUSES = {Cause.NO_CAPACITY: 60.0, Cause.INTERRUPTION: 5.0, Cause.ERROR: 10.0}
+_NO_OFFER = "NoOffers"
+
+# How a run is called by the reason that its node gave, and what is said of it.
+_ENDS: dict[str, tuple[RunState, str]] = {
+    "timeout": (RunState.TIMED_OUT, "the job reached its time limit and was ended"),
+    "cancelled": (RunState.STOPPED, "the run was stopped on request"),
+    "setup": (RunState.FAILED, "setup ended with exit code {}"),
+    "refused": (RunState.FAILED, "the job could not be started"),
+}
+
+
+def scopes(offer: Offer) -> dict[BlockScope, str]:
+    """The names under which an offer, or more of the market around it, can be blocked for a run."""
+    provider, instance_type, region, _ = offer.key
+    return {
+        BlockScope.OFFER: f"offer {' '.join(offer.key)}",
+        BlockScope.INSTANCE_TYPE: f"instance-type {provider} {instance_type}",
+        BlockScope.REGION: f"region {provider} {region}",
+        BlockScope.PROVIDER: f"provider {provider}",
+    }
+
+
+def blocked_names(run: Run) -> set[str]:
+    """What this run does not ask again. A new look at the market, after a pause, forgets what was blocked before it."""
+    names: set[str] = set()
+    for attempt in run.history:
+        names = set() if attempt.error == _NO_OFFER else names | {attempt.blocked}
+    return names - {""}
+
+
+def after(run: Run, record: NodeRecord, now: datetime) -> Iterator[Event]:
+    """The rows that follow the release of a node: how the run ended, or why another attempt is due."""
+    if record.node is None and record.reason is None and not run.stop_requested:
+        # The provider refused; that stands in the history already.
+        return
+    state, error = _judged(run, record)
+    cause = _cause(record, state)
+    if cause is not None and not run.stop_requested and _allows(run, cause, now):
+        yield _again(run, record, cause, error, now)
+        return
+    end = {"state": str(state), "exit_code": record.exit_code, "signal": record.signal, "error": error or None}
+    yield Event("run.finished", run.id, now, None, end)
+
+
+def no_offer(run: Run, words: str, now: datetime) -> Event:
+    """The row for a market that has nothing for the run now: wait and look again, or the run's end."""
+    if not run.stop_requested and _allows(run, Cause.NO_CAPACITY, now, only=_NO_OFFER):
+        pause = show_duration(_pause(run, Cause.NO_CAPACITY, only=_NO_OFFER))
+        data = _attempt(run, "", "", _NO_OFFER, words, f"look again in {pause}", Cause.NO_CAPACITY)
+        return Event("attempt.failed", run.id, now, None, data)
+    return Event("run.finished", run.id, now, None, {"state": str(RunState.REFUSED), "error": words})
+
+
+def due_at(run: Run) -> datetime | None:
+    """When the next attempt may begin; ``None`` for at once."""
+    last = run.history[-1] if run.history else None
+    if last is None or last.blocked or (run.current and run.current.released_at and _is_older(last.at, run.current)):
+        return None
+    cause = Cause(last.cause)
+    only = _NO_OFFER if cause is Cause.NO_CAPACITY else None
+    done = len([a for a in run.failures(cause) if only is None or a.error == only])
+    return datetime.fromisoformat(last.at) + timedelta(seconds=run.job.retry.rule(cause).pause(done, _PAUSES[cause]))
+
+
+def _is_older(at: str, record: NodeRecord) -> bool:
+    return record.intended_at > datetime.fromisoformat(at)
+
+
+def _judged(run: Run, record: NodeRecord) -> tuple[RunState, str]:
+    if record.reason in _ENDS:
+        state, words = _ENDS[record.reason]
+        text = words.format(record.exit_code)
+        return state, f"{text}: {record.detail}" if record.detail else text
+    if record.reason is not None:
+        return (RunState.SUCCEEDED if record.exit_code == 0 else RunState.FAILED), ""
+    if run.stop_requested:
+        return RunState.STOPPED, _ENDS["cancelled"][1]
+    return RunState.LOST, record.detail or "the node was lost"
+
+
+def _cause(record: NodeRecord, state: RunState) -> Cause | None:
+    if state is RunState.LOST:
+        return Cause.INTERRUPTION
+    return Cause.ERROR if state is RunState.FAILED and record.reason != "refused" else None
+
+
+def _allows(run: Run, cause: Cause, now: datetime, only: str | None = None) -> bool:
+    done = 1 + len([a for a in run.failures(cause) if only is None or a.error == only])
+    return run.job.retry.rule(cause).allows(done, (now - run.created_at).total_seconds())
+
+
+def _pause(run: Run, cause: Cause, only: str | None = None) -> float:
+    done = 1 + len([a for a in run.failures(cause) if only is None or a.error == only])
+    return run.job.retry.rule(cause).pause(done, _PAUSES[cause])
+
+
+def _again(run: Run, record: NodeRecord, cause: Cause, error: str, now: datetime) -> Event:
+    code = f"exit code {record.exit_code}" if record.exit_code is not None else "no result"
+    name = {Cause.ERROR: "JobFailed", Cause.INTERRUPTION: "NodeLost"}[cause]
+    then = f"attempt {run.attempts + 1} in {show_duration(_pause(run, cause))}"
+    data = _attempt(run, record.offer.provider, record.offer.instance_type, name, error or code, then, cause)
+    return Event("attempt.failed", run.id, now, record.token, data)
+
+
+def _attempt(run: Run, provider: str, instance_type: str, error: str, message: str, then: str, cause: Cause) -> dict[str, object]:
+    return {
+        "number": run.attempts,
+        "provider": provider,
+        "instance_type": instance_type,
+        "error": error,
+        "message": message,
+        "blocked": "",
+        "next": then,
+        "cause": str(cause),
+    }

@@ -1,0 +1,98 @@
+"""What is tried again, and that nothing is without a word."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from lepton_sdk import Client, Job, Offer, RunState
+from lepton_sdk.errors import JobSpecError, NoCapacity
+from lepton_sdk.spi import Resources
+from lepton_sdk.testing import FakeProvider, fake_offer
+
+MakeClient = Callable[[FakeProvider], Client]
+MakeJob = Callable[..., Job]
+
+
+class Later(FakeProvider):
+    """Sells nothing until it was asked some times."""
+
+    closed_for = 3
+
+    async def offers(self, resources: Resources) -> AsyncIterator[Offer]:
+        async for offer in super().offers(resources):
+            if self.calls.count("offers") > self.closed_for:
+                yield offer
+
+
+def test_an_error_is_retried_as_often_as_the_job_says(cloud: FakeProvider, make_client: MakeClient, make_job: MakeJob) -> None:
+    job = make_job(
+        'echo failures $LEPTON_JOB_FAILURE_COUNT; test "$LEPTON_JOB_FAILURE_COUNT" = 2',
+        retry={"error": {"count": 2, "backoff": 1}},
+    )
+    client = make_client(cloud)
+    run = client.run(job)
+    assert (run.state, run.attempts, run.exit_code) == (RunState.SUCCEEDED, 3, 0)
+    assert [(attempt.error, attempt.cause) for attempt in run.history] == [("JobFailed", "error")] * 2
+    assert b"".join(client.logs(run.id)) == b"failures 0\nfailures 1\nfailures 2\n"
+    assert len(cloud.machines()) == 3
+    assert cloud.running() == []
+
+
+@pytest.mark.parametrize("retry", [None, {"interruption": 5}, {"error": 0}])
+def test_nothing_is_retried_without_a_word(
+    retry: dict[str, int] | None, cloud: FakeProvider, make_client: MakeClient, make_job: MakeJob
+) -> None:
+    run = make_client(cloud).run(make_job("exit 1", retry=retry))
+    assert (run.state, run.attempts) == (RunState.FAILED, 1)
+
+
+def test_the_last_failure_ends_the_run(cloud: FakeProvider, make_client: MakeClient, make_job: MakeJob) -> None:
+    run = make_client(cloud).run(make_job("exit 9", retry={"error": {"count": 1, "backoff": 1}}))
+    assert (run.state, run.attempts, run.exit_code) == (RunState.FAILED, 2, 9)
+
+
+def test_a_run_can_wait_for_an_offer(tmp_path: Path, make_client: MakeClient, make_job: MakeJob) -> None:
+    cloud = Later(tmp_path / "cloud")
+    run = make_client(cloud).run(make_job(retry={"no_capacity": {"duration": "1m", "backoff": 1}}))
+    assert run.state is RunState.SUCCEEDED
+    assert {attempt.error for attempt in run.history} == {"NoOffers"}
+
+
+def test_what_was_blocked_is_asked_again_after_a_pause(tmp_path: Path, make_client: MakeClient, make_job: MakeJob) -> None:
+    cloud = FakeProvider(tmp_path / "cloud", [fake_offer()], faults=[NoCapacity("none left")])
+    run = make_client(cloud).run(make_job(retry={"no_capacity": {"duration": "1m", "backoff": 1}}))
+    assert run.state is RunState.SUCCEEDED
+    assert [attempt.error for attempt in run.history] == ["NoCapacity", "NoOffers"]
+
+
+def test_a_waiting_run_can_be_stopped(tmp_path: Path, make_client: MakeClient, make_job: MakeJob) -> None:
+    cloud = Later(tmp_path / "cloud")
+    cloud.closed_for = 10**9
+    driver, other = make_client(cloud), make_client(cloud)
+    ended = []
+    job = make_job(name="patient", retry={"no_capacity": {"duration": "1h"}})
+    thread = threading.Thread(target=lambda: ended.append(driver.run(job)))
+    thread.start()
+    end = time.monotonic() + 20
+    while not other.runs():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert other.stop("patient").state is RunState.STOPPED
+    thread.join(20)
+    assert ended[0].state is RunState.STOPPED
+
+
+@pytest.mark.parametrize("retry", [3, {"eror": 1}, {"error": -1}, {"error": {"tries": 1}}, {"error": {"backoff": "soon"}}])
+def test_a_rule_that_does_not_hold_is_refused(retry: object) -> None:
+    with pytest.raises(JobSpecError, match="retry"):
+        Job("true", retry=retry)
+
+
+def test_rules_come_back_from_their_keys() -> None:
+    job = Job("true", retry={"error": 2, "no_capacity": {"duration": "6h", "backoff": "30s"}})
+    assert Job.from_dict(job.to_dict()) == job
