@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from api import module_page
+from api import module_page, values_page
 from commands import command_pages
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
@@ -34,7 +34,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "module lepton_sdk.spi.blocking": lambda: module_page("lepton_sdk.spi.blocking"),
     "module lepton_sdk.spi.hookspecs": lambda: module_page("lepton_sdk.spi.hookspecs"),
     "module lepton_sdk.testing": lambda: module_page("lepton_sdk.testing"),
-    "module lepton_sdk.router": lambda: module_page("lepton_sdk.router"),
+    "values": values_page,
 }
 
 

@@ -25,7 +25,7 @@ def job_table(name: str) -> str:
     """The keys of one part of a job file, from the attrs class that reads it."""
     cls = _JOB[name]
     words = arguments(cls.__doc__)
-    rows = [f"| `{item.name}` | {default_text(item.default)} | {words[item.name]} |" for item in fields(cls)]
+    rows = [f"| `{item.name}` | {default_text(item.default).lower()} | {words[item.name]} |" for item in fields(cls)]
     rows = ["| key | default | meaning |", "|---|---|---|", *rows]
     return "\n".join(rows)
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from lepton_sdk import LeptonError
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # These two install scikit-learn into a run's environment, which takes half a minute and needs the package index.
@@ -53,3 +55,24 @@ def test_the_markers_for_the_two_commands_stand() -> None:
 
 def test_the_readme_says_that_it_is_independent() -> None:
     assert "not affiliated with NVIDIA" in " ".join((ROOT / "README.md").read_text().split())
+
+
+def test_the_tutorial_shows_the_job_file_as_it_is() -> None:
+    assert (ROOT / "examples/digits/job.yaml").read_text() in (ROOT / "docs/tutorials/first-run.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("block", "error"),
+    [
+        ("```python\nprint(1)\n```\n\n```text\n2\n```\n", AssertionError),
+        ("```console\n$ false\n```\n", AssertionError),
+        ("```console\n$ echo one\ntwo\n```\n", AssertionError),
+        ("```yaml\ncommand: true\n```\n", LeptonError),
+        ("```ruby\nputs 1\n```\n", AssertionError),
+    ],
+)
+def test_a_block_that_does_not_hold_fails(block: str, error: type[Exception], reader: Any, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(block)
+    with pytest.raises(error):
+        reader.follow(page)
