@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lepton_sdk._config import Config, load_config
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.resources import Resources
-from lepton_sdk.errors import JobCancelled, JobFailed, JobTimedOut, LeptonError, NodeLost, NoOffers
+from lepton_sdk.errors import JobCancelled, JobFailed, JobTimedOut, LeptonError, NodeLost, NoOffers, UsageError
 
 if TYPE_CHECKING:
     from lepton_sdk._clock import Clock
@@ -93,13 +93,13 @@ class AsyncClient:
         """Every known offer that has what ``resources`` ask for, cheapest first, usable or not.
 
         Args:
-            resources: for example ``"H100:8"``; nothing for all offers.
+            resources: for example ``"H100:8"``; nothing for all offers. Unless it says so, spot offers are among them.
             live: ask every usable provider; else reference data and this machine answer, without network.
         """
         from lepton_sdk._engine.market import look
         from lepton_sdk.router import matching
 
-        wanted = Resources(spot=None) if resources is None else Resources.parse(resources)
+        wanted = resources if isinstance(resources, Resources) else Resources.parse({"spot": "any"} | _keys(resources))
         market = await look(self._session, wanted, live=live)
         return list(matching(wanted, market.catalog))
 
@@ -181,6 +181,11 @@ class AsyncClient:
         """
         from lepton_sdk._engine.submit import leave_follower, record
 
+        if self._providers:
+            raise UsageError(
+                "a follower process cannot know the providers that this program brought",
+                hint="use run(), or ship the provider as a plugin",
+            )
         job, _, secrets = await self._examined(_job(job), on_plan)
         run = record(self._session, job)
         leave_follower(self._session, run.id, secrets)
@@ -289,8 +294,6 @@ class AsyncClient:
 
     def _resolve(self, run: str) -> str:
         if not self._session.has_journal():
-            from lepton_sdk.errors import UsageError
-
             raise UsageError(f"no run is called {run!r}: there is no journal yet", hint="start one with lepton run")
         return self._session.journal.resolve(run)
 
@@ -339,6 +342,10 @@ class AsyncClient:
         # Whatever came between the last look and the end.
         await pump(follow=False)
         return result
+
+
+def _keys(resources: Mapping[str, Any] | str | None) -> dict[str, Any]:
+    return dict(resources) if isinstance(resources, Mapping) else {"gpu": resources}
 
 
 def _job(job: JobLike) -> Job:

@@ -118,3 +118,24 @@ def test_one_call_at_a_time_is_enough_for_threads(tmp_path: Path) -> None:
     ):
         runs = list(pool.map(lambda n: client.run(Job(f"exit {n}", resources="H100:8")), range(4)))
     assert [run.exit_code for run in runs] == [0, 1, 2, 3]
+
+
+def test_a_detached_run_keeps_its_secrets_though_others_wait_for_it(tmp_path: Path) -> None:
+    environment = {**os.environ, "TOKEN": "t0k3n"}
+    with Client(state=tmp_path / "s", cache=tmp_path / "c", environment=environment) as client:
+        run = client.submit(Job('test "$(printf %s "$TOKEN" | tr 0-9 a-j)" = takdn', secrets=["TOKEN"]))
+        assert client.wait(run.id).exit_code == 0
+
+
+def test_one_client_never_drives_a_run_twice(tmp_path: Path) -> None:
+    async def main() -> list[object]:
+        cloud = FakeProvider(tmp_path / "f")
+        async with AsyncClient(state=tmp_path / "s", cache=tmp_path / "c", providers={FAKE_SPEC: cloud}) as client:
+            task = asyncio.create_task(client.run(Job("sleep 0.3", resources="H100:8", name="one")))
+            while not await client.runs():
+                await asyncio.sleep(0.01)
+            waited = await client.wait("one")
+            ran = await task
+            return [waited.state, ran.state, len(cloud.machines())]
+
+    assert asyncio.run(main()) == [RunState.SUCCEEDED, RunState.SUCCEEDED, 1]

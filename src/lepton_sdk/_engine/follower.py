@@ -21,6 +21,8 @@ _RENEW_SECONDS = 15.0
 _LOOK_SECONDS = 0.25
 _CATCH_UP_SECONDS = 15.0
 _TROUBLE_SECONDS = 30.0
+# A detached follower has its secrets within a second or two, or was killed.
+_SECRETS_SECONDS = 60.0
 
 
 async def drive(
@@ -31,7 +33,9 @@ async def drive(
     plan: Plan | None = None,
     wait: bool = True,
 ) -> Run | None:
-    """Drive one run to its end; ``None`` when another follower holds it or takes it over."""
+    """Drive one run to its end; ``None`` when another follower holds it, takes it over or is on its way to it."""
+    if _is_awaited(session, run_id, secrets or {}):
+        return None
     epoch = session.journal.claim(run_id, session.holder, _CLAIM_SECONDS, is_alive)
     if epoch is None:
         return None
@@ -49,6 +53,15 @@ async def drive(
         finally:
             work.cancel()
             session.journal.renew(run_id, session.holder, epoch, 0)
+
+
+def _is_awaited(session: Session, run_id: str, secrets: Mapping[str, str]) -> bool:
+    """Whether the follower that has the run's secrets may still come: without them we could only refuse the job."""
+    run = session.journal.run(run_id)
+    started = any(node.running_at for node in run.nodes)
+    if run.stop_requested or started or all(name in secrets for name in run.job.secrets):
+        return False
+    return (session.clock.now() - run.created_at).total_seconds() < _SECRETS_SECONDS
 
 
 @asynccontextmanager

@@ -26,7 +26,10 @@ class Session:
 
     Args:
         providers: provider objects that the application brings itself, by spec; they stand beside the installed plugins.
-        entropy: random bytes for ids; a simulation passes its own.
+        executors: executors by the type name of their Access, which go before the installed ones; for simulations,
+            like the next two.
+        open_journal: makes the journal.
+        entropy: random bytes for ids.
     """
 
     def __init__(
@@ -35,6 +38,8 @@ class Session:
         *,
         clock: Clock | None = None,
         providers: Mapping[ProviderSpec, Provider] | None = None,
+        executors: Mapping[str, Executor] | None = None,
+        open_journal: Callable[[Path, Clock], Journal] = Journal,
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.config = config
@@ -43,7 +48,8 @@ class Session:
         self._brought = {spec.name: (spec, provider) for spec, provider in (providers or {}).items()}
         self._entropy = entropy
         self._journal: Journal | None = None
-        self._executors: dict[str, Executor] = {}
+        self._executors: dict[str, Executor] = dict(executors or {})
+        self._open_journal = open_journal
         self.notices: list[str] = []
         self.holder = this_process(self.new_id())
 
@@ -89,7 +95,7 @@ class Session:
     def journal(self) -> Journal:
         """The journal, made on first use."""
         if self._journal is None:
-            self._journal = Journal(self.journal_path, self.clock)
+            self._journal = self._open_journal(self.journal_path, self.clock)
             if (observers := self.registry.observers()) is not None:
                 self._journal.listen(lambda event: observers.hook.on_transition(event=event.to_dict()))
         return self._journal

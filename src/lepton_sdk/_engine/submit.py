@@ -67,7 +67,12 @@ def leave_follower(session: Session, run_id: str, secrets: Mapping[str, str]) ->
 
     The secrets go through its standard input, so that no process list, file or environment holds them.
     """
-    log = session.config.state_dir / "follower.log"
+    config = session.config
+    # It must see what this client sees, also what came as arguments.
+    places = {"LEPTON_SDK_STATE": config.state_dir, "LEPTON_SDK_CACHE": config.cache_dir}
+    if config.path.exists():
+        places["LEPTON_SDK_CONFIG"] = config.path
+    log = config.state_dir / "follower.log"
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -76,6 +81,7 @@ def leave_follower(session: Session, run_id: str, secrets: Mapping[str, str]) ->
             stdout=descriptor,
             stderr=descriptor,
             start_new_session=True,
+            env={**os.environ, **{name: str(path) for name, path in places.items()}},
             cwd="/",
         )
     finally:

@@ -208,7 +208,7 @@ class Journal:
         """Take the right to drive a run.
 
         Args:
-            alive: whether another holder certainly still exists; a claim of one that does not is free at once.
+            alive: whether a holder may still exist; a claim of one that does not is free at once.
 
         Returns:
             The epoch, larger than every earlier one, or ``None`` while another follower holds the run.
@@ -216,7 +216,7 @@ class Journal:
         now = self._clock.now()
         with self._transaction():
             row = self._connection.execute("SELECT holder, epoch, until FROM claims WHERE run = ?", (run_id,)).fetchone()
-            if row and row[0] != holder and datetime.fromisoformat(row[2]) > now and alive(row[0]):
+            if row and datetime.fromisoformat(row[2]) > now and alive(row[0]):
                 return None
             epoch = (row[1] if row else 0) + 1
             self._connection.execute(

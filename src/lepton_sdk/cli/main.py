@@ -98,7 +98,7 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def cli() -> None:
     """One market over every place that has GPUs.
 
-    Questions (offers, route, plugins) touch no network and no state. Every command takes --json.
+    Questions (offers, route, plugins) touch no network and no state. Every command that answers takes --json.
     """
 
 

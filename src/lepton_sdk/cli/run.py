@@ -50,12 +50,14 @@ def run_command(file: str | None, detach: bool, on_interrupt: str, as_json: bool
     """
     job = job_from(file, flags)
     with Client() as client:
-        if detach:
-            run = client.submit(job, on_plan=_show_plan)
-            _say_detached(run)
-        else:
-            run = _foreground(client, job, on_interrupt, as_json=as_json)
-        warn(*client.warnings())
+        try:
+            if detach:
+                run = client.submit(job, on_plan=_show_plan)
+                _say_detached(run)
+            else:
+                run = _foreground(client, job, on_interrupt, as_json=as_json)
+        finally:
+            warn(*client.warnings())
         _report(client, run, as_json=as_json)
     return 0 if detach or not run.state.ended else _exit_code(run)
 

@@ -26,6 +26,7 @@ class SSHAccess:
     Attributes:
         host_keys: public host keys that the provider vouches for, in known_hosts form without the host name.
         proxy_jump: ``user@host:port`` to go through.
+        identity: path of the private key that the provider registered; ``None`` for the user's own keys.
         environment: what the provider sets for the job.
     """
 
@@ -34,6 +35,7 @@ class SSHAccess:
     port: int = 22
     host_keys: tuple[str, ...] = ()
     proxy_jump: str | None = None
+    identity: str | None = None
     environment: Mapping[str, str] = field(factory=dict, hash=False)
 
 

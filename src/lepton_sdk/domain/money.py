@@ -85,7 +85,11 @@ class Money:
         return format(self.amount, "f")
 
     def display(self) -> str:
-        """For a table: ``$31.92`` or ``31.92 EUR``; fractions of a cent stay visible."""
-        places = max(2, -int(self.amount.normalize().as_tuple().exponent))
-        text = format(self.amount.quantize(Decimal(1).scaleb(-min(places, 6))), "f")
+        """For a table: ``$31.92`` or ``31.92 EUR``; of less than a tenth, two more decimals.
+
+        >>> Money("21.957642").display(), Money("0.0134").display()
+        ('$21.96', '$0.0134')
+        """
+        small = self.amount != 0 and abs(self.amount) < Decimal("0.1")
+        text = str(self.rounded(4 if small else 2))
         return f"${text}" if self.currency == "USD" else f"{text} {self.currency}"

@@ -1,0 +1,127 @@
+"""SimNodes: the executor contract over a simulated world, with what really ran where and when."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from attrs import define, field
+
+from lepton_sdk.domain.access import LocalAccess
+from lepton_sdk.domain.node import Node
+from lepton_sdk.errors import NodeUnreachable, StaleEpoch
+from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus
+from lepton_sdk.testing.simcloud import Machine, SimProcess, World
+
+__all__ = ["Running", "SimNodes", "executions"]
+
+
+@define
+class Running:
+    """One execution as it was on its machine: when it began and when it was, or will be, over."""
+
+    machine: Machine
+    run: str
+    attempt: int
+    epoch: int
+    began: float
+    over: float
+    cancelled: bool = False
+
+    def end(self) -> float:
+        """When it stopped, by itself or with its machine."""
+        gone = self.machine.gone if self.machine.gone is not None else float("inf")
+        return min(self.over, self.machine.interrupted, gone)
+
+
+@define
+class _Shared:
+    running: list[Running] = field(factory=list)
+    cut_until: dict[str, float] = field(factory=dict)
+
+
+def executions(world: World) -> list[Running]:
+    """Everything that was ever started in a world."""
+    return _shared(world).running
+
+
+def _shared(world: World) -> _Shared:
+    return _STATES.setdefault(id(world), (world, _Shared()))[1]
+
+
+# By identity, with the world itself so that the identity stays its own.
+_STATES: dict[int, tuple[World, _Shared]] = {}
+
+
+class SimNodes:
+    """The executor as one process sees it.
+
+    Args:
+        longest: no job takes longer, seconds.
+    """
+
+    def __init__(self, process: SimProcess, longest: float = 600) -> None:
+        self._process = process
+        self._world = process.world
+        self._longest = longest
+
+    async def start(self, node: Node, execution: Execution) -> None:
+        """Begin, once for each run and attempt; the answer may be lost after it began."""
+        await self._reach(node)
+        found = self._find(node, execution)
+        if found is None:
+            now = self._process.monotonic()
+            took = self._world.between(1, self._longest)
+            machine = self._machine(node)
+            one = Running(machine, execution.run_id, execution.attempt, execution.epoch, now, now + took)
+            executions(self._world).append(one)
+        elif execution.epoch < found.epoch:
+            raise StaleEpoch("a newer follower was here", provider=node.provider)
+        else:
+            found.epoch = execution.epoch
+        await self._reach(node)
+
+    async def poll(self, node: Node, execution: Execution) -> ExecutionStatus:
+        """The execution now."""
+        await self._reach(node)
+        found = self._find(node, execution)
+        if found is None:
+            return ExecutionStatus(ExecutionState.ABSENT)
+        if self._process.monotonic() < found.over:
+            return ExecutionStatus(ExecutionState.RUNNING)
+        reason = "cancelled" if found.cancelled else "exit"
+        return ExecutionStatus(ExecutionState.FINISHED, exit_code=143 if found.cancelled else 0, reason=reason)
+
+    async def logs(self, node: Node, execution: Execution, offset: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
+        """Nothing is ever written."""
+        nothing: tuple[bytes, ...] = ()
+        for chunk in nothing:
+            yield chunk
+
+    async def cancel(self, node: Node, execution: Execution) -> None:
+        """End it now."""
+        await self._reach(node)
+        found, now = self._find(node, execution), self._process.monotonic()
+        if found is not None and now < found.over:
+            found.over, found.cancelled = now, True
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    async def _reach(self, node: Node) -> None:
+        await self._process.step(0.5)
+        now, cut = self._process.monotonic(), _shared(self._world).cut_until
+        machine = self._machine(node)
+        if self._world.happens(self._world.faults.cut):
+            cut[machine.id] = now + self._world.between(1, 900)
+        if not machine.alive(now) or now < cut.get(machine.id, 0):
+            raise NodeUnreachable("no answer", provider=node.provider)
+
+    def _machine(self, node: Node) -> Machine:
+        assert isinstance(node.access, LocalAccess)
+        name = node.access.host
+        return next(machine for machine in self._world.machines if machine.id == name)
+
+    def _find(self, node: Node, execution: Execution) -> Running | None:
+        machine = self._machine(node)
+        key = (machine.id, execution.run_id, execution.attempt)
+        return next((r for r in executions(self._world) if (r.machine.id, r.run, r.attempt) == key), None)
