@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nox
 
@@ -64,24 +65,31 @@ def tests(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The documentation builds without a warning."""
     prepare(session)
-    session.run("mkdocs", "build", "--strict", "--quiet", "--site-dir", session.create_tmp())
+    # Not nox's own folder for the session: where there is no environment yet, nox would take that folder for one.
+    with TemporaryDirectory() as site:
+        session.run("mkdocs", "build", "--strict", "--quiet", "--site-dir", site)
 
 
 @nox.session
 def build(session: nox.Session) -> None:
     """Wheels made from the source distributions work where there is no checkout. ``nox -s build -- FOLDER`` keeps them there."""
     prepare(session)
-    place = Path(session.create_tmp())
-    dist = Path(session.posargs[0]) if session.posargs else place / "dist"
-    for old in dist.glob("lepton_*"):
-        old.unlink()
-    for folder in distributions():
-        session.run("python", "-m", "build", "--no-isolation", "--outdir", str(dist), str(folder), silent=True)
-    python = str(place / "venv" / "bin" / "python")
-    session.run("python", "-m", "venv", "--clear", str(place / "venv"))
-    install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    with TemporaryDirectory() as place:
+        dist = Path(session.posargs[0] if session.posargs else f"{place}/dist").absolute()
+        for old in dist.glob("lepton_*"):
+            old.unlink()
+        for folder in distributions():
+            session.run("python", "-m", "build", "--no-isolation", "--outdir", str(dist), str(folder), silent=True)
+        try_out(session, Path(place, "venv"), sorted(map(str, dist.glob("lepton_*.whl"))))
+
+
+def try_out(session: nox.Session, venv: Path, wheels: list[str]) -> None:
+    """Install the wheels into a new environment, beside nothing but the pinned requirements, and use them there."""
+    python = str(venv / "bin" / "python")
+    session.run("python", "-m", "venv", str(venv))
+    install = (python, "-m", "pip", "install", "-qq", "--disable-pip-version-check")
     session.run(*install, "--require-hashes", "-r", "requirements/run.txt", external=True)
-    session.run(*install, "--no-deps", "--no-index", *map(str, dist.glob("lepton_*.whl")), external=True)
+    session.run(*install, "--no-deps", "--no-index", *wheels, external=True)
     session.run(python, "-I", "scripts/smoke.py", external=True, env={"PYTHONPATH": None})
 
 

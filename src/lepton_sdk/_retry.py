@@ -43,6 +43,10 @@ async def _again(call: Callable[[], Awaitable[_T]], clock: Clock, seconds: float
         error = state.outcome.exception() if state.outcome else None
         return _wait(error, state.attempt_number + 1)
 
+    # tenacity awaits only what it knows for a coroutine function, which a lambda is not.
+    async def once() -> _T:
+        return await call()
+
     end = clock.monotonic() + seconds
     retries = AsyncRetrying(
         retry=retry_if_exception(transient),
@@ -52,7 +56,7 @@ async def _again(call: Callable[[], Awaitable[_T]], clock: Clock, seconds: float
         sleep=clock.sleep,
         reraise=True,
     )
-    return await retries(call)
+    return await retries(once)
 
 
 def _wait(error: BaseException | None, tries: int) -> float:

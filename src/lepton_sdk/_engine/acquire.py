@@ -39,7 +39,12 @@ async def acquire(session: Session, run: Run, offer: Offer, epoch: int) -> Run:
         # Nobody knows what a bug in a plugin has left behind.
         text = f"{type(error).__name__}: {error}"
         return session.journal.append(_event(session, run, "node.unknown", token, detail=text))
-    return confirm(session, run, token, node)
+    try:
+        return confirm(session, run, token, node)
+    except ContractViolation:
+        # We were away for so long that another follower has closed the row: this machine is a duplicate.
+        await provider.release(node)
+        raise
 
 
 def confirm(session: Session, run: Run, token: str, node: Node) -> Run:

@@ -353,6 +353,8 @@ def _step(run: Run, event: Event) -> Run:
     if stage not in STAGES[before.stage if before else None]:
         raise ContractViolation(f"node {event.token} cannot go from {before.stage if before else 'nothing'} to {stage}")
     node = _intend(event) if before is None else _advance(before, stage, event)
+    if before is None and any(other.open and other.rank == node.rank for other in run.nodes):
+        raise ContractViolation(f"rank {node.rank} of run {run.id} has a node that is not given back")
     known[node.token] = node
     nodes = tuple(known.values())
     state = RunState.STOPPING if run.stop_requested else _SEEN[nodes[-1].stage]

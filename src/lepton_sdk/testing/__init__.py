@@ -1,7 +1,30 @@
-"""Test help for applications and for authors of plugins: a provider that costs nothing and misbehaves on demand."""
+"""Test help for applications and for authors of plugins.
+
+`FakeProvider` rents out nothing but this host, and misbehaves on demand. `World`, `SimProcess`, `SimCloud` and `SimNodes`
+are a whole cloud in virtual time, in which clients die and providers lie by a seed.
+"""
 
 from __future__ import annotations
 
 from lepton_sdk.testing.fake import FAKE_SPEC, FakeProvider, fake_offer
+from lepton_sdk.testing.simcloud import SIM_SPEC, Died, Faults, Machine, SimCloud, SimProcess, World
+from lepton_sdk.testing.simnodes import Running, SimNodes, executions
+from lepton_sdk.testing.virtual import VirtualClock, run_virtual
 
-__all__ = ["FAKE_SPEC", "FakeProvider", "fake_offer"]
+__all__ = [
+    "FAKE_SPEC",
+    "SIM_SPEC",
+    "Died",
+    "FakeProvider",
+    "Faults",
+    "Machine",
+    "Running",
+    "SimCloud",
+    "SimNodes",
+    "SimProcess",
+    "VirtualClock",
+    "World",
+    "executions",
+    "fake_offer",
+    "run_virtual",
+]

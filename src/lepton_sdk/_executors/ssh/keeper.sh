@@ -144,8 +144,8 @@ groups() {
 }
 
 send() { # SIGNAL: to every process found. A group first: it also reaches what is being forked at this instant.
-  for one in $whole; do kill -s "$1" "-$one"; done 2>/dev/null
-  for one in $found; do kill -s "$1" "$one"; done 2>/dev/null
+  for one in $whole; do kill "-$1" "-$one"; done 2>/dev/null
+  for one in $found; do kill "-$1" "$one"; done 2>/dev/null
   return 0
 }
 
@@ -338,7 +338,7 @@ work() {
   if ! hunt $((grace < 100 ? grace : 100)) 1000; then
     result "processes$found did not end after SIGKILL"
     # The pipe will not end either.
-    kill -s KILL $$
+    kill -KILL $$
   fi
 }
 
@@ -519,7 +519,7 @@ end() { # PATIENCE
     kept || break
     clock
     # A keeper that is stopped itself will never say how the run ended.
-    [ "$now" -lt $over ] || kill -s KILL "$keeper"
+    [ "$now" -lt $over ] || kill -KILL "$keeper"
     nap
   done
   # A script that was just beginning when its keeper died.

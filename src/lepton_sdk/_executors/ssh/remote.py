@@ -1,0 +1,208 @@
+"""One node: its connections and the channels on them, one of which waits ready for the next call."""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import sha256
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from lepton_sdk._clock import Clock
+from lepton_sdk._executors.ssh.channel import Channel, unreachable
+from lepton_sdk._executors.ssh.deadline import within
+from lepton_sdk._executors.ssh.hostkeys import HostKeys
+from lepton_sdk._executors.ssh.line import Line, open_line, title
+from lepton_sdk.domain.access import SSHAccess
+from lepton_sdk.errors import NodeError, NodeUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["Remote"]
+
+KEEPER = Path(__file__).with_name("keeper.sh").read_bytes()
+_NAME = sha256(KEEPER).hexdigest()[:20]
+_ANSWER_SECONDS = 30.0
+# One line each and no quotes inside: a login shell may be any, and the words go to /bin/sh as they are.
+_FIND = 'case $1 in /*) b=$1;; *) b=$HOME/$1;; esac; k=$b/keeper-$2; test -f "$k" && exec /bin/sh "$k" "$b"; echo absent'
+_BRING = (
+    'umask 077; case $1 in /*) b=$1;; *) b=$HOME/$1;; esac; k=$b/keeper-$2; mkdir -p "$b" && cat >"$k.$$" && '
+    'test "$(wc -c <"$k.$$")" -eq "$3" && mv -f "$k.$$" "$k" && echo ready'
+)
+
+
+class Remote:
+    """A node behind SSH and the keeper on it.
+
+    Args:
+        access: how to reach the node.
+        base: the folder for our files there; relative to the user's home.
+        through: gives the connection to the host that we must go through; ``None`` for none.
+    """
+
+    def __init__(
+        self,
+        access: SSHAccess,
+        *,
+        clock: Clock,
+        keys: HostKeys,
+        base: str,
+        through: Callable[[], Awaitable[Line]] | None = None,
+    ) -> None:
+        self.title = title(access)
+        self._access = access
+        self._clock = clock
+        self._keys = keys
+        self._words = f"{quote(base)} {_NAME}"
+        self._through = through
+        self._lines: list[Line] = []
+        self._connecting = asyncio.Lock()
+        self._spare: asyncio.Task[Channel] | None = None
+        self._serving: Channel | None = None
+        self._asking = asyncio.Lock()
+
+    # --- connections -----------------------------------------------------------------------------------------------
+
+    async def line(self) -> Line:
+        """A connection with room for one more channel; a new one when there is none."""
+        async with self._connecting:
+            self._lines = [line for line in self._lines if not line.connection.is_closed()]
+            for line in self._lines:
+                if line.room:
+                    return line
+            through = await self._through() if self._through else None
+            line = await open_line(self._access, self._keys, through)
+            self._lines.append(line)
+            return line
+
+    async def _open(self, script: str, *more: str) -> Channel:
+        line = await self.line()
+        command = " ".join(("exec /bin/sh -c", quote(script), "sh", self._words, *more))
+        # Counted before it is open, so that two at once do not take the last place both.
+        line.channels += 1
+        try:
+            with unreachable(self.title):
+                return Channel(await line.connection.create_process(command, encoding=None), self.title, line)
+        except BaseException:
+            line.channels -= 1
+            raise
+
+    # --- the keeper ------------------------------------------------------------------------------------------------
+
+    async def call(self, *words: str) -> Channel:
+        """A channel on which the keeper does what the words say; the caller closes it.
+
+        Raises:
+            NodeUnreachable: the node did not answer.
+            NodeError: it does not let us in, or has no shell for us.
+        """
+        channel = await self._ready()
+        try:
+            await channel.send(" ".join(words).encode() + b"\n")
+        except BaseException:
+            channel.close()
+            raise
+        return channel
+
+    async def ask(self, *words: str) -> list[str]:
+        """One short question to the channel that answers them all; starts no process on the node."""
+        async with self._asking:
+            try:
+                if self._serving is None or not self._serving.open:
+                    self._hang_up()
+                    self._serving = await self.call("serve")
+                await self._serving.send(" ".join(words).encode() + b"\n")
+                return await self.in_time(self._serving)
+            except BaseException:
+                # Half an answer must not be taken for the next one.
+                self._hang_up()
+                raise
+
+    async def in_time(self, channel: Channel, seconds: float = _ANSWER_SECONDS) -> list[str]:
+        """The answer on a channel, or `NodeUnreachable` after ``seconds``."""
+        return await within(self._clock, seconds, channel.answer(), self.title)
+
+    def _hang_up(self) -> None:
+        if self._serving is not None:
+            self._serving.close()
+            self._serving = None
+
+    async def _ready(self) -> Channel:
+        """The channel that waits, and another one made ready in its place."""
+        spare, self._spare = self._spare, None
+        channel = None
+        if spare is not None:
+            try:
+                channel = await spare
+            except NodeUnreachable:
+                channel = None
+        if channel is None or not channel.open:
+            if channel is not None:
+                channel.close()
+            channel = await self._attend()
+        if self._spare is None:
+            self._spare = asyncio.ensure_future(self._attend())
+            self._spare.add_done_callback(_heed)
+        return channel
+
+    async def _attend(self) -> Channel:
+        channel = await self._open(_FIND)
+        try:
+            said = await within(self._clock, _ANSWER_SECONDS, _greeting(channel), self.title)
+        except BaseException:
+            channel.close()
+            raise
+        if said == "ready":
+            return channel
+        note = await channel.note() if said is None else ""
+        channel.close()
+        if said is None:
+            text = f"{self.title} has no shell for us: {note or 'it said nothing'}"
+            raise NodeError(text, hint="the user needs a POSIX login shell there")
+        await self._bring()
+        return await self._attend()
+
+    async def _bring(self) -> None:
+        """Send the keeper, once for each node and each version of it."""
+        channel = await self._open(_BRING, str(len(KEEPER)))
+        try:
+            await channel.send(KEEPER)
+            channel.finish()
+            if await within(self._clock, _ANSWER_SECONDS, _greeting(channel), self.title) != "ready":
+                note = await channel.note()
+                raise NodeError(
+                    f"nothing can be written on {self.title}: {note or 'it said nothing'}",
+                    hint="is there room in the user's home, and may the user write there?",
+                )
+        finally:
+            channel.close()
+
+    async def aclose(self) -> None:
+        """Close every channel and connection; runs go on."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.cancel()
+            await asyncio.wait({spare})
+            if not spare.cancelled() and spare.exception() is None:
+                spare.result().close()
+        self._hang_up()
+        lines, self._lines = self._lines, []
+        for line in lines:
+            line.connection.close()
+        for line in lines:
+            await line.connection.wait_closed()
+
+
+async def _greeting(channel: Channel) -> str | None:
+    """The first word of ours; what a user's start-up files print before it is passed over."""
+    while (line := await channel.line()) is not None:
+        if line in ("ready", "absent"):
+            return line
+    return None
+
+
+def _heed(task: asyncio.Task[Channel]) -> None:
+    # A spare that failed is nobody's error yet: whoever needs one tries again and sees its own.
+    if not task.cancelled():
+        task.exception()

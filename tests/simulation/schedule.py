@@ -1,0 +1,226 @@
+"""One schedule: the real engine and the real journal over a simulated world, in which client after client dies.
+
+``replay(seed)`` gives what broke, as sentences; none is a good end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from attrs import frozen
+
+from lepton_sdk._clock import Clock
+from lepton_sdk._config import load_config
+from lepton_sdk._engine.follower import follow_all
+from lepton_sdk._engine.reconcile import reconcile
+from lepton_sdk._engine.session import Session
+from lepton_sdk._engine.submit import record
+from lepton_sdk._journal import Journal
+from lepton_sdk.domain.job import Job
+from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.errors import JournalError, LeptonError
+from lepton_sdk.testing import SIM_SPEC, Died, Faults, SimCloud, SimNodes, SimProcess, World, executions, run_virtual
+
+__all__ = ["DAY", "Outcome", "replay"]
+
+DAY = 86400.0
+_RAM = Path("/dev/shm")
+
+
+@frozen
+class Outcome:
+    """How a schedule ended.
+
+    Attributes:
+        broken: what must never be and was.
+        stages: the journal rows that a process died right before or after.
+        processes: how many clients it took.
+    """
+
+    broken: tuple[str, ...]
+    stages: frozenset[str]
+    processes: int
+
+
+class _MortalJournal(Journal):
+    """The real journal; its process may die right before and right after a row became durable."""
+
+    process: SimProcess
+    died_at: set[str]
+
+    def append(self, *events: Event) -> Run:
+        try:
+            self.process.mortal_moment()
+            run = super().append(*events)
+            self.process.mortal_moment()
+        except Died:
+            self.died_at.update(event.kind for event in events)
+            raise
+        return run
+
+
+def replay(seed: int) -> Outcome:
+    """Play the schedule of a seed."""
+    with tempfile.TemporaryDirectory(dir=_RAM if _RAM.is_dir() else None) as folder:
+        return run_virtual(_play(seed, Path(folder)))
+
+
+def _faults(dice: random.Random) -> Faults:
+    """Another mixture for each seed: most faults off, so that those that are on meet in pairs."""
+
+    def maybe(chance: float, most: float) -> float:
+        return dice.uniform(0, most) if dice.random() < chance else 0.0
+
+    return Faults(
+        die=maybe(0.8, 0.05),
+        pause=maybe(0.3, 0.03),
+        refuse=maybe(0.3, 0.5),
+        lose_request=maybe(0.3, 0.5),
+        lose_reply=maybe(0.4, 0.6),
+        late=maybe(0.4, 0.6),
+        fail_boot=maybe(0.2, 0.4),
+        interrupt=maybe(0.3, 0.5),
+        forget_release=maybe(0.4, 0.7),
+        unavailable=maybe(0.3, 0.3),
+        cut=maybe(0.3, 0.1),
+    )
+
+
+async def _play(seed: int, folder: Path) -> Outcome:
+    dice = random.Random(seed)
+    world = World(seed, _faults(dice))
+    died_at: set[str] = set()
+    job = Job(
+        "true",
+        resources={"gpu": "H100:8", "providers": ["sim"]},
+        retry={"interruption": dice.choice([0, 0, 3]), "no_capacity": {"duration": "10h", "backoff": 30}},
+    )
+    run_id = await _submit(world, folder, job)
+    processes = await _generations(world, folder, died_at, dice)
+    world.calm()
+    await _settle(world, folder)
+    broken = [*_check_world(world, job), *_check_journal(folder, world, run_id)]
+    return Outcome(tuple(broken), frozenset(died_at), processes)
+
+
+@contextmanager
+def _client(world: World, folder: Path, died_at: set[str]) -> Iterator[tuple[Session, SimProcess]]:
+    process = SimProcess(world)
+
+    def open_journal(path: Path, clock: Clock) -> Journal:
+        journal = _MortalJournal(path, clock)
+        journal.process, journal.died_at = process, died_at
+        return journal
+
+    session = Session(
+        load_config(state=folder / "state", cache=folder / "cache", environ={"LEPTON_SDK_PLUGINS": "", "HOME": str(folder)}),
+        clock=process,
+        providers={SIM_SPEC: SimCloud(process)},
+        executors={"LocalAccess": SimNodes(process)},
+        open_journal=open_journal,
+        entropy=world.random.randbytes,
+    )
+    # Two processes of one host have two names, and each of them may be alive for all that the other knows.
+    session.holder = f"elsewhere/boot/{world.random.getrandbits(32)}/1/x"
+    try:
+        yield session, process
+    finally:
+        process.dead = True
+        with suppress(sqlite3.Error):
+            session.journal.close()
+
+
+async def _submit(world: World, folder: Path, job: Job) -> str:
+    faults, world.faults = world.faults, Faults()
+    with _client(world, folder, set()) as (session, _):
+        run = record(session, job)
+    world.faults = faults
+    return run.id
+
+
+async def _generations(world: World, folder: Path, died_at: set[str], dice: random.Random) -> int:
+    """Client after client drives what is open, until nothing is or a day is over. A paused one overlaps with the next."""
+    loop = asyncio.get_running_loop()
+    lives: list[asyncio.Task[bool]] = []
+    begun, idle = 0, False
+    while not idle and loop.time() < DAY:
+        lives.append(asyncio.create_task(_life(world, folder, died_at)))
+        begun += 1
+        done, _ = await asyncio.wait(lives, timeout=dice.uniform(60, 4000), return_when=asyncio.FIRST_COMPLETED)
+        idle = any(task.result() for task in done)
+        lives = [task for task in lives if not task.done()]
+        if done and not idle:
+            await asyncio.sleep(dice.uniform(0, 200))
+    for task in lives:
+        task.cancel()
+    await asyncio.gather(*lives, return_exceptions=True)
+    return begun
+
+
+async def _life(world: World, folder: Path, died_at: set[str]) -> bool:
+    """One client until it dies (``False``) or finds nothing left to do (``True``)."""
+    with _client(world, folder, died_at) as (session, process):
+        work = asyncio.create_task(follow_all(session, until_idle=True))
+        try:
+            while not work.done():
+                await asyncio.wait({work}, timeout=5)
+                if process.dead:
+                    return False
+            return not isinstance(work.exception(), BaseException)
+        finally:
+            process.dead = True
+            work.cancel()
+            with suppress(BaseException):
+                await work
+
+
+async def _settle(world: World, folder: Path) -> None:
+    """A calm client finishes what is open; then one command lists and gives back what turned up late."""
+    for _ in range(2):
+        with _client(world, folder, set()) as (session, _):
+            await follow_all(session, until_idle=True)
+        await asyncio.sleep(2 * SIM_SPEC.timings.create_horizon)
+    for _ in range(10):
+        with _client(world, folder, set()) as (session, _):
+            report = await reconcile(session)
+        if not report.nodes:
+            return
+        await asyncio.sleep(120)
+
+
+def _check_world(world: World, job: Job) -> Iterator[str]:
+    now = asyncio.get_running_loop().time()
+    for machine in world.billed(now):
+        yield f"{machine.id} (token {machine.token}) is still billed"
+    for token, calls in world.calls.items():
+        if calls > 1:
+            yield f"{calls} create calls were made for token {token}"
+    done = sorted(executions(world), key=lambda one: one.began)
+    for first, second in zip(done, done[1:], strict=False):
+        if second.began < first.end():
+            yield f"two machines executed at once: {first.machine.id} until {first.end():.0f}, {second.machine.id} from {second.began:.0f}"
+    allowed = 1 + (job.retry.interruption.count or 0)
+    if len(done) > allowed:
+        yield f"{len(done)} executions where the job allows {allowed}"
+
+
+def _check_journal(folder: Path, world: World, run_id: str) -> Iterator[str]:
+    with _client(world, folder, set()) as (session, _):
+        try:
+            session.journal.verify()
+            run = session.journal.run(run_id)
+        except (JournalError, LeptonError) as error:
+            yield f"the journal does not hold: {error}"
+            return
+    if not run.state.ended:
+        yield f"the run is in limbo: {run.state}"
+    known = {node.token for node in run.nodes}
+    yield from (f"a create call was made for {token}, which no row announced" for token in world.calls if token not in known)
+
+
