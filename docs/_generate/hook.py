@@ -23,6 +23,8 @@ _PARTS: dict[str, Callable[[], str]] = {
     "job": lambda: job_table("Job"),
     "resources": lambda: job_table("Resources"),
     "limits": lambda: job_table("Limits"),
+    "retry": lambda: job_table("Retry"),
+    "retry rule": lambda: job_table("Rule"),
     "gpus": gpu_table,
     "errors": error_table,
     "journal schema": schema_text,

@@ -14,11 +14,12 @@ from lepton_sdk.domain._gpu_table import table
 from lepton_sdk.domain.job import Job, Limits
 from lepton_sdk.domain.node import STAGES, Stage
 from lepton_sdk.domain.resources import Resources
+from lepton_sdk.domain.retry import Retry, Rule
 from lepton_sdk.domain.run import Event
 
 __all__ = ["error_table", "event_table", "gpu_table", "job_table", "schema_text", "stage_table"]
 
-_JOB = {cls.__name__: cls for cls in (Job, Resources, Limits)}
+_JOB = {cls.__name__: cls for cls in (Job, Resources, Limits, Retry, Rule)}
 
 
 def job_table(name: str) -> str:

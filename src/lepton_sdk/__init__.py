@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lepton_sdk.domain.node import Node, NodeState
     from lepton_sdk.domain.offer import Availability, Offer, Terms
     from lepton_sdk.domain.resources import GpuRequest, Resources
+    from lepton_sdk.domain.retry import Retry
     from lepton_sdk.domain.run import Run, RunState
     from lepton_sdk.errors import LeptonError
     from lepton_sdk.router import Plan
@@ -34,6 +35,7 @@ _HOMES = {
     "lepton_sdk.domain.node": ("Node", "NodeState"),
     "lepton_sdk.domain.offer": ("Availability", "Offer", "Terms"),
     "lepton_sdk.domain.resources": ("GpuRequest", "Resources"),
+    "lepton_sdk.domain.retry": ("Retry",),
     "lepton_sdk.domain.run": ("Run", "RunState"),
     "lepton_sdk.errors": ("LeptonError",),
     "lepton_sdk.router": ("Plan",),
@@ -55,6 +57,7 @@ __all__ = [
     "Offer",
     "Plan",
     "Resources",
+    "Retry",
     "Run",
     "RunState",
     "Terms",

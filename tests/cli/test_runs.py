@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -103,7 +103,7 @@ def test_a_detached_run_is_driven_to_its_end(lepton: Lepton, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def long_run(lepton: Lepton, place: Path, environment: dict[str, str]) -> Callable[..., subprocess.Popen[str]]:
+def long_run(lepton: Lepton, place: Path, environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*flags: str) -> subprocess.Popen[str]:

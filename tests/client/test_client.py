@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lepton_sdk import AsyncClient, Client, Job, RunState
+from lepton_sdk.aio import JobLike
 from lepton_sdk.errors import JobSpecError, LeptonError
 from lepton_sdk.spi import Resources
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider, fake_offer
@@ -70,7 +71,7 @@ def test_a_job_comes_as_value_keys_or_path(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text("command: exit 5\nresources: {gpu: H100:8}\n")
     job = Job("exit 5", resources="H100:8")
     with Client(state=tmp_path / "s", cache=tmp_path / "c", providers={FAKE_SPEC: FakeProvider(tmp_path / "f")}) as client:
-        spellings = [job, job.to_dict(), tmp_path / "job.yaml", str(tmp_path / "job.yaml")]
+        spellings: list[JobLike] = [job, job.to_dict(), tmp_path / "job.yaml", str(tmp_path / "job.yaml")]
         assert {client.run(spelling).exit_code for spelling in spellings} == {5}
         with pytest.raises(JobSpecError, match="comand: unknown key"):
             client.route({"comand": "true"})
@@ -78,7 +79,7 @@ def test_a_job_comes_as_value_keys_or_path(tmp_path: Path) -> None:
 
 def test_a_provider_that_breaks_costs_only_its_own_rows(tmp_path: Path) -> None:
     class Broken(FakeProvider):
-        async def offers(self, resources: Resources):  # type: ignore[no-untyped-def, override]
+        async def offers(self, resources: Resources):  # type: ignore[no-untyped-def]
             yield fake_offer("first")
             raise RuntimeError("parser met a list")
 

@@ -11,6 +11,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 
 from attrs import frozen
@@ -202,9 +203,10 @@ def _check_world(world: World, job: Job) -> Iterator[str]:
         if calls > 1:
             yield f"{calls} create calls were made for token {token}"
     done = sorted(executions(world), key=lambda one: one.began)
-    for first, second in zip(done, done[1:], strict=False):
+    for first, second in pairwise(done):
         if second.began < first.end():
-            yield f"two machines executed at once: {first.machine.id} until {first.end():.0f}, {second.machine.id} from {second.began:.0f}"
+            until, since = f"{first.machine.id} until {first.end():.0f}", f"{second.machine.id} from {second.began:.0f}"
+            yield f"two machines executed at once: {until}, {since}"
     allowed = 1 + (job.retry.interruption.count or 0)
     if len(done) > allowed:
         yield f"{len(done)} executions where the job allows {allowed}"
@@ -222,5 +224,3 @@ def _check_journal(folder: Path, world: World, run_id: str) -> Iterator[str]:
         yield f"the run is in limbo: {run.state}"
     known = {node.token for node in run.nodes}
     yield from (f"a create call was made for {token}, which no row announced" for token in world.calls if token not in known)
-
-

@@ -105,7 +105,7 @@ async def catch_up(session: Session) -> None:
 
     A provider that does not answer in time holds nobody up: its runs stay as they are, for the next one who looks.
     """
-    adrift = [run.id for run in session.journal.runs(open_only=True) if not _is_driven(session, run.id)]
+    adrift = [run_id for run_id in session.journal.open_runs() if not _is_driven(session, run_id)]
     if adrift:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CATCH_UP_SECONDS):
@@ -141,7 +141,7 @@ async def follow_all(
     driven: set[str] = set()
     try:
         while True:
-            open_runs = [run.id for run in session.journal.runs(open_only=True) if not only or run.id in only]
+            open_runs = [run_id for run_id in session.journal.open_runs() if not only or run_id in only]
             for run_id in open_runs:
                 if run_id not in tasks or tasks[run_id].done():
                     pause = _told(session, run_id, tasks.pop(run_id, None))

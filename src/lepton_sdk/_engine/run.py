@@ -114,7 +114,7 @@ class Drive:
                 yield candidate.offer
 
     def _stop_requested(self) -> bool:
-        return self._session.journal.run(self._run_id).stop_requested
+        return self._session.journal.is_stopping(self._run_id)
 
     def _pause(self, run: Run) -> float:
         name = run.provider if run.current and run.current.open else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from lepton_sdk.errors import JobSpecError, NodeUnreachable
 from lepton_sdk.spi.executor import Execution
 
-__all__ = ["FolderLock", "job_environment", "spawn"]
+__all__ = ["FolderLock", "job_environment", "mark_of", "spawn"]
 
 # What setup and command get of the client's environment. Anything else is said in the job.
 _PASSED = frozenset(

@@ -9,7 +9,7 @@ from typing import Any
 from lepton_sdk._executors.processes import alive
 from lepton_sdk.spi.executor import ExecutionState, ExecutionStatus
 
-__all__ = ["read_json", "read_status"]
+__all__ = ["ended_as", "read_json", "read_status"]
 
 _GOING_ON = ("setup", "running")
 # Numbers above 31 are real-time signals, which have no names of their own.
@@ -52,18 +52,25 @@ def read_status(folder: Path) -> ExecutionStatus:
 
 
 def _finished(record: dict[str, Any], began: datetime | None) -> ExecutionStatus:
-    code = int(record["code"])
-    # A shell passes the end of its child on as 128 + N, so both forms mean that signal N ended the job.
-    number = -code if code < 0 else code - 128
+    code, signal = ended_as(int(record["code"]))
     return ExecutionStatus(
         ExecutionState.FINISHED,
-        exit_code=128 + number if code < 0 else code,
-        signal=_signal_name(number),
+        exit_code=code,
+        signal=signal,
         reason=record.get("reason"),
         started_at=began,
         finished_at=_time(record.get("finished_at")),
         detail=record.get("detail", ""),
     )
+
+
+def ended_as(code: int) -> tuple[int, str | None]:
+    """The exit code and the signal's name; ``-N`` and ``128 + N`` both mean that signal N ended the job.
+
+    A shell passes the end of its child on as ``128 + N``.
+    """
+    number = -code if code < 0 else code - 128
+    return (128 + number if code < 0 else code), _signal_name(number)
 
 
 def _signal_name(number: int) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from lepton_sdk._executors.ignore import Rules
 from lepton_sdk.errors import JobCancelled, JobSpecError
 
-__all__ = ["check_workdir", "copy_workdir", "remove_tree"]
+__all__ = ["check_workdir", "copy_workdir", "remove_tree", "unreadable", "walk_workdir"]
 
 _BLOCK = 1 << 17
 _EFFECTIVE = os.access in os.supports_effective_ids
@@ -31,7 +31,16 @@ def check_workdir(path: str | Path) -> None:
     """
     for entry, _ in _walk(_root(path)):
         if entry.is_file(follow_symlinks=False) and not os.access(entry.path, os.R_OK, effective_ids=_EFFECTIVE):
-            raise _unreadable(entry.path)
+            raise unreadable(entry.path)
+
+
+def walk_workdir(source: str | Path, *, without: Path | None = None) -> Iterator[tuple[os.DirEntry[str], str]]:
+    """Each entry that belongs to a job, folders before what is in them, with its path inside the tree.
+
+    Raises:
+        JobSpecError: as `check_workdir`, when it comes to the entry that is refused.
+    """
+    return _walk(_root(source), without)
 
 
 def copy_workdir(
@@ -120,7 +129,7 @@ def _scan(folder: str) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return list(entries)
     except PermissionError:
-        raise _unreadable(folder) from None
+        raise unreadable(folder) from None
 
 
 def _identity(path: str | Path | None) -> tuple[int, int] | None:
@@ -145,7 +154,8 @@ def _check_link(root: str, path: str) -> None:
         )
 
 
-def _unreadable(path: str) -> JobSpecError:
+def unreadable(path: str) -> JobSpecError:
+    """The error for a file or folder that we may not read."""
     return JobSpecError(f"workdir: {path!r} cannot be read", hint="change its permissions, or name it in .leptonignore")
 
 
@@ -176,7 +186,7 @@ def _copy_file(entry: os.DirEntry[str], copy: str) -> None:
     try:
         reader = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
     except PermissionError:
-        raise _unreadable(entry.path) from None
+        raise unreadable(entry.path) from None
     try:
         found = os.fstat(reader)
         writer = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

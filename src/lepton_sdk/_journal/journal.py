@@ -166,6 +166,17 @@ class Journal:
             )
             return [self._decode(row) for row in rows]
 
+    def open_runs(self) -> list[str]:
+        """The ids of runs that have not ended, oldest first."""
+        with translated(self.path):
+            return [row[0] for row in self._connection.execute("SELECT id FROM runs WHERE ended = 0 ORDER BY id")]
+
+    def is_stopping(self, run_id: str) -> bool:
+        """Whether a run was asked to stop."""
+        with translated(self.path):
+            query = "SELECT 1 FROM events WHERE run = ? AND kind = 'run.stop' LIMIT 1"
+            return bool(self._connection.execute(query, (run_id,)).fetchone())
+
     def events(self, run_id: str, after: int = 0) -> list[Event]:
         """The rows of one run behind number ``after``, oldest first."""
         with translated(self.path):

@@ -87,9 +87,11 @@ class Money:
     def display(self) -> str:
         """For a table: ``$31.92`` or ``31.92 EUR``; of less than a tenth, two more decimals.
 
-        >>> Money("21.957642").display(), Money("0.0134").display()
-        ('$21.96', '$0.0134')
+        >>> Money("21.957642").display(), Money("0.0134").display(), Money("0.05").display()
+        ('$21.96', '$0.0134', '$0.05')
         """
         small = self.amount != 0 and abs(self.amount) < Decimal("0.1")
         text = str(self.rounded(4 if small else 2))
+        # Two decimals always, more only where they say something.
+        text = text[:-2] + text[-2:].rstrip("0") if small else text
         return f"${text}" if self.currency == "USD" else f"{text} {self.currency}"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lepton_sdk.domain.resources import GpuRequest, Resources
     from lepton_sdk.errors import (
         AuthError,
+        BlockScope,
         ConfigError,
         ContractViolation,
         Interrupted,
@@ -55,6 +56,7 @@ _HOMES = {
     "lepton_sdk.domain.resources": ("GpuRequest", "Resources"),
     "lepton_sdk.errors": (
         "AuthError",
+        "BlockScope",
         "ConfigError",
         "ContractViolation",
         "Interrupted",
@@ -87,6 +89,7 @@ __all__ = [
     "Access",
     "AuthError",
     "Availability",
+    "BlockScope",
     "Clock",
     "CommandSpec",
     "ConfigError",

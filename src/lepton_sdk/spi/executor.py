@@ -37,6 +37,8 @@ class Execution:
         environment: what core and the provider set beside ``job.env`` (``RANK``, ``MASTER_ADDR``, ``CUDA_VISIBLE_DEVICES``…).
         secrets: values of ``job.secrets``; they travel on stdin only. Empty when a later follower attaches.
         time_limit: seconds that the node itself enforces; ``None`` without limit.
+        lease: seconds after the last `poll` at which the node itself stops the execution, which is then lost, so that
+            whoever cannot reach the node knows when nothing runs there any more; ``None`` to run on without a follower.
     """
 
     run_id: str
@@ -47,6 +49,7 @@ class Execution:
     environment: Mapping[str, str] = field(factory=dict, hash=False)
     secrets: Mapping[str, str] = field(factory=dict, repr=False)
     time_limit: float | None = None
+    lease: float | None = None
 
 
 class ExecutionState(StrEnum):

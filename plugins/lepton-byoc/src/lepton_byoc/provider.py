@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 
 from lepton_byoc import machine
 from lepton_byoc.allocations import Allocations
-from lepton_byoc.diagnosis import diagnoses
 from lepton_byoc.gpus import GpuState, read_gpus, visible
 from lepton_byoc.listing import parts
 from lepton_sdk.spi import (

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Channel", "unreachable"]
 
 _LONGEST_NOTE = 2000
+_HINT = "what runs there goes on; it is asked again"
 
 
 @contextmanager
@@ -27,7 +28,9 @@ def unreachable(where: str) -> Iterator[None]:
         yield
     except (asyncssh.Error, OSError) as error:
         text = str(error) or type(error).__name__
-        raise NodeUnreachable(f"the connection to {where} broke: {text}", hint="the run goes on there; it is asked again") from error
+        raise NodeUnreachable(
+            f"the connection to {where} broke: {text}", hint="the run goes on there; it is asked again"
+        ) from error
 
 
 class Channel:
@@ -72,7 +75,7 @@ class Channel:
                 return data
             await self._process.wait_closed()
             if self._process.exit_status is None and self._process.exit_signal is None:
-                raise NodeUnreachable(f"the connection to {self._where} broke", hint="the run goes on there; it is asked again")
+                raise NodeUnreachable(f"the connection to {self._where} broke", hint=_HINT)
         return b""
 
     async def line(self) -> str | None:

@@ -44,7 +44,8 @@ class HostKeys:
                 return KeyCheck(self, [asyncssh.import_public_key(key) for key in vouched], None)
             except (asyncssh.KeyImportError, ValueError) as error:
                 raise ContractViolation(f"a host key that the provider vouches for cannot be read: {error}") from error
-        text = "\n".join(_read(path) for path in (*map(os.path.expanduser, files), _GLOBAL, self.path))
+        paths = [Path(path).expanduser() for path in (*files, _GLOBAL)]
+        text = "\n".join(_read(path) for path in (*paths, self.path))
         return KeyCheck(self, None, asyncssh.import_known_hosts(text))
 
     def pin(self, name: str, key: asyncssh.SSHKey) -> None:
@@ -56,7 +57,7 @@ class HostKeys:
             os.write(fd, line.encode())
         finally:
             os.close(fd)
-        notice = f"first connection to {name}: its host key {key.get_fingerprint()} is kept in {self.path} and held to from now on"
+        notice = f"first connection to {name}: its host key {key.get_fingerprint()} is pinned in {self.path}"
         self.notices.append(notice)
         logging.getLogger("lepton_sdk").warning("%s", notice)
 
@@ -114,8 +115,8 @@ def _names(host: str, addr: str, port: int | None) -> list[str]:
     return [name if port in (None, 22) else f"[{name}]:{port}" for name in names]
 
 
-def _read(path: str | Path) -> str:
+def _read(path: Path) -> str:
     try:
-        return Path(path).read_text(errors="replace")
+        return path.read_text(errors="replace")
     except OSError:
         return ""

@@ -263,6 +263,9 @@ keep() { # RUN IN: orders on stdin, IN the folder of a received tree or "-"
     say started
     say .
     exec </dev/null >/dev/null 2>&1
+    # The shell that brought us waits for our end, which may be days away.
+    look $$
+    [ "$parent" -le 1 ] || kill -KILL "$parent"
     stay
   else
     say .
@@ -536,7 +539,8 @@ else
   # shellcheck disable=SC2086
   set -- $line
   case ${1-} in
-    keep) exec $(command -v setsid) /bin/sh "$self" "$base" "$@" ;;
+    # Not by exec: the shell that sshd waits for must stay until the orders are read, because its end closes their pipe.
+    keep) $(command -v setsid) /bin/sh "$self" "$base" "$@" ;;
     need | receive | serve | logs | cancel) "$@" ;;
   esac
 fi

@@ -57,7 +57,9 @@ async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None) -> 
     try:
         settings = await asyncssh.SSHClientConnectionOptions.construct(None, **where)
     except (asyncssh.ConfigParseError, asyncssh.KeyImportError, OSError, ValueError) as error:
-        raise ConfigError(f"the SSH settings for {title(access)} cannot be used: {error}", hint="look into ~/.ssh/config") from error
+        raise ConfigError(
+            f"the SSH settings for {title(access)} cannot be used: {error}", hint="look into ~/.ssh/config"
+        ) from error
     files = [str(path) for path in _listed(settings.known_hosts)] or ["~/.ssh/known_hosts"]
     check = keys.check(access.host_keys, files)
     more: dict[str, Any] = {"tunnel": through.connection} if through else {}
@@ -82,7 +84,9 @@ async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None) -> 
         raise _denied(access, settings) from error
     except (asyncssh.Error, OSError) as error:
         text = str(error) or "no answer in time"
-        raise NodeUnreachable(f"{title(access)} cannot be reached: {text}", hint="is the host up, and its SSH port open to us?") from error
+        raise NodeUnreachable(
+            f"{title(access)} cannot be reached: {text}", hint="is the host up, and its SSH port open to us?"
+        ) from error
 
 
 def _listed(known_hosts: object) -> list[object]:

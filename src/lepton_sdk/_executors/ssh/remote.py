@@ -146,7 +146,7 @@ class Remote:
             self._spare.add_done_callback(_heed)
         return channel
 
-    async def _attend(self) -> Channel:
+    async def _attend(self, *, brought: bool = False) -> Channel:
         channel = await self._open(_FIND)
         try:
             said = await within(self._clock, _ANSWER_SECONDS, _greeting(channel), self.title)
@@ -157,11 +157,11 @@ class Remote:
             return channel
         note = await channel.note() if said is None else ""
         channel.close()
-        if said is None:
+        if said is None or brought:
             text = f"{self.title} has no shell for us: {note or 'it said nothing'}"
             raise NodeError(text, hint="the user needs a POSIX login shell there")
         await self._bring()
-        return await self._attend()
+        return await self._attend(brought=True)
 
     async def _bring(self) -> None:
         """Send the keeper, once for each node and each version of it."""

@@ -1,0 +1,218 @@
+"""Runs a job on a host behind SSH. The job outlives the client and the connection, and leaves no process behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from lepton_sdk._executors.ssh.hostkeys import HostKeys
+from lepton_sdk._executors.ssh.orders import hundredths, orders, run_path
+from lepton_sdk._executors.ssh.status import read_answer
+from lepton_sdk.domain.access import SSHAccess
+from lepton_sdk.domain.node import Node
+from lepton_sdk.errors import ContractViolation, JobCancelled, NodeError, NodeUnreachable, StaleEpoch
+from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, ExecutorContext
+
+if TYPE_CHECKING:
+    from lepton_sdk._executors.ssh.channel import Channel
+    from lepton_sdk._executors.ssh.remote import Remote
+
+__all__ = ["SSHExecutor", "create"]
+
+_ENDED = (ExecutionState.FINISHED, ExecutionState.LOST)
+_CHUNK = 1 << 16
+_START_SECONDS = 60.0
+# Beyond the grace time killed processes get so long to vanish.
+_PATIENCE = 15.0
+_EAGER, _IDLE = 0.02, 0.5
+# Broken connections in a row, without one byte in between, until a reader of a log gives up.
+_TRIES, _FIRST_PAUSE = 6, 0.2
+
+
+class SSHExecutor:
+    """The executor of ``SSHAccess``.
+
+    On the node each execution has a folder of its own, ``BASE/runs/RUN/ATTEMPT-RANK``, kept by a small shell program
+    that is sent once. Host keys that were seen first are pinned in ``known_hosts`` beside the folder of runs here.
+
+    Args:
+        context: where runs live on this host, and the clock.
+        base: the folder for our files on a node; relative to the user's home there.
+        grace: seconds between asking processes to end and killing them.
+    """
+
+    def __init__(self, context: ExecutorContext, *, base: str = ".lepton", grace: float = 5.0) -> None:
+        self._clock = context.clock
+        self._runs = context.runs_dir.absolute()
+        self._base = base
+        self._grace = grace
+        self._keys = HostKeys(self._runs.parent / "known_hosts")
+        self._remotes: dict[tuple[object, ...], Remote] = {}
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user should know: host keys that were pinned on first use."""
+        return self._keys.notices
+
+    # --- starting --------------------------------------------------------------------------------------------------
+
+    async def start(self, node: Node, execution: Execution) -> None:
+        """Send what the node lacks of the workdir, then start; returns when the job is bound to run whatever becomes of us.
+
+        One (run, attempt, rank) starts at most once on a node. A newer epoch takes over what an older one started.
+
+        Raises:
+            JobSpecError: the workdir cannot be sent.
+            JobCancelled: `cancel` came first.
+            StaleEpoch: a newer follower has started or taken over this attempt.
+            NodeUnreachable: the node did not answer.
+            NodeError: it is not the one that is known, does not let us in, or has no room.
+        """
+        from lepton_sdk._executors.ssh.sending import send_workdir
+
+        text, path, remote = orders(execution, self._grace), run_path(execution), self._remote(node)
+        place = "-"
+        if execution.job.workdir is not None:
+            sent = await send_workdir(remote, execution, path, without=self._runs)
+            if isinstance(sent, list):
+                return heed(execution, sent, remote.title)
+            place = sent
+        channel = await remote.call("keep", path, place)
+        try:
+            await channel.send(text)
+            channel.finish()
+            heed(execution, await remote.in_time(channel, _START_SECONDS), remote.title)
+        finally:
+            channel.close()
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    async def poll(self, node: Node, execution: Execution) -> ExecutionStatus:
+        """What the record on the node says and whether the process that keeps it lives; renews the lease if there is one."""
+        lease = str(hundredths(execution.lease))
+        lines = await self._remote(node).ask("poll", run_path(execution), str(execution.epoch), lease)
+        return read_answer(lines)
+
+    async def logs(self, node: Node, execution: Execution, offset: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
+        """Output from byte ``offset`` in pieces of 64 KiB at most; with ``follow``, until the execution has ended.
+
+        A connection that breaks is made anew and the output goes on at the byte that was reached.
+
+        Raises:
+            NodeUnreachable: the node stayed away.
+        """
+        broken = 0
+        while True:
+            try:
+                # Asked first: what is written before the end must be read after it.
+                ended = not follow or await self._ended(node, execution)
+                async for piece in self._pieces(node, execution, offset, follow and not ended):
+                    offset, broken = offset + len(piece), 0
+                    yield piece
+                if ended:
+                    return
+            except NodeUnreachable:
+                broken += 1
+                if broken > _TRIES:
+                    raise
+                await self._clock.sleep(_FIRST_PAUSE * 2 ** (broken - 1))
+
+    async def _ended(self, node: Node, execution: Execution) -> bool:
+        """Whether it has ended; waits until it was started."""
+        pause = _EAGER
+        while (state := (await self.poll(node, execution)).state) is ExecutionState.ABSENT:
+            await self._clock.sleep(pause)
+            pause = min(pause * 1.5, _IDLE)
+        return state in _ENDED
+
+    async def _pieces(self, node: Node, execution: Execution, offset: int, follow: bool) -> AsyncIterator[bytes]:
+        first, path = str(offset + 1), run_path(execution)
+        channel: Channel = await self._remote(node).call("logs", path, first, str(int(follow)))
+        try:
+            while piece := await channel.read(_CHUNK):
+                yield piece
+        finally:
+            channel.close()
+
+    # --- ending ----------------------------------------------------------------------------------------------------
+
+    async def cancel(self, node: Node, execution: Execution) -> None:
+        """End every process of the execution; one that has not started yet never will (unless a newer epoch starts it).
+
+        Raises:
+            NodeUnreachable: the node did not answer, or some process could not be ended; the message names it.
+        """
+        remote = self._remote(node)
+        channel = await remote.call("cancel", run_path(execution), str(execution.epoch), str(hundredths(_PATIENCE)))
+        try:
+            said = await remote.in_time(channel, 3 * (self._grace + _PATIENCE) + _START_SECONDS)
+        finally:
+            channel.close()
+        word, _, rest = (said or [""])[0].partition(" ")
+        if word == "left":
+            text = f"processes {rest.split()} on {remote.title} did not end"
+            raise NodeUnreachable(text, hint="end them by hand, as the user they run as")
+        if word != "ok":
+            raise NodeError(f"{remote.title} could not cancel the run: {rest}")
+
+    # --- nodes -----------------------------------------------------------------------------------------------------
+
+    def _remote(self, node: Node) -> Remote:
+        if not isinstance(node.access, SSHAccess):
+            raise ContractViolation(f"node {node.id!r} has no SSH access but {node.access!r}", provider=node.provider)
+        return self._reached(node.access)
+
+    def _reached(self, access: SSHAccess) -> Remote:
+        """The one `Remote` of an access, whoever asks."""
+        from lepton_sdk._executors.ssh.remote import Remote
+
+        key = (access.host, access.user, access.port, access.host_keys, access.proxy_jump)
+        if key not in self._remotes:
+            through = self._reached(_jump(access)).line if access.proxy_jump else None
+            self._remotes[key] = Remote(access, clock=self._clock, keys=self._keys, base=self._base, through=through)
+        return self._remotes[key]
+
+    async def aclose(self) -> None:
+        """Close connections; runs go on."""
+        remotes, self._remotes = list(self._remotes.values()), {}
+        # A jump host comes before what is behind it.
+        for remote in reversed(remotes):
+            await remote.aclose()
+
+
+def heed(execution: Execution, said: list[str], where: str) -> None:
+    """Turn the keeper's word on a start into what the contract says.
+
+    Raises:
+        StaleEpoch, JobCancelled, NodeError, NodeUnreachable: what it said.
+    """
+    word, _, rest = (said or [""])[0].partition(" ")
+    match word:
+        case "started":
+            return
+        case "stale":
+            raise StaleEpoch(
+                f"run {execution.run_id}, attempt {execution.attempt}: epoch {execution.epoch} is older than {rest}",
+                hint="another follower drives this run; ask it, or look with 'lepton ps'",
+            )
+        case "cancelled":
+            raise JobCancelled(f"run {execution.run_id} was cancelled before it started")
+        case "error":
+            raise NodeError(f"{where} cannot start the run: {rest.strip()}", hint="is the home writable there, with room left?")
+    raise NodeUnreachable(f"{where} did not take the run's orders", hint="the connection may have broken; try again")
+
+
+def _jump(access: SSHAccess) -> SSHAccess:
+    """The access of the last host before this one; ``proxy_jump`` lists them from the outside in."""
+    before, _, last = (access.proxy_jump or "").rpartition(",")
+    user, _, host = last.strip().rpartition("@")
+    name, _, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
+    plain = evolve(access, host_keys=(), environment={}, proxy_jump=before or None, user=user)
+    return evolve(plain, host=(name or host).strip("[]"), port=int(port) if name and port.isdigit() else 0)
+
+
+def create(context: ExecutorContext) -> SSHExecutor:
+    """The factory that the executor's record names."""
+    return SSHExecutor(context)
