@@ -19,14 +19,26 @@ from attrs import frozen
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import load_config
 from lepton_sdk._engine.follower import follow_all
-from lepton_sdk._engine.reconcile import reconcile
+from lepton_sdk._engine.reconcile import Difference, reconcile
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.submit import record
 from lepton_sdk._journal import Journal
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.run import Event, Run
 from lepton_sdk.errors import JournalError, LeptonError
-from lepton_sdk.testing import SIM_SPEC, Died, Faults, SimCloud, SimNodes, SimProcess, World, executions, run_virtual
+from lepton_sdk.testing import (
+    SIM_SPEC,
+    Died,
+    Faults,
+    Machine,
+    SimCloud,
+    SimNodes,
+    SimProcess,
+    World,
+    executions,
+    fake_offer,
+    run_virtual,
+)
 
 __all__ = ["DAY", "Outcome", "replay"]
 
@@ -85,6 +97,7 @@ def _faults(dice: random.Random) -> Faults:
         lose_request=maybe(0.3, 0.5),
         lose_reply=maybe(0.4, 0.6),
         late=maybe(0.4, 0.6),
+        duplicate=maybe(0.3, 0.5),
         fail_boot=maybe(0.2, 0.4),
         interrupt=maybe(0.3, 0.5),
         forget_release=maybe(0.4, 0.7),
@@ -105,8 +118,9 @@ async def _play(seed: int, folder: Path) -> Outcome:
     run_id = await _submit(world, folder, job)
     processes = await _generations(world, folder, died_at, dice)
     world.calm()
+    strangers = _strangers(world, folder)
     await _settle(world, folder)
-    broken = [*_check_world(world, job), *_check_journal(folder, world, run_id)]
+    broken = [*_check_world(world, job, strangers), *_check_journal(folder, world, run_id)]
     return Outcome(tuple(broken), frozenset(died_at), processes)
 
 
@@ -181,6 +195,16 @@ async def _life(world: World, folder: Path, died_at: set[str]) -> bool:
                 await work
 
 
+def _strangers(world: World, folder: Path) -> list[Machine]:
+    """A machine of another owner, and one with our owner that our journal does not know: neither may be touched."""
+    with _client(world, folder, set()) as (session, _):
+        owner = session.journal.owner
+    now, offer = asyncio.get_running_loop().time(), fake_offer("box", provider=SIM_SPEC.name)
+    found = [Machine(f"stranger-{o}", f"t-{o}", o, offer, now, now, now, 1e12) for o in ("somebody", owner)]
+    world.machines.extend(found)
+    return found
+
+
 async def _settle(world: World, folder: Path) -> None:
     """A calm client finishes what is open; then one command lists and gives back what turned up late."""
     for _ in range(2):
@@ -190,14 +214,19 @@ async def _settle(world: World, folder: Path) -> None:
     for _ in range(10):
         with _client(world, folder, set()) as (session, _):
             report = await reconcile(session)
-        if not report.nodes:
+        if all(line.difference is Difference.STRAY for line in report.nodes):
             return
         await asyncio.sleep(120)
 
 
-def _check_world(world: World, job: Job) -> Iterator[str]:
+def _check_world(world: World, job: Job, strangers: list[Machine]) -> Iterator[str]:
     now = asyncio.get_running_loop().time()
+    for machine in strangers:
+        if machine.gone is not None:
+            yield f"{machine.id} of {machine.owner} was released and is not ours to release"
     for machine in world.billed(now):
+        if machine in strangers:
+            continue
         yield f"{machine.id} (token {machine.token}) is still billed"
     for token, calls in world.calls.items():
         if calls > 1:

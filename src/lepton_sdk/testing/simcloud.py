@@ -47,6 +47,7 @@ class Faults:
         lose_request: a create's answer is lost and nothing is made.
         lose_reply: a create's answer is lost and the machine is there.
         late: a create's answer is lost and the machine appears later, within the declared horizon.
+        duplicate: one create makes two machines.
         fail_boot, interrupt: a machine never boots; it is taken back while it is used.
         forget_release: a release is accepted and nothing happens.
         unavailable: a question is not answered.
@@ -59,6 +60,7 @@ class Faults:
     lose_request: float = 0.0
     lose_reply: float = 0.0
     late: float = 0.0
+    duplicate: float = 0.0
     fail_boot: float = 0.0
     interrupt: float = 0.0
     forget_release: float = 0.0
@@ -211,6 +213,8 @@ class SimCloud:
             raise OutcomeUnknown("the request was lost", provider=SIM_SPEC.name)
         late = world.between(1, SIM_SPEC.timings.create_horizon) if world.happens(faults.late) else 0.0
         machine = self._make(offer, launch, late)
+        if world.happens(faults.duplicate):
+            self._make(offer, launch, late)
         if late or world.happens(faults.lose_reply):
             raise OutcomeUnknown("the answer was lost", provider=SIM_SPEC.name)
         await self._process.step()

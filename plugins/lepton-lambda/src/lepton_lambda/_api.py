@@ -58,7 +58,7 @@ class LambdaApi:
             ids = take(take(body, "data", dict), "instance_ids", list)
         except ContractViolation as error:
             raise OutcomeUnknown(
-                f"the launch was accepted, and its answer cannot be read: {error.message}", provider="lambda"
+                f"the launch was answered with what cannot be read: {error.message}", provider="lambda"
             ) from error
         if len(ids) != 1 or not isinstance(ids[0], str) or not ids[0]:
             raise OutcomeUnknown(f"the launch of one machine was answered with the ids {ids!r}", provider="lambda")

@@ -75,7 +75,7 @@ class OwnerKey:
         raise AuthError(
             f"this account has no SSH key {self.name}, so it is not the one in which machines were made",
             provider="lambda",
-            hint=f"put the key of that account into LAMBDA_API_KEY; if the SSH key was deleted there, add {self.private}.pub again",
+            hint=f"put the key of that account into LAMBDA_API_KEY; if the SSH key was deleted, add {self.private}.pub again",
         )
 
 

@@ -19,6 +19,7 @@ from lepton_sdk.spi import (
     AuthError,
     Diagnosis,
     Launch,
+    LeptonError,
     Money,
     NoCapacity,
     Node,
@@ -147,17 +148,20 @@ class LambdaCloud:
         nodes: list[Node] = []
         try:
             for launch in launches:
-                nodes.append(await self.acquire(offer, launch))
+                nodes += [await self.acquire(offer, launch)]
         except Exception as refused:
-            for node in nodes:
-                await self._give_back(node, refused)
+            kept = [node.id for node in nodes if not await self._given_back(node)]
+            if kept:
+                text = f"a group was refused, and {', '.join(kept)} of it could not be given back"
+                raise OutcomeUnknown(text, provider="lambda") from refused
             raise
         return nodes
 
-    async def _give_back(self, node: Node, refused: Exception) -> None:
-        released = await self.release(node)
-        if released.state not in _LEAVING:
-            raise OutcomeUnknown(f"{node.id} of a group that was refused is {released.state}", provider="lambda") from refused
+    async def _given_back(self, node: Node) -> bool:
+        try:
+            return (await self.release(node)).state in _LEAVING
+        except LeptonError:
+            return False
 
     async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
         """Instances that carry the owner's tag or its SSH key; keys are free and not listed.
@@ -178,13 +182,9 @@ class LambdaCloud:
         if instance is None:
             return await self._absent(node, NodeState.PENDING)
         seen = node_of(instance, self._config, self._identity(node.owner or owner_of(instance)))
-        return evolve(
-            seen,
-            token=node.token or seen.token,
-            owner=node.owner or seen.owner,
-            since=node.since or seen.since,
-            price=node.price or seen.price,
-        )
+        # What the journal knows goes before the tags, which anybody in the account may change.
+        known = {name: getattr(node, name) for name in ("token", "owner", "since", "price") if getattr(node, name) is not None}
+        return evolve(seen, **known)
 
     async def _absent(self, node: Node, until_listed: NodeState) -> Node:
         age = (self._clock.now() - node.since).total_seconds() if node.since else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -16,6 +17,8 @@ from lepton_sdk.errors import ContractViolation, JobCancelled, NodeError, NodeUn
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, ExecutorContext
 
 if TYPE_CHECKING:
+    import asyncio
+
     from lepton_sdk._executors.ssh.channel import Channel
     from lepton_sdk._executors.ssh.remote import Remote
 
@@ -108,9 +111,10 @@ class SSHExecutor:
             try:
                 # Asked first: what is written before the end must be read after it.
                 ended = not follow or await self._ended(node, execution)
-                async for piece in self._pieces(node, execution, offset, follow and not ended):
-                    offset, broken = offset + len(piece), 0
-                    yield piece
+                async with self._log(node, execution, offset, follow=not ended) as pieces:
+                    async for piece in pieces:
+                        offset, broken = offset + len(piece), 0
+                        yield piece
                 if ended:
                     return
             except NodeUnreachable:
@@ -121,20 +125,30 @@ class SSHExecutor:
 
     async def _ended(self, node: Node, execution: Execution) -> bool:
         """Whether it has ended; waits until it was started."""
-        pause = _EAGER
-        while (state := (await self.poll(node, execution)).state) is ExecutionState.ABSENT:
-            await self._clock.sleep(pause)
-            pause = min(pause * 1.5, _IDLE)
-        return state in _ENDED
+        return await self._until(node, execution, lambda state: state is not ExecutionState.ABSENT) in _ENDED
 
-    async def _pieces(self, node: Node, execution: Execution, offset: int, follow: bool) -> AsyncIterator[bytes]:
-        first, path = str(offset + 1), run_path(execution)
-        channel: Channel = await self._remote(node).call("logs", path, first, str(int(follow)))
+    async def _until(self, node: Node, execution: Execution, holds: Callable[[ExecutionState], bool]) -> ExecutionState:
+        pause = _EAGER
+        while not holds(state := (await self.poll(node, execution)).state):
+            await self._clock.sleep(pause)
+            pause = min(pause * 1.3, _IDLE)
+        return state
+
+    @asynccontextmanager
+    async def _log(self, node: Node, execution: Execution, offset: int, *, follow: bool) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The log from a byte on, as it comes; with ``follow`` until the execution has ended, perhaps a little less."""
+        import asyncio
+
+        channel = await self._remote(node).call("logs", run_path(execution), str(offset + 1), str(int(follow)))
+        # The node's own sign of the end, a process that is gone, may be late: some hosts bury nobody.
+        ended = asyncio.ensure_future(self._until(node, execution, lambda state: state in _ENDED)) if follow else None
         try:
-            while piece := await channel.read(_CHUNK):
-                yield piece
+            yield _read(channel, ended)
         finally:
             channel.close()
+            if ended is not None:
+                ended.cancel()
+                await asyncio.gather(ended, return_exceptions=True)
 
     # --- ending ----------------------------------------------------------------------------------------------------
 
@@ -180,6 +194,23 @@ class SSHExecutor:
         # A jump host comes before what is behind it.
         for remote in reversed(remotes):
             await remote.aclose()
+
+
+async def _read(channel: Channel, ended: asyncio.Future[ExecutionState] | None) -> AsyncIterator[bytes]:
+    """What comes from a channel, to its end or until ``ended``."""
+    import asyncio
+
+    while True:
+        reading = asyncio.ensure_future(channel.read(_CHUNK))
+        try:
+            await asyncio.wait({reading, ended} if ended else {reading}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                return
+            if not (piece := reading.result()):
+                return
+            yield piece
+        finally:
+            reading.cancel()
 
 
 def heed(execution: Execution, said: list[str], where: str) -> None:

@@ -1,7 +1,7 @@
 # Keeps runs on a node: starts a job once, stays with it to its end, and leaves nothing behind.
 #
-#   sh KEEPER BASE              says "ready", then reads one line "VERB ARGUMENT..." from stdin and does it
-#   sh KEEPER BASE keep RUN IN  the process that stays with one run
+#   sh KEEPER BASE                     says "ready", then reads one line "VERB ARGUMENT..." from stdin and does it
+#   sh KEEPER BASE keep RUN IN PARENT  the process that stays with one run
 #
 # Needs a POSIX shell, /proc, the usual small tools (coreutils or busybox), and grep, sed, tar and gzip. A run lives in
 # BASE/runs/RUN: work (the job's files), log, start (who keeps it), status (how it ended). What must be noted on a full
@@ -249,7 +249,7 @@ assemble() {
 
 # --- the run itself ---------------------------------------------------------------------------------------------------
 
-keep() { # RUN IN: orders on stdin, IN the folder of a received tree or "-"
+keep() { # RUN IN PARENT: orders on stdin, IN the folder of a received tree or "-"
   run=$base/runs/$1 in=$2
   # A service may not hold the file system that it was started in.
   cd / || exit
@@ -265,7 +265,7 @@ keep() { # RUN IN: orders on stdin, IN the folder of a received tree or "-"
     exec </dev/null >/dev/null 2>&1
     # The shell that brought us waits for our end, which may be days away.
     look $$
-    [ "$parent" -le 1 ] || kill -KILL "$parent"
+    [ "$parent" != "$3" ] || kill -KILL "$parent"
     stay
   else
     say .
@@ -540,7 +540,7 @@ else
   set -- $line
   case ${1-} in
     # Not by exec: the shell that sshd waits for must stay until the orders are read, because its end closes their pipe.
-    keep) $(command -v setsid) /bin/sh "$self" "$base" "$@" ;;
+    keep) $(command -v setsid) /bin/sh "$self" "$base" "$@" $$ ;;
     need | receive | serve | logs | cancel) "$@" ;;
   esac
 fi
