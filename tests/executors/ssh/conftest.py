@@ -53,13 +53,17 @@ class Server:
         assert SSHD is not None
         self.folder = folder
         self.home = home
+        # Words before sshd's own, for one that lives in a namespace.
+        self.wrap: list[str] = []
         folder.mkdir(parents=True)
         self.new_key()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         # Home is set by sshd, so that nobody's real home is touched and no start-up file of it is read.
-        text = _SETTINGS.format(port=self.port, folder=folder, more=f"SetEnv HOME={home}\n{more}")
+        # sshd heeds the first SetEnv line only.
+        variables = f"SetEnv HOME={home} {more.removeprefix('SetEnv ')}"
+        text = _SETTINGS.format(port=self.port, folder=folder, more=variables)
         (folder / "sshd_config").write_text(text)
         self.begin()
 
@@ -76,7 +80,7 @@ class Server:
         shutil.copy(public, self.folder / "authorized_keys")
 
     def begin(self) -> None:
-        argv = [str(SSHD), "-D", "-e", "-f", str(self.folder / "sshd_config")]
+        argv = [*self.wrap, str(SSHD), "-D", "-e", "-f", str(self.folder / "sshd_config")]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         until(self.answers)

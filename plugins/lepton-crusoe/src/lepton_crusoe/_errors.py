@@ -31,7 +31,9 @@ KEY_HINT = (
     "put a valid pair into CRUSOE_ACCESS_KEY_ID and CRUSOE_SECRET_KEY "
     "(or providers.crusoe.access_key_id and .secret_key, or ~/.crusoe/config)"
 )
-_RIGHTS_HINT = "give the key's user a role in the project of providers.crusoe.project_id that may do this, or name another project"
+_RIGHTS_HINT = (
+    "give the key's user a role in the project of providers.crusoe.project_id that may do this, or name another project"
+)
 _SKEW_SECONDS = 30.0
 
 _Meaning = tuple[type[LeptonError], BlockScope, str]
@@ -70,7 +72,9 @@ def failure(code: str, message: str, operation: str) -> LeptonError:
     """The error that a failed operation stands for."""
     kind, scope, hint = _meaning(f"{code} {message}")
     kind, scope = (Unavailable, BlockScope.OFFER) if kind is ContractViolation else (kind, scope)
-    error = kind(f"the operation failed: {message or 'no reason given'} [{code}]", provider="crusoe", request=operation, hint=hint or None)
+    error = kind(
+        f"the operation failed: {message or 'no reason given'} [{code}]", provider="crusoe", request=operation, hint=hint or None
+    )
     error.scope = scope
     return error
 

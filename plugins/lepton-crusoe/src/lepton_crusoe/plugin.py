@@ -7,7 +7,13 @@ from lepton_sdk.spi import CommandSpec, ConfigField, PowerOff, ProviderSpec, Tim
 __all__ = ["COMMAND", "PROVIDER"]
 
 # Machines with eight GPUs and a fabric are checked for long before they are handed over.
-_SLOW_TO_BOOT = ("b200-180gb-sxm-ib.8x", "h200-141gb-sxm-ib.8x", "h100-80gb-sxm-ib.8x", "a100-80gb-sxm-ib.8x", "mi300x-192gb-ib.8x")
+_SLOW_TO_BOOT = (
+    "b200-180gb-sxm-ib.8x",
+    "h200-141gb-sxm-ib.8x",
+    "h100-80gb-sxm-ib.8x",
+    "a100-80gb-sxm-ib.8x",
+    "mi300x-192gb-ib.8x",
+)
 
 _MAKE_KEY = "make one with the Crusoe console (Security, API keys)"
 
@@ -22,8 +28,12 @@ PROVIDER = ProviderSpec(
     config=(
         ConfigField("access_key_id", secret=True, env="CRUSOE_ACCESS_KEY_ID", help=f"{_MAKE_KEY}; it is the key's public half"),
         ConfigField("secret_key", secret=True, env="CRUSOE_SECRET_KEY", help=f"{_MAKE_KEY}; it is shown once"),
-        ConfigField("project_id", env="CRUSOE_PROJECT_ID", default="", help="write the project's id, as crusoe projects list shows"),
-        ConfigField("base_url", default="https://api.cloud.crusoe.ai/v1", help="where the API is; the double's address to try it"),
+        ConfigField(
+            "project_id", env="CRUSOE_PROJECT_ID", default="", help="write the project's id, as crusoe projects list shows"
+        ),
+        ConfigField(
+            "base_url", default="https://api.cloud.crusoe.ai/v1", help="where the API is; the double's address to try it"
+        ),
         ConfigField(
             "prices",
             type="list",

@@ -23,13 +23,9 @@ PROVIDER = ProviderSpec(
             env="LAMBDA_API_KEY",
             help="make one at https://cloud.lambda.ai/api-keys and put it into LAMBDA_API_KEY",
         ),
-        ConfigField(
-            "base_url", default="https://cloud.lambda.ai/api/v1", help="where the API is; the double has its own"
-        ),
+        ConfigField("base_url", default="https://cloud.lambda.ai/api/v1", help="where the API is; the double has its own"),
         ConfigField("image", default="", help="id or family of the machine image; nothing for the latest Lambda Stack"),
-        ConfigField(
-            "file_systems", type="list", default=(), help="names of file systems to mount, all of one region"
-        ),
+        ConfigField("file_systems", type="list", default=(), help="names of file systems to mount, all of one region"),
         ConfigField("firewall_rulesets", type="list", default=(), help="ids of firewall rulesets of the machine's region"),
         ConfigField("ssh_user", default="ubuntu", help="the user that the image logs in"),
         ConfigField("ssh_port", type="int", default=22, help="where the image's sshd listens; the double uses another port"),

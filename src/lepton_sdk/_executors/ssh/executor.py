@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
@@ -203,10 +203,9 @@ async def _read(channel: Channel, ended: asyncio.Future[ExecutionState] | None) 
     while True:
         reading = asyncio.ensure_future(channel.read(_CHUNK))
         try:
-            await asyncio.wait({reading, ended} if ended else {reading}, return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
-                return
-            if not (piece := reading.result()):
+            awaited: set[asyncio.Future[Any]] = {reading, ended} if ended else {reading}
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done() or not (piece := reading.result()):
                 return
             yield piece
         finally:

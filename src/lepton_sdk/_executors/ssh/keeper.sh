@@ -204,16 +204,17 @@ need() { # RUN EPOCH ID: names of blobs on stdin; says which of them are not her
     say .
     return
   fi
-  for tool in tar gzip; do
+  for tool in tar gzip sort uniq; do
     command -v $tool >/dev/null || fail "the node has no $tool, which is needed to receive a workdir"
   done
   LC_ALL=C
   export LC_ALL
   # A file of no length is what a power cut leaves of one that was written just before; the empty file itself is never sent.
-  said=$({ mkdir -p "$base/blobs" "$in" && cd "$base/blobs" && find . -type f -size +0 | sed 's,^\./,,' | sort >"$in/have"; } 2>&1) ||
+  said=$({ mkdir -p "$base/blobs" "$in" && cd "$base/blobs" && find . -type f -size +0 | sed 's,^\./,,' >"$in/have"; } 2>&1) ||
     fail "$said"
   say ok
-  sort -u | comm -23 - "$in/have"
+  # What is asked for once and not here; what is here counts twice.
+  cat - "$in/have" "$in/have" | sort | uniq -u
   say .
   # What a client left that died while it sent.
   find "$base/in" -mindepth 1 -maxdepth 1 -mtime +1 -exec rm -rf {} + >/dev/null 2>&1
@@ -540,7 +541,10 @@ else
   set -- $line
   case ${1-} in
     # Not by exec: the shell that sshd waits for must stay until the orders are read, because its end closes their pipe.
-    keep) $(command -v setsid) /bin/sh "$self" "$base" "$@" $$ ;;
+    keep)
+      umask "$mask"
+      $(command -v setsid) /bin/sh "$self" "$base" "$@" $$
+      ;;
     need | receive | serve | logs | cancel) "$@" ;;
   esac
 fi

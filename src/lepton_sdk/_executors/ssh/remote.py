@@ -149,16 +149,16 @@ class Remote:
     async def _attend(self, *, brought: bool = False) -> Channel:
         channel = await self._open(_FIND)
         try:
-            said = await within(self._clock, _ANSWER_SECONDS, _greeting(channel), self.title)
+            said, noise = await within(self._clock, _ANSWER_SECONDS, _greeting(channel), self.title)
         except BaseException:
             channel.close()
             raise
         if said == "ready":
             return channel
-        note = await channel.note() if said is None else ""
+        note = await channel.note() if not said else ""
         channel.close()
-        if said is None or brought:
-            text = f"{self.title} has no shell for us: {note or 'it said nothing'}"
+        if not said or brought:
+            text = f"{self.title} has no shell for us: {noise or note or 'it said nothing'}"
             raise NodeError(text, hint="the user needs a POSIX login shell there")
         await self._bring()
         return await self._attend(brought=True)
@@ -169,10 +169,11 @@ class Remote:
         try:
             await channel.send(KEEPER)
             channel.finish()
-            if await within(self._clock, _ANSWER_SECONDS, _greeting(channel), self.title) != "ready":
+            said, noise = await within(self._clock, _ANSWER_SECONDS, _greeting(channel), self.title)
+            if said != "ready":
                 note = await channel.note()
                 raise NodeError(
-                    f"nothing can be written on {self.title}: {note or 'it said nothing'}",
+                    f"nothing can be written on {self.title}: {note or noise or 'it said nothing'}",
                     hint="is there room in the user's home, and may the user write there?",
                 )
         finally:
@@ -194,12 +195,14 @@ class Remote:
             await line.connection.wait_closed()
 
 
-async def _greeting(channel: Channel) -> str | None:
-    """The first word of ours; what a user's start-up files print before it is passed over."""
+async def _greeting(channel: Channel) -> tuple[str, str]:
+    """The first word of ours, empty without one; and the last line that a user's start-up files printed before it."""
+    noise = ""
     while (line := await channel.line()) is not None:
         if line in ("ready", "absent"):
-            return line
-    return None
+            return line, noise
+        noise = line.strip() or noise
+    return "", noise
 
 
 def _heed(task: asyncio.Task[Channel]) -> None:

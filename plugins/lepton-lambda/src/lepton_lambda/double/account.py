@@ -61,7 +61,7 @@ class Machine:
             "file_system_names": self.request.get("file_system_names", []),
             "region": region(self.region),
             "instance_type": self.sold.type() | {"price_cents_per_hour": self.cents},
-            "actions": {name: action for name in ("migrate", "rebuild", "restart", "cold_reboot", "terminate")},
+            "actions": dict.fromkeys(("migrate", "rebuild", "restart", "cold_reboot", "terminate"), action),
             "tags": self.request.get("tags", []),
         }
         if "name" in self.request:

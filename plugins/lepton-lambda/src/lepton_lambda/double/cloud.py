@@ -138,9 +138,7 @@ class Cloud:
 
     def _make(self, account: Account, sold: Sold, body: dict[str, Any], public: str) -> str:
         name, settings = uuid.uuid4().hex, self.settings
-        machine = Machine(
-            name, sold, body["region_name"], body, sold.cents, self.time.now(), settings.boot, settings.end
-        )
+        machine = Machine(name, sold, body["region_name"], body, sold.cents, self.time.now(), settings.boot, settings.end)
         account.machines[name] = machine
         machine.address = self.machines.start(name, public)
         return name
