@@ -87,7 +87,7 @@ def _failed(session: Session, run: Run, token: str, offer: Offer, error: LeptonE
         "provider": offer.provider,
         "instance_type": offer.instance_type,
         "error": type(error).__name__,
-        "message": error.message,
+        "message": session.redacted(error.message),
         # An error that blocks nothing by itself still must not be met again at once.
         "blocked": scopes(offer).get(error.scope, scopes(offer)[BlockScope.OFFER]),
         "next": "next offer" if error.disposition is not Disposition.GIVE_UP else error.hint or "",

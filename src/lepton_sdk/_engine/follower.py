@@ -112,7 +112,7 @@ async def catch_up(session: Session) -> None:
                 answers = await asyncio.gather(*(drive(session, r, wait=False) for r in adrift), return_exceptions=True)
                 for run_id, answer in zip(adrift, answers, strict=True):
                     if isinstance(answer, Exception):
-                        session.notices.append(f"run {run_id}: {answer}")
+                        session.tell(f"run {run_id}: {answer}")
 
 
 def _is_driven(session: Session, run_id: str) -> bool:
@@ -166,9 +166,9 @@ def _told(session: Session, run_id: str, task: asyncio.Task[Run | None] | None) 
     error = task.exception() if task is not None and not task.cancelled() else None
     if error is None:
         return 0
-    line = f"run {run_id}: {error}"
+    line = session.redacted(f"run {run_id}: {error}")
     if line not in session.notices:
-        session.notices.append(line)
+        session.tell(line)
         logging.getLogger("lepton_sdk").warning(line)
     return _TROUBLE_SECONDS
 

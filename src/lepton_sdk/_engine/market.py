@@ -48,7 +48,7 @@ async def look(session: Session, resources: Resources, *, live: bool) -> Market:
         rows.extend(offers)
         if error is not None:
             hint = error.hint or f"lepton doctor {name}"
-            session.notices.append(f"{name}: {error.message}; next: {hint}")
+            session.tell(f"{name}: {error.message}; next: {hint}")
             if not offers:
                 standing[name] = Standing(False, f"could not be asked: {error.message}", hint)
                 continue

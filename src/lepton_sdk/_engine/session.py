@@ -79,6 +79,21 @@ class Session:
             self._executors[kind] = self.registry.executor(access, context)
         return self._executors[kind]
 
+    # --- words -----------------------------------------------------------------------------------------------------
+
+    def tell(self, line: str) -> None:
+        """Keep a line that the user should see, once."""
+        line = self.redacted(line)
+        if line not in self.notices:
+            self.notices.append(line)
+
+    def redacted(self, text: str) -> str:
+        """A text on its way to people or to the journal, as observers want it seen."""
+        observers = self.registry.observers()
+        for shorter in observers.hook.redact(text=text) if observers is not None else ():
+            text = shorter if isinstance(shorter, str) else text
+        return text
+
     # --- state -----------------------------------------------------------------------------------------------------
 
     @property

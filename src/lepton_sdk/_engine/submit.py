@@ -13,23 +13,56 @@ from lepton_sdk._engine.market import look
 from lepton_sdk._engine.session import Session
 from lepton_sdk._executors.workdir import check_workdir
 from lepton_sdk.domain.job import Job
+from lepton_sdk.domain.resources import Resources
 from lepton_sdk.domain.run import Event, Run
-from lepton_sdk.errors import JobSpecError
+from lepton_sdk.errors import JobSpecError, LeptonError
 from lepton_sdk.router import Plan, route
 
 __all__ = ["check", "leave_follower", "plan_for", "read_secrets", "record"]
 
 
+# Observers see so many candidates, so that no hook runs once per offer.
+_RESCORED = 200
+
+
 async def plan_for(session: Session, job: Job, *, live: bool) -> Plan:
     """Route a job over the market as it is now. A machine is only taken at a price that its provider has told."""
     market = await look(session, job.resources, live=live)
-    return route(
+    plan = route(
         job,
         market.catalog,
         standing=market.standing,
         now=session.clock.now(),
         live_only=live,
+        also=_narrower(session, job),
     )
+    return _rescored(session, job, plan)
+
+
+def _narrower(session: Session, job: Job) -> list[Resources]:
+    """What observers want of every offer."""
+    observers = session.registry.observers()
+    found: list[Resources] = []
+    for keys in observers.hook.filter_offers(job=job) if observers is not None else ():
+        try:
+            # What a hook does not say about spot stays as the job has it.
+            found += [Resources.parse({"spot": "any", **keys})] if keys else []
+        except (LeptonError, TypeError) as error:
+            session.tell(f"an observer's filter does not hold and is left out: {error}")
+    return found
+
+
+def _rescored(session: Session, job: Job, plan: Plan) -> Plan:
+    observers = session.registry.observers()
+    if observers is None:
+        return plan
+    candidates = [candidate.to_dict() for candidate in plan.foremost(_RESCORED)]
+    for scores in observers.hook.rescore(job=job, candidates=candidates):
+        try:
+            plan = plan.rescored(scores) if scores is not None else plan
+        except (LeptonError, TypeError) as error:
+            session.tell(f"an observer's scores do not hold and are left out: {error}")
+    return plan
 
 
 def check(job: Job) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from heapq import nsmallest
+from itertools import islice
+from math import isfinite
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from lepton_sdk.catalog import Catalog
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.resources import GpuRequest
+from lepton_sdk.errors import ContractViolation
 from lepton_sdk.router.checks import Check, Standing
 from lepton_sdk.router.score import Ranked, start_seconds
 
@@ -115,17 +119,39 @@ class Plan:
         self._standing = standing
         self._now = now
         self._checks = checks
+        self._limit = limit
+        self._front: tuple[Candidate, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Plan for {self.job.name!r}: {self.feasible} offers serve, best {self.best}>"
 
     def __iter__(self) -> Iterator[Candidate]:
         """Every candidate, in order."""
-        return map(self._candidate, self._ordered)
+        yield from self._front
+        yield from map(self._candidate, self._ordered[len(self._front) :])
 
     @cached_property
     def _ordered(self) -> list[Ranked]:
         return sorted(self._found)
+
+    def foremost(self, count: int) -> tuple[Candidate, ...]:
+        """The first ``count`` candidates."""
+        return tuple(islice(self, count))
+
+    def rescored(self, scores: Sequence[float]) -> Plan:
+        """The same plan with the foremost candidates in the order of new scores, lowest first; ties stay as they were.
+
+        Raises:
+            ContractViolation: there are more scores than candidates, or one is not a finite number.
+        """
+        front = self.foremost(len(scores))
+        if len(front) < len(scores) or not all(isinstance(score, int | float) and isfinite(score) for score in scores):
+            raise ContractViolation(f"{len(scores)} new scores for {len(front)} candidates, or not all are finite numbers")
+        plan = copy(self)
+        ranked = sorted(zip(scores, front, strict=True), key=lambda pair: pair[0])
+        plan._front = tuple(evolve(candidate, score=float(score)) for score, candidate in ranked)
+        plan.candidates = plan.foremost(self._limit)
+        return plan
 
     @property
     def best(self) -> Candidate | None:

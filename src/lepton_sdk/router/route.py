@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from lepton_sdk.catalog import Catalog, Key, price_order
@@ -24,6 +24,7 @@ def route(
     now: datetime,
     limit: int = 20,
     live_only: bool = False,
+    also: Sequence[Resources] = (),
 ) -> Plan:
     """The plan for a job: which offers serve it, the best first, and (when asked) why every other one lost.
 
@@ -36,9 +37,11 @@ def route(
         standing: by provider; one that is not named there is not installed.
         now: the time that ages of prices are told from, UTC.
         limit: how many candidates the plan keeps at hand; iterating it gives all.
+        also: what an offer must have beside what the job asks, its GPUs left out (from observers).
         live_only: the embedded list prices may not win (for taking a machine rather than asking a price).
     """
-    checks = offer_checks(job, live_only=live_only)
+    narrower = (check for resources in also for check in resource_checks(resources))
+    checks = (*offer_checks(job, live_only=live_only), *narrower)
     usable = {name: standing_of(name, standing).usable for name in standing}
     found: list[Ranked] = []
     for key, requests in _asked_keys(job.resources, catalog):

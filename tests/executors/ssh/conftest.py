@@ -245,7 +245,7 @@ def server(make_server: MakeServer) -> Server:
 
 
 @pytest.fixture
-def make_host(tmp_path: Path) -> Iterator[Callable[..., Host]]:
+def make_host(tmp_path: Path, make_server: MakeServer) -> Iterator[Callable[..., Host]]:
     """Executors over SSH; whatever a test started through one is ended after it."""
     made: list[Host] = []
 

@@ -215,12 +215,16 @@ def test_log_goes_on_at_the_byte_when_its_connection_is_killed(host: Any) -> Non
 def test_broken_connection_is_unreachable_and_never_a_success(host: Any) -> None:
     run = host.start("sleep 60")
     assert host.poll(run).state is ExecutionState.RUNNING
-    host.server.cut()
+
+    async def cut_and_poll() -> None:
+        polling = asyncio.ensure_future(host.executor.poll(host.node, run))
+        # The question is on its way or waits for its answer.
+        await asyncio.sleep(0)
+        host.server.cut()
+        await polling
+
     with pytest.raises(NodeUnreachable):
-        # The first call may still find the old connection standing.
-        for _ in range(2):
-            host.server.cut()
-            host.poll(run)
+        host.do(cut_and_poll())
     assert host.poll(run).state is ExecutionState.RUNNING
 
 
@@ -247,8 +251,7 @@ def test_more_readers_than_one_connection_carries(host: Any) -> None:
 
     async def all_of_them() -> list[bytes]:
         readers = [asyncio.ensure_future(read()) for _ in range(25)]
-        while len(host.server.sessions()) < 4:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(host.until, lambda: len(host.server.sessions()) >= 4)
         (host.folder(run) / "work/go").touch()
         return await asyncio.gather(*readers)
 

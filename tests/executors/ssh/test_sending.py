@@ -1,5 +1,8 @@
 """What arrives on a node equals what a local copy gives, and what is there already is not sent again."""
 
+# Names that are no text stay bytes here.
+# ruff: noqa: PTH101, PTH102, PTH115, PTH118
+
 from __future__ import annotations
 
 import os

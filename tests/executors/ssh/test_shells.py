@@ -98,7 +98,7 @@ def test_dash_as_login_shell(make_host: Any, bare: Any, tmp_path: Path) -> None:
 
 def test_user_without_a_shell_is_told_so(make_host: Any, bare: Any, tmp_path: Path) -> None:
     host = make_host(bare({"/etc/passwd": login(tmp_path, "/usr/sbin/nologin")}))
-    with pytest.raises(NodeError, match="has no shell for us: .*not available"):
+    with pytest.raises(NodeError, match=r"has no shell for us: .*not available"):
         host.poll(host.execution("true"))
 
 
