@@ -1,1 +1,0 @@
-"""Crusoe Cloud for lepton_sdk."""
