@@ -67,7 +67,7 @@ def docs(session: nox.Session) -> None:
     prepare(session)
     # Not nox's own folder for the session: where there is no environment yet, nox would take that folder for one.
     with TemporaryDirectory() as site:
-        session.run("mkdocs", "build", "--strict", "--quiet", "--site-dir", site)
+        session.run("mkdocs", "build", "--strict", "--site-dir", site)
 
 
 @nox.session
