@@ -290,6 +290,23 @@ class AsyncClient:
 
         return await reconcile(self._session, release_strays=release_strays)
 
+    async def state(self) -> dict[str, object]:
+        """Where the journal is, whose it is, and whether it may act: ``path``, ``owner``, ``former_owners``, ``host``, …"""
+        from lepton_sdk._engine.doctor import state_of
+
+        return state_of(self._session)
+
+    async def adopt_state(self) -> dict[str, object]:
+        """Make a journal that came from another host this host's own, under a new owner.
+
+        Only when the original is gone for good: two hosts that act on one history release each other's machines.
+        """
+        from lepton_sdk._engine.doctor import state_of
+
+        if self._session.has_journal():
+            self._session.journal.adopt()
+        return state_of(self._session)
+
     # ---------------------------------------------------------------------------------------------------------------
 
     def _resolve(self, run: str) -> str:

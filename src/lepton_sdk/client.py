@@ -152,3 +152,11 @@ class Client:
     def reconcile(self, *, release_strays: bool = False) -> Report:
         """See `AsyncClient.reconcile`."""
         return self._portal.call(self._client.reconcile(release_strays=release_strays))
+
+    def state(self) -> dict[str, object]:
+        """See `AsyncClient.state`."""
+        return self._portal.call(self._client.state())
+
+    def adopt_state(self) -> dict[str, object]:
+        """See `AsyncClient.adopt_state`."""
+        return self._portal.call(self._client.adopt_state())

@@ -9,7 +9,7 @@
     │  └─ OutcomeUnknown  reconcile    the create call left, its answer did not come back
     ├─ NodeError          next-offer   NodeLost · Interrupted · NodeUnreachable (retry-same) · StaleEpoch (give-up)
     ├─ JobError           give-up      JobFailed · JobTimedOut · JobCancelled
-    ├─ JournalError       give-up      JournalLocked · JournalCorrupt · JournalTooNew · JournalUnwritable
+    ├─ JournalError       give-up      JournalLocked · JournalCorrupt · JournalTooNew · JournalUnwritable · JournalForeign
     └─ PluginError        fix-input    PluginBroken · PluginIncompatible · PluginConflict · PluginDisabled · PluginMissing
 
 A class says *what the engine does next* (its disposition) and *how much it blocks* (its scope), so that the engine holds
@@ -36,6 +36,7 @@ __all__ = [
     "JobTimedOut",
     "JournalCorrupt",
     "JournalError",
+    "JournalForeign",
     "JournalLocked",
     "JournalTooNew",
     "JournalUnwritable",
@@ -310,6 +311,10 @@ class JournalCorrupt(JournalError):
 
 class JournalTooNew(JournalError):
     """The journal was written by a newer version of lepton_sdk."""
+
+
+class JournalForeign(JournalError):
+    """The journal was made on another host: it may be a copy, and the original may still act."""
 
 
 class JournalUnwritable(JournalError):

@@ -66,7 +66,7 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
         The run with the node adopted, or released when nothing can appear any more, or as it was.
     """
     provider, timings = session.provider(record.offer.provider), session.spec(record.offer.provider).timings
-    found = [node async for node in provider.find(session.journal.owner, record.token)]
+    found = [node for owner in session.journal.owners async for node in provider.find(owner, record.token)]
     alive = sorted((n for n in found if n.kind == "machine" and n.state is not NodeState.GONE), key=lambda n: n.id)
     if alive:
         for surplus in alive[1:]:

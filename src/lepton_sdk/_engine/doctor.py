@@ -8,7 +8,7 @@ from lepton_sdk._engine.session import Session
 from lepton_sdk.errors import LeptonError
 from lepton_sdk.spi.provider import Diagnosis
 
-__all__ = ["examine"]
+__all__ = ["examine", "state_of"]
 
 _SECONDS = 30.0
 
@@ -31,6 +31,16 @@ def _journal(session: Session) -> Diagnosis:
         return Diagnosis("journal", False, error.message, error.hint or "")
     open_runs = len(session.journal.runs(open_only=True))
     return Diagnosis("journal", True, f"{session.journal_path}: {count} rows hold, {open_runs} runs open")
+
+
+def state_of(session: Session) -> dict[str, object]:
+    """Where the journal is, whose it is, and whether it may act."""
+    state: dict[str, object] = {"path": str(session.journal_path), "exists": session.has_journal()}
+    if session.has_journal():
+        journal = session.journal
+        former = list(journal.owners[1:])
+        state |= {"owner": journal.owner, "former_owners": former, "host": journal.host, "foreign": journal.is_foreign}
+    return state
 
 
 def _plugins(session: Session) -> list[Diagnosis]:

@@ -105,6 +105,8 @@ async def catch_up(session: Session) -> None:
 
     A provider that does not answer in time holds nobody up: its runs stay as they are, for the next one who looks.
     """
+    if session.journal.is_foreign:
+        return
     adrift = [run_id for run_id in session.journal.open_runs() if not _is_driven(session, run_id)]
     if adrift:
         with suppress(TimeoutError):

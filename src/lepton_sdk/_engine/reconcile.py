@@ -121,7 +121,7 @@ async def reconcile(session: Session, *, everywhere: bool = True, release_strays
 async def _list(session: Session, name: str) -> list[Node] | LeptonError:
     try:
         async with asyncio.timeout(_SECONDS):
-            return [node async for node in session.provider(name).find(session.journal.owner)]
+            return [node for owner in session.journal.owners async for node in session.provider(name).find(owner)]
     except LeptonError as error:
         return error
     except Exception as error:
@@ -155,7 +155,9 @@ async def _compare(session: Session, name: str, nodes: list[Node], *, release_st
 async def _surplus(session: Session, node: Node, now: datetime, *, known: bool, release: bool) -> HeldNode:
     """A machine that no open row explains: of a token of ours it is released, of an unknown one it is shown."""
     action = "shown; release it with lepton reconcile --release-strays"
-    if release:
+    if session.journal.is_foreign:
+        action = "shown; the journal is of another host"
+    elif release:
         try:
             node = await session.provider(node.provider).release(node)
             action = "released" if node.state is NodeState.GONE else "being released"

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,9 +17,9 @@ from lepton_sdk._clock import Clock
 from lepton_sdk._journal.opening import connect, corrupt, translated
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.run import Event, Run, apply
-from lepton_sdk.errors import UsageError
+from lepton_sdk.errors import JournalForeign, UsageError
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "this_host"]
 
 # A journal up to this size is read whole on opening (a few milliseconds); a larger one row by row as it is used.
 _WHOLE_CHECK_BYTES = 1024 * 1024
@@ -48,7 +48,9 @@ class Journal:
         self._connection = connect(path, writable=writable)
         try:
             self._check_whole()
-            self.owner = self._name_owner() if writable else (self._meta("owner") or "")
+            if writable:
+                self._name_owner()
+            self._read_owner()
         except BaseException:
             self._connection.close()
             raise
@@ -72,6 +74,7 @@ class Journal:
             JournalError: the row could not be made durable; nothing was written.
         """
         written: list[Event] = []
+        self._refuse_foreign()
         with self._transaction():
             run = self._load(events[0].run)
             for event in events:
@@ -83,6 +86,13 @@ class Journal:
             for listener in self._listeners:
                 listener(event)
         return run
+
+    def _refuse_foreign(self) -> None:
+        if self.is_foreign:
+            raise JournalForeign(
+                f"the journal {self.path} was made on another host: its original may still create and release machines",
+                hint="if that one is gone for good, run lepton state adopt here; until then it can only be read",
+            )
 
     def _insert(self, event: Event) -> Event:
         data = json.dumps(dict(event.data), separators=(",", ":"), sort_keys=True)
@@ -301,16 +311,42 @@ class Journal:
             row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
-    def _name_owner(self) -> str:
-        if owner := self._meta("owner"):
-            return owner
-        values: Iterable[tuple[str, str]] = (
+    # --- whose it is -----------------------------------------------------------------------------------------------
+
+    def _read_owner(self) -> None:
+        self.owner = self._meta("owner") or ""
+        former = json.loads(self._meta("former_owners") or "[]")
+        self.owners = (self.owner, *former)
+        self.host = self._meta("host") or ""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the journal was made on another host, so that it may be a copy whose original still acts."""
+        return bool(self.host) and self.host != this_host()
+
+    def adopt(self) -> None:
+        """Make this host the journal's own, under a new owner; what carries the old one stays listed."""
+        values = (
             ("owner", new_id(self._clock.now(), os.urandom(6))),
-            ("host", socket.gethostname()),
+            ("former_owners", json.dumps(self.owners)),
+            ("host", this_host()),
         )
+        with self._transaction():
+            self._connection.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", values)
+        self._read_owner()
+
+    def _name_owner(self) -> None:
+        if self._meta("owner"):
+            return
+        values = (("owner", new_id(self._clock.now(), os.urandom(6))), ("host", this_host()))
         with self._transaction():
             # Another process may have been first; its name stands.
             self._connection.executemany("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", values)
-        owner = self._meta("owner")
-        assert owner is not None
-        return owner
+
+
+def this_host() -> str:
+    """The host's own id, which a copy of a file does not bring along (machine-id(5)); its name where it has none."""
+    try:
+        return Path("/etc/machine-id").read_text().strip() or socket.gethostname()
+    except OSError:
+        return socket.gethostname()

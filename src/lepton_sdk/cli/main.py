@@ -25,6 +25,7 @@ _COMMANDS = {
     "stop": ("runs", "End a run and give its machine back."),
     "nodes": ("state", "List machines that we hold, with what they cost."),
     "reconcile": ("state", "Hold the journal against what providers list."),
+    "state": ("state", "Show whose journal this is; adopt one that came from another host."),
     "follow": ("state", "Drive open runs, as a service."),
     "plugins": ("setup", "List plugins and their states."),
     "config": ("setup", "Show the settings in force, and where each comes from."),

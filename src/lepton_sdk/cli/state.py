@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lepton_sdk._engine.reconcile import HeldNode
 
-__all__ = ["follow_command", "nodes_command", "reconcile_command"]
+__all__ = ["follow_command", "nodes_command", "reconcile_command", "state_command"]
 
 
 @click.command("nodes")
@@ -67,6 +67,22 @@ def _show(nodes: Sequence[HeldNode], empty: str) -> None:
     ]
     head = ("NODE", "PROVIDER", "STATE", "RUN", "PRICE/H", "COST SO FAR", "SINCE", "JOURNAL", "ACTION")
     table(head, rows, empty)
+
+
+@click.command("state")
+@click.argument("action", type=click.Choice(["show", "adopt"]), default="show")
+@json_option
+def state_command(action: str, as_json: bool) -> None:
+    """Show whose journal this is. ADOPT makes one that came from another host this host's own.
+
+    Adopt only when the original is gone for good: two hosts that act on one history release each other's machines.
+    """
+    with Client() as client:
+        state = client.adopt_state() if action == "adopt" else client.state()
+    if as_json:
+        emit(state)
+        return
+    table(("STATE", "VALUE"), [(name, value) for name, value in state.items()], "")
 
 
 @click.command("follow")

@@ -227,15 +227,19 @@ receive() { # ID: a tar of blobs and of links to them on stdin; makes the run's 
   if said=$({ tar -xpof - -C "$in" && assemble; } 2>&1); then
     say ok
   else
+    # First, because a client that is gone ends us with the first word.
+    sweep "$in"
     fail "$said"
-    chmod -R u+rwx "$in" 2>/dev/null
-    rm -rf "$in"
   fi
   say .
   exec >/dev/null 2>&1
-  # Folders that may not be written in could not be emptied.
-  [ ! -d "$in/tree" ] || chmod -R u+rwx "$in/tree"
-  rm -rf "$in/tree" "$in/links.tar" "$in/b" "$in/have"
+  sweep "$in/tree" "$in/links.tar" "$in/b" "$in/have"
+}
+
+sweep() { # PATH...: remove folders, also those that may not be written in
+  # Files are left as they are: their modes are those of the blobs that they are links to.
+  find "$@" -type d ! -perm -700 -exec chmod u+rwx {} \; 2>/dev/null
+  rm -rf "$@"
 }
 
 assemble() {

@@ -55,7 +55,7 @@ async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None) -> 
     if access.user:
         where["username"] = access.user
     try:
-        settings = await asyncssh.SSHClientConnectionOptions.construct(None, **where)
+        settings = await asyncssh.SSHClientConnectionOptions.construct(None, config=(), **where)
     except (asyncssh.ConfigParseError, asyncssh.KeyImportError, OSError, ValueError) as error:
         raise ConfigError(
             f"the SSH settings for {title(access)} cannot be used: {error}", hint="look into ~/.ssh/config"
