@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lepton_sdk.router.checks import Standing
-from lepton_sdk.router.plan import Candidate, Plan, Rejection
+from lepton_sdk.router.plan import Plan
 from lepton_sdk.router.route import matching, route
+from lepton_sdk.router.verdicts import Candidate, Rejection
 
 __all__ = ["Candidate", "Plan", "Rejection", "Standing", "matching", "route"]

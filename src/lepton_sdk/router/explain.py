@@ -11,7 +11,7 @@ from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.resources import GpuRequest
 from lepton_sdk.router.checks import REFERENCE_ONLY, Check, Miss, Standing, gpu_miss, standing_of
-from lepton_sdk.router.plan import Rejection
+from lepton_sdk.router.verdicts import Rejection
 
 __all__ = ["nearest_miss", "rejections"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.quantity import show_duration
-from lepton_sdk.router.plan import Candidate, Rejection
+from lepton_sdk.router.verdicts import Candidate, Rejection
 
 __all__ = ["aligned", "candidate_table", "rejection_table"]
 

@@ -1,7 +1,7 @@
 # Keeps runs on a node: starts a job once, stays with it to its end, and leaves nothing behind.
 #
-#   sh KEEPER BASE                     says "ready", then reads one line "VERB ARGUMENT..." from stdin and does it
-#   sh KEEPER BASE keep RUN IN PARENT  the process that stays with one run
+#   sh KEEPER BASE  says "ready", then reads one line "VERB ARGUMENT..." from stdin and does it
+#   sh KEEPER BASE keep RUN IN PARENT SETSID  the process that stays with one run
 #
 # Needs a POSIX shell, /proc, the usual small tools (coreutils or busybox), and grep, sed, tar and gzip. A run lives in
 # BASE/runs/RUN: work (the job's files), log, start (who keeps it), status (how it ended). What must be noted on a full
@@ -10,7 +10,13 @@
 
 # Before anything is assigned here: a job gets these names of the node's environment and no others.
 if [ "${2-}" = keep ]; then
-  for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
+  set -f
+  # Words of a value that look like an assignment name nothing that is set; starting no process makes it quick.
+  for name in $(export -p); do
+    case ${name%%=*} in
+      *[!A-Za-z0-9_]* | [0-9]*) continue ;;
+    esac
+    name=${name%%=*}
     case $name in
       PATH | HOME | USER | LOGNAME | SHELL | LANG | TZ | TMPDIR | TERM | LC_* | PIP_* | UV_*) ;;
       SSL_CERT_FILE | SSL_CERT_DIR | REQUESTS_CA_BUNDLE | CURL_CA_BUNDLE) ;;
@@ -19,6 +25,7 @@ if [ "${2-}" = keep ]; then
       *) unset "$name" ;;
     esac
   done
+  set +f
   PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}
 fi
 
@@ -174,7 +181,7 @@ cancelled() { # EPOCH: whether the run was cancelled by this epoch or a newer on
 
 fence() { # EPOCH: raise the fence to it; sets newest
   newest=$1
-  mkdir -p "$run/fence" && : >"$run/fence/$1" || return 1
+  : >"$run/fence/$1" || return 1
   for file in "$run"/fence/*; do
     [ "${file##*/}" -le "$newest" ] || newest=${file##*/}
   done
@@ -248,14 +255,15 @@ assemble() {
     say "the archive broke off"
     return 1
   fi
-  gzip -d "$in/links.tar.gz" && tar -xpof "$in/links.tar" -C "$base" && cp -RPp "$in/tree" "$in/work" &&
-    find "$in/b" -type f -exec sh -c 'mv -f "$@" "$0"' "$base/blobs" {} +
+  gzip -d "$in/links.tar.gz" && tar -xpof "$in/links.tar" -C "$base" || return
+  cp -RPp "$in/tree" "$in/work" &
+  find "$in/b" -type f -exec sh -c 'mv -f "$@" "$0"' "$base/blobs" {} + && wait $!
 }
 
 # --- the run itself ---------------------------------------------------------------------------------------------------
 
-keep() { # RUN IN PARENT: orders on stdin, IN the folder of a received tree or "-"
-  run=$base/runs/$1 in=$2
+keep() { # RUN IN PARENT SETSID: orders on stdin, IN the folder of a received tree or "-"
+  run=$base/runs/$1 in=$2 setsid=${4-}
   # A service may not hold the file system that it was started in.
   cd / || exit
   orders=$(cat)
@@ -263,7 +271,6 @@ keep() { # RUN IN PARENT: orders on stdin, IN the folder of a received tree or "
   case $orders in *"#end") ;; *) exit ;; esac
   eval "$orders"
   orders=
-  setsid=$(command -v setsid)
   if open "$epoch" && claim; then
     say started
     say .
@@ -293,7 +300,6 @@ claim() { # say durably who keeps the run; only the first claim succeeds
     if [ -f "$run/start" ]; then say started; else fail "$said"; fi
     return 1
   fi
-  rm -f "$run/.start.$$"
   sync "$run/start" "$run" 2>/dev/null || sync
 }
 
@@ -431,6 +437,7 @@ conclude() { # STATE CODE REASON DETAIL: in the block that was taken while there
   stamp
   printf '%s %s\n' state "$1" code "$2" reason "$3" finished "$at" detail "$4" 1<>"$run/.spare.$$"
   mv -f "$run/.spare.$$" "$run/status"
+  rm -f "$run/.start.$$"
   sync "$run/log" "$run/status" "$run" || sync
 }
 
@@ -478,7 +485,7 @@ logs() { # RUN FIRST FOLLOW: the log from byte FIRST (the first is 1)
   if [ "$3" = 0 ] || [ -f "$run/status" ] || ! recall || ! kept; then
     exec tail -c "+$2" "$run/log"
   fi
-  case $(tail --version 2>/dev/null) in
+  case $tail in
     *GNU*) exec tail -c "+$2" -s 0.1 --pid="$keeper" -f "$run/log" ;;
   esac
   first=$2
@@ -539,6 +546,9 @@ if [ $# -gt 1 ]; then
   shift
   "$@"
 else
+  # Asked while nobody waits for the answer.
+  tail=$(tail --version 2>/dev/null)
+  setsid=$(command -v setsid)
   say ready
   read -r line || exit 0
   # shellcheck disable=SC2086
@@ -547,7 +557,8 @@ else
     # Not by exec: the shell that sshd waits for must stay until the orders are read, because its end closes their pipe.
     keep)
       umask "$mask"
-      $(command -v setsid) /bin/sh "$self" "$base" "$@" $$
+      # shellcheck disable=SC2086
+      $setsid /bin/sh "$self" "$base" "$@" $$ "$setsid"
       ;;
     need | receive | serve | logs | cancel) "$@" ;;
   esac

@@ -1,8 +1,10 @@
-"""One node: its connections and the channels on them, one of which waits ready for the next call."""
+"""One node: its connections and the channels on them, two of which wait ready for the next calls."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from shlex import quote
@@ -24,6 +26,8 @@ __all__ = ["Remote"]
 KEEPER = Path(__file__).with_name("keeper.sh").read_bytes()
 _NAME = sha256(KEEPER).hexdigest()[:20]
 _ANSWER_SECONDS = 30.0
+# A start and a look at its log come one after the other.
+_SPARES = 2
 # One line each and no quotes inside: a login shell may be any, and the words go to /bin/sh as they are.
 _FIND = 'case $1 in /*) b=$1;; *) b=$HOME/$1;; esac; k=$b/keeper-$2; test -f "$k" && exec /bin/sh "$k" "$b"; echo absent'
 _BRING = (
@@ -58,7 +62,7 @@ class Remote:
         self._through = through
         self._lines: list[Line] = []
         self._connecting = asyncio.Lock()
-        self._spare: asyncio.Task[Channel] | None = None
+        self._spares: deque[asyncio.Task[Channel]] = deque()
         self._serving: Channel | None = None
         self._asking = asyncio.Lock()
 
@@ -129,22 +133,19 @@ class Remote:
             self._serving = None
 
     async def _ready(self) -> Channel:
-        """The channel that waits, and another one made ready in its place."""
-        spare, self._spare = self._spare, None
-        channel = None
-        if spare is not None:
-            try:
-                channel = await spare
-            except NodeUnreachable:
-                channel = None
-        if channel is None or not channel.open:
-            if channel is not None:
-                channel.close()
-            channel = await self._attend()
-        if self._spare is None:
-            self._spare = asyncio.ensure_future(self._attend())
-            self._spare.add_done_callback(_heed)
-        return channel
+        """A channel that waits, and others made ready in its place."""
+        try:
+            while self._spares:
+                with suppress(NodeUnreachable):
+                    channel = await self._spares.popleft()
+                    if channel.open:
+                        return channel
+                    channel.close()
+            return await self._attend()
+        finally:
+            while len(self._spares) < _SPARES:
+                self._spares.append(asyncio.ensure_future(self._attend()))
+                self._spares[-1].add_done_callback(_heed)
 
     async def _attend(self, *, brought: bool = False) -> Channel:
         channel = await self._open(_FIND)
@@ -181,12 +182,12 @@ class Remote:
 
     async def aclose(self) -> None:
         """Close every channel and connection; runs go on."""
-        spare, self._spare = self._spare, None
-        if spare is not None:
+        spares, self._spares = list(self._spares), deque()
+        for spare in spares:
             spare.cancel()
-            await asyncio.wait({spare})
-            if not spare.cancelled() and spare.exception() is None:
-                spare.result().close()
+        for channel in await asyncio.gather(*spares, return_exceptions=True):
+            if isinstance(channel, Channel):
+                channel.close()
         self._hang_up()
         lines, self._lines = self._lines, []
         for line in lines:
