@@ -24,6 +24,7 @@ from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.submit import record
 from lepton_sdk._journal import Journal
 from lepton_sdk.domain.job import Job
+from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.run import Event, Run
 from lepton_sdk.errors import JournalError, LeptonError
 from lepton_sdk.testing import (
@@ -67,10 +68,10 @@ class _MortalJournal(Journal):
     process: SimProcess
     died_at: set[str]
 
-    def append(self, *events: Event) -> Run:
+    def append(self, *events: Event, hourly_cap: Money | None = None) -> Run:
         try:
             self.process.mortal_moment()
-            run = super().append(*events)
+            run = super().append(*events, hourly_cap=hourly_cap)
             self.process.mortal_moment()
         except Died:
             self.died_at.update(event.kind for event in events)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from lepton_sdk._config.model import Config
 from lepton_sdk._config.tomlfile import as_list, as_table, as_text, check_keys, read_toml
-from lepton_sdk.errors import ConfigError
+from lepton_sdk.domain.money import Money
+from lepton_sdk.errors import ConfigError, UsageError
 
 __all__ = ["load_config"]
 
@@ -37,18 +38,36 @@ def load_config(
     named = file or variables.get("LEPTON_SDK_CONFIG")
     path = _absolute(named, variables) if named else _xdg(variables, "CONFIG", ".config") / "config.toml"
     tables, exposed = read_toml(path, needed=bool(named))
-    check_keys(path, "", tables, ("state", "cache", "providers", "plugins"))
+    check_keys(path, "", tables, ("state", "cache", "providers", "plugins", "limits"))
     origins: dict[str, str] = {}
     return Config(
         path=path,
         state_dir=_folder("state", state, variables, path, tables, origins),
         cache_dir=_folder("cache", cache, variables, path, tables, origins),
         providers=_providers(path, tables.get("providers", {})),
+        hourly_cap=_hourly_cap(path, tables.get("limits", {}), variables, origins),
         exposed=exposed,
         environ=variables,
         origins=origins,
         **_plugins(path, tables.get("plugins", {}), variables, origins),  # type: ignore[arg-type]
     )
+
+
+def _hourly_cap(path: Path, value: object, variables: Mapping[str, str], origins: dict[str, str]) -> Money | None:
+    table = as_table(path, "limits", value)
+    check_keys(path, "limits", table, ("hourly",))
+    text: object = variables.get("LEPTON_SDK_LIMITS_HOURLY") or table.get("hourly")
+    if text is None:
+        return None
+    where = "env LEPTON_SDK_LIMITS_HOURLY" if variables.get("LEPTON_SDK_LIMITS_HOURLY") else f"file {path}"
+    origins["limits.hourly"] = where
+    try:
+        cap = Money(text)
+    except UsageError as error:
+        raise ConfigError(f"limits.hourly ({where}): {error.message}", hint=error.hint) from None
+    if cap.amount < 0:
+        raise ConfigError(f"limits.hourly ({where}): {cap} is negative", hint="write 0 or more")
+    return cap
 
 
 def _home(variables: Mapping[str, str]) -> str:

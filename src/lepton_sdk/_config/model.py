@@ -7,6 +7,8 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from lepton_sdk.domain.money import Money
+
 __all__ = ["Config"]
 
 
@@ -23,6 +25,7 @@ class Config:
         disabled: plugin names that are switched off.
         allowed: plugin or distribution names that alone may load; ``None`` for all, empty for none.
         strict: a faulty plugin is an error, not a warning.
+        hourly_cap: all machines that this journal holds at once may cost so much an hour; ``None`` for no cap.
         exposed: the file can be read by other users of this host.
         environ: the variables that were read.
         origins: setting → ``"argument"``, ``"env NAME"``, ``"file PATH"`` or ``"default"``.
@@ -36,6 +39,7 @@ class Config:
     disabled: frozenset[str] = frozenset()
     allowed: frozenset[str] | None = None
     strict: bool = False
+    hourly_cap: Money | None = None
     exposed: bool = False
     environ: Mapping[str, str] = field(factory=dict, repr=False)
     origins: Mapping[str, str] = field(factory=dict)

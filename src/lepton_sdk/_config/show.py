@@ -29,6 +29,7 @@ def config_to_dict(config: Config, specs: Mapping[str, ProviderSpec]) -> dict[st
         "plugins.disabled": sorted(config.disabled),
         "plugins.prefer": dict(config.prefer),
         "plugins.strict": config.strict,
+        "limits.hourly": None if config.hourly_cap is None else str(config.hourly_cap),
     }
     settings: dict[str, dict[str, object]] = {
         name: {"value": value, "origin": config.origins.get(name, "default")} for name, value in core.items()

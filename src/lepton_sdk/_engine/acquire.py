@@ -18,6 +18,9 @@ __all__ = ["acquire", "confirm", "resolve"]
 async def acquire(session: Session, run: Run, offer: Offer, epoch: int) -> Run:
     """Take one node of ``offer`` for the run's next attempt.
 
+    Raises:
+        BudgetExceeded: the cap over all machines would be passed; nothing was asked of the provider.
+
     Returns:
         The run with a node that is owned, of unknown outcome, or released (the provider refused).
     """
@@ -30,7 +33,8 @@ async def acquire(session: Session, run: Run, offer: Offer, epoch: int) -> Run:
         "offer": offer.to_dict(),
         "increment": session.spec(offer.provider).timings.billing_increment,
     }
-    run = session.journal.append(Event("node.intended", run.id, session.clock.now(), token, intent))
+    row = Event("node.intended", run.id, session.clock.now(), token, intent)
+    run = session.journal.append(row, hourly_cap=session.config.hourly_cap)
     try:
         node = await provider.acquire(offer, _launch(session, run, token, attempt))
     except LeptonError as error:

@@ -18,6 +18,7 @@ from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.retry import Cause
 from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.errors import BudgetExceeded
 from lepton_sdk.router import Plan
 
 __all__ = ["Drive"]
@@ -104,7 +105,10 @@ class Drive:
             refused = run.failures(Cause.NO_CAPACITY)
             words = f"{len(refused)} offers were refused; the last said: {refused[-1].message}" if refused else ""
             return self._session.journal.append(no_offer(run, words or plan.nearest_miss(), now))
-        return await acquire(self._session, run, offer, self._epoch)
+        try:
+            return await acquire(self._session, run, offer, self._epoch)
+        except BudgetExceeded as error:
+            return self._session.journal.append(no_offer(run, error.message, now))
 
     def _open_offers(self, run: Run, plan: Plan) -> Iterator[Offer]:
         """Every feasible offer in order, without what earlier attempts blocked."""

@@ -16,8 +16,9 @@ from zlib import crc32
 from lepton_sdk._clock import Clock
 from lepton_sdk._journal.opening import connect, corrupt, translated
 from lepton_sdk.domain.ids import new_id
+from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.run import Event, Run, apply
-from lepton_sdk.errors import JournalForeign, UsageError
+from lepton_sdk.errors import BudgetExceeded, JournalForeign, UsageError
 
 __all__ = ["Journal", "this_host"]
 
@@ -66,10 +67,15 @@ class Journal:
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
-    def append(self, *events: Event) -> Run:
+    def append(self, *events: Event, hourly_cap: Money | None = None) -> Run:
         """Write events of one run durably, all or none, and give the run after them.
 
+        Args:
+            hourly_cap: what all open nodes together may cost for an hour once the events stand. It is held in the same
+                transaction, so that two clients cannot both pass it.
+
         Raises:
+            BudgetExceeded: the cap would be passed; nothing was written.
             ContractViolation: an event is not legal now; nothing was written.
             JournalError: the row could not be made durable; nothing was written.
         """
@@ -82,10 +88,23 @@ class Journal:
                 written.append(self._insert(event))
             assert run is not None
             self._project(run)
+            if hourly_cap is not None:
+                self._hold(hourly_cap)
         for event in written:
             for listener in self._listeners:
                 listener(event)
         return run
+
+    def _hold(self, cap: Money) -> None:
+        prices = [node.price for run in self.runs(open_only=True) for node in run.nodes if node.open]
+        if None in prices:
+            raise BudgetExceeded("a machine whose price nobody knows cannot be held under limits.hourly")
+        hourly = sum((price for price in prices if price is not None), Money("0", cap.currency))
+        if hourly > cap:
+            raise BudgetExceeded(
+                f"all machines together would cost {hourly.display()} an hour, above the cap of {cap.display()}",
+                hint="stop a run (lepton nodes), or raise limits.hourly in the config",
+            )
 
     def _refuse_foreign(self) -> None:
         if self.is_foreign:

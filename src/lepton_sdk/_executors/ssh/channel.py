@@ -20,12 +20,14 @@ _HINT = "what runs there goes on; it is asked again"
 
 
 @contextmanager
-def unreachable(where: str) -> Iterator[None]:
-    """Turn what a broken connection raises into `NodeUnreachable`."""
+def unreachable(where: str, *, besides: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+    """Turn what a broken connection raises into `NodeUnreachable`, ``besides`` one kind."""
     import asyncssh
 
     try:
         yield
+    except besides:
+        raise
     except (asyncssh.Error, OSError) as error:
         text = str(error) or type(error).__name__
         raise NodeUnreachable(

@@ -26,11 +26,12 @@ class Line:
     def __init__(self, connection: asyncssh.SSHClientConnection) -> None:
         self.connection = connection
         self.channels = 0
+        self.most = MOST_CHANNELS
 
     @property
     def room(self) -> bool:
         """Whether one more channel may be opened."""
-        return not self.connection.is_closed() and self.channels < MOST_CHANNELS
+        return not self.connection.is_closed() and self.channels < self.most
 
 
 def title(access: SSHAccess) -> str:

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Remote"]
 
-KEEPER = Path(__file__).with_name("keeper.sh").read_bytes()
+_PARTS = ("base", "processes", "files", "run", "verbs")
+KEEPER = b"".join(Path(__file__).with_name("keeper").joinpath(f"{part}.sh").read_bytes() for part in _PARTS)
 _NAME = sha256(KEEPER).hexdigest()[:20]
 _ANSWER_SECONDS = 30.0
+# A host that is gone takes no farewell.
+_GOODBYE_SECONDS = 2.0
 # A start and a look at its log come one after the other.
 _SPARES = 2
 # One line each and no quotes inside: a login shell may be any, and the words go to /bin/sh as they are.
@@ -81,16 +84,25 @@ class Remote:
             return line
 
     async def _open(self, script: str, *more: str) -> Channel:
+        import asyncssh
+
         line = await self.line()
         command = " ".join(("exec /bin/sh -c", quote(script), "sh", self._words, *more))
         # Counted before it is open, so that two at once do not take the last place both.
         line.channels += 1
         try:
-            with unreachable(self.title):
+            with unreachable(self.title, besides=asyncssh.ChannelOpenError):
                 return Channel(await line.connection.create_process(command, encoding=None), self.title, line)
+        except asyncssh.ChannelOpenError as error:
+            line.channels -= 1
+            if not line.channels:
+                raise NodeUnreachable(f"{self.title} opens no session: {error}", hint="is its sshd overloaded?") from error
+            # This sshd allows fewer sessions than others do.
+            line.most = line.channels
         except BaseException:
             line.channels -= 1
             raise
+        return await self._open(script, *more)
 
     # --- the keeper ------------------------------------------------------------------------------------------------
 
@@ -193,7 +205,10 @@ class Remote:
         for line in lines:
             line.connection.close()
         for line in lines:
-            await line.connection.wait_closed()
+            try:
+                await within(self._clock, _GOODBYE_SECONDS, line.connection.wait_closed(), self.title)
+            except NodeUnreachable:
+                line.connection.abort()
 
 
 async def _greeting(channel: Channel) -> tuple[str, str]:

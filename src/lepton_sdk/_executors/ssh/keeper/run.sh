@@ -1,0 +1,182 @@
+# The process that stays with one run: setup, command, result.
+# shellcheck shell=sh disable=SC2034,SC2154
+
+keep() { # RUN IN PARENT SETSID: orders on stdin, IN the folder of a received tree or "-"
+  run=$base/runs/$1 in=$2 setsid=${4-}
+  # A service may not hold the file system that it was started in.
+  cd / || exit
+  orders=$(cat)
+  # Half a message: the client died while it wrote. Nothing was claimed.
+  case $orders in *"#end") ;; *) exit ;; esac
+  eval "$orders"
+  orders=
+  if open "$epoch" && claim; then
+    say started
+    say .
+    exec </dev/null >/dev/null 2>&1
+    # The shell that brought us waits for our end, which may be days away.
+    look $$
+    [ "$parent" != "$3" ] || kill -KILL "$parent"
+    stay
+  else
+    say .
+    rm -f "$run/.start.$$" "$run/.spare.$$"
+    [ "$in" = - ] || rm -rf "$base/in/${in:?}"
+  fi
+}
+
+claim() { # say durably who keeps the run; only the first claim succeeds
+  clock
+  began=$now
+  stamp
+  look $$
+  if ! { note >"$run/.start.$$" && printf '%4096s' '' >"$run/.spare.$$"; } 2>/dev/null; then
+    # A shell's own words for a failed write do not say why; those of cp do.
+    fail "$(LC_ALL=C cp "$self" "$run/.start.$$" 2>&1)"
+    return 1
+  fi
+  if ! said=$(LC_ALL=C ln "$run/.start.$$" "$run/start" 2>&1); then
+    if [ -f "$run/start" ]; then say started; else fail "$said"; fi
+    return 1
+  fi
+  sync "$run/start" "$run" 2>/dev/null || sync
+}
+
+note() {
+  printf '%s %s\n' epoch "$epoch" pid $$ born "$born" boot "$boot" mark "$mark" grace "$grace" started "$at"
+}
+
+stay() { # setup, then command, then nothing left
+  lost='' watcher=''
+  trap 'lost=yes' TERM
+  exec 6>>"$run/log"
+  if [ "$in" = - ]; then
+    mkdir "$run/work"
+  else
+    mv "$base/in/$in/work" "$run/work"
+    rm -rf "$base/in/${in:?}"
+  fi
+  if [ -n "$lease" ]; then
+    echo $((lease_base + began + lease)) >"$run/lease"
+  fi
+  if [ -n "$limit$lease" ]; then
+    watch &
+    watcher=$!
+  fi
+  # The job runs in the foreground of a pipe: in the background a shell would make it deaf to SIGINT and SIGQUIT.
+  work 6>&- | copy
+  [ -z "$watcher" ] || kill "$watcher"
+  [ -f "$run/status" ] || result
+}
+
+copy() { # what the job prints goes to the log; what does not fit there is dropped, and the job goes on
+  until cat >&6; do
+    : >"$run/log.full"
+  done
+}
+
+work() {
+  trap : TERM
+  code=
+  if [ -n "$setup" ] && ! told; then
+    script -ec "$setup"
+    [ "$code" = 0 ] || : >"$run/setup.failed"
+  fi
+  if [ "${code:-0}" = 0 ] && ! told; then
+    : >"$run/running"
+    script -c "$command"
+  fi
+  ! cancelled 0 || : >"$run/why.cancelled"
+  : >"$run/code.${code:-143}"
+  if ! hunt $((grace < 100 ? grace : 100)) 1000; then
+    result "processes$found did not end after SIGKILL"
+    # The pipe will not end either.
+    kill -KILL $$
+  fi
+}
+
+told() { # whether the run was told to stop
+  [ -f "$run/why.timeout" ] || [ -f "$run/why.lease" ] || cancelled "$epoch"
+}
+
+script() { # FLAGS TEXT: run one script of the job to its end; sets code
+  (
+    umask "$mask"
+    cd "$run/work" || exit 126
+    read -r one _ </proc/self/stat
+    look "$one"
+    [ -z "$setsid" ] || : >"$run/leader.$one.$born"
+    # From here on the job's variables may stand in the place of ours.
+    # shellcheck disable=SC2086
+    set -- $setsid /bin/sh "$1" "$2"
+    variables
+    exec "$@"
+  ) </dev/null 2>&1
+  code=$?
+}
+
+watch() { # ends the run at its time limit, or when nobody renewed its lease
+  sleeper=
+  trap 'kill $sleeper; exit' TERM
+  while :; do
+    clock
+    rest=500
+    if [ -n "$limit" ]; then
+      before $((began + limit)) || put_down timeout
+    fi
+    if [ -n "$lease" ]; then
+      read -r end <"$run/lease"
+      before $((end - lease_base)) || put_down lease
+    fi
+    part=$((100 + rest % 100))
+    { sleep "$((rest / 100)).${part#1}" || sleep 1; } &
+    sleeper=$!
+    wait $sleeper
+  done
+}
+
+before() { # INSTANT: whether it lies ahead; shortens rest
+  [ $(($1 - now)) -gt 0 ] || return 1
+  [ $(($1 - now)) -ge "$rest" ] || rest=$(($1 - now))
+}
+
+put_down() { # REASON: end the run; a script that is just beginning is met by the next round
+  : >"$run/why.$1"
+  while :; do
+    hunt "$grace" 1000
+    nap
+  done
+}
+
+result() { # [REMARK]: say how the run ended
+  remark=${1-}
+  code=
+  for file in "$run"/code.*; do
+    code=${file##*/code.}
+  done
+  [ ! -f "$run/log.full" ] || remark="${remark:+$remark; }some bytes of output did not fit on the disk"
+  if [ -n "$lost" ]; then
+    conclude lost '' '' 'something else than the SDK ended the run (SIGTERM); is the host going down?'
+  elif [ -f "$run/why.lease" ]; then
+    conclude lost '' '' "the node stopped the run: nobody renewed its lease of $((lease / 100)) seconds"
+  elif [ "$code" = '*' ]; then
+    conclude lost '' '' 'the process that waits for the job was ended'
+  elif [ -f "$run/why.timeout" ]; then
+    conclude finished "$code" timeout "$remark"
+  elif [ -f "$run/why.cancelled" ]; then
+    conclude finished "$code" cancelled "$remark"
+  elif [ -f "$run/setup.failed" ]; then
+    conclude finished "$code" setup "$remark"
+  else
+    conclude finished "$code" exit "$remark"
+  fi
+}
+
+conclude() { # STATE CODE REASON DETAIL: in the block that was taken while there was room
+  stamp
+  printf '%s %s\n' state "$1" code "$2" reason "$3" finished "$at" detail "$4" 1<>"$run/.spare.$$"
+  mv -f "$run/.spare.$$" "$run/status"
+  rm -f "$run/.start.$$"
+  sync "$run/log" "$run/status" "$run" || sync
+}
+

@@ -1,0 +1,125 @@
+# What is asked about a run, and the entry.
+# shellcheck shell=sh disable=SC2034,SC2154
+
+serve() { # one question for each line; starts no process
+  while read -r verb run epoch lease; do
+    run=$base/runs/$run
+    [ "$verb" != poll ] || poll
+    say .
+  done
+}
+
+poll() {
+  if ! recall; then
+    say absent
+    return
+  fi
+  # The order matters: a result that is written between the two looks must not be taken for a loss.
+  if kept; then
+    say lives
+    [ "$lease" = 0 ] || [ ! -f "$run/lease" ] || renew
+  fi
+  [ ! -f "$run/running" ] || say running
+  say "started $started"
+  if [ -f "$run/status" ]; then
+    while read -r line; do
+      [ -z "$line" ] || say "$line"
+    done <"$run/status"
+  fi
+}
+
+renew() { # an older follower renews nothing
+  for file in "$run"/fence/*; do
+    [ "${file##*/}" -le "$epoch" ] || return 0
+  done
+  clock
+  # In place: the watcher never sees half a number, and a full disk has room for it.
+  echo $((lease_base + now + lease)) 1<>"$run/lease"
+}
+
+logs() { # RUN FIRST FOLLOW: the log from byte FIRST (the first is 1)
+  run=$base/runs/$1
+  [ -f "$run/log" ] || return 0
+  if [ "$3" = 0 ] || [ -f "$run/status" ] || ! recall || ! kept; then
+    exec tail -c "+$2" "$run/log"
+  fi
+  case $tail in
+    *GNU*) exec tail -c "+$2" -s 0.1 --pid="$keeper" -f "$run/log" ;;
+  esac
+  first=$2
+  while :; do
+    ended=no
+    # Asked first: what is written before the end must be read after it.
+    if [ -f "$run/status" ] || ! kept; then ended=yes; fi
+    size=$(wc -c <"$run/log")
+    if [ "$size" -ge "$first" ]; then
+      tail -c "+$first" "$run/log" | head -c $((size - first + 1)) || return
+      first=$((size + 1))
+    elif [ $ended = yes ]; then
+      return
+    else
+      sleep 0.1 2>/dev/null || sleep 1
+    fi
+  done
+}
+
+# --- the end of it ----------------------------------------------------------------------------------------------------
+
+cancel() { # RUN EPOCH PATIENCE: end every process of the run; one that has not started never will
+  run=$base/runs/$1
+  if [ -f "$run/status" ] && grep -q '^state finished' "$run/status"; then
+    say ok
+    say .
+    return
+  fi
+  said=$({ mkdir -p "$run/cancel" && : >"$run/cancel/$2"; } 2>&1)
+  marked=$?
+  if recall && [ "$keeper_boot" = "$boot" ]; then
+    : >"$run/cancel/$epoch_started"
+    if end "$3"; then say ok; else say "left$found"; fi
+  elif [ $marked = 0 ]; then
+    say ok
+  else
+    fail "$said"
+  fi
+  say .
+}
+
+end() { # PATIENCE
+  clock
+  over=$((now + grace + $1))
+  while :; do
+    hunt "$grace" "$1" || return
+    [ ! -f "$run/status" ] || return 0
+    kept || break
+    clock
+    # A keeper that is stopped itself will never say how the run ended.
+    [ "$now" -lt $over ] || kill -KILL "$keeper"
+    nap
+  done
+  # A script that was just beginning when its keeper died.
+  nap
+  hunt 0 "$1"
+}
+
+if [ $# -gt 1 ]; then
+  shift
+  "$@"
+else
+  # Asked while nobody waits for the answer.
+  tail=$(tail --version 2>/dev/null)
+  setsid=$(command -v setsid)
+  say ready
+  read -r line || exit 0
+  # shellcheck disable=SC2086
+  set -- $line
+  case ${1-} in
+    # Not by exec: the shell that sshd waits for must stay until the orders are read, because its end closes their pipe.
+    keep)
+      umask "$mask"
+      # shellcheck disable=SC2086
+      $setsid /bin/sh "$self" "$base" "$@" $$ "$setsid"
+      ;;
+    need | receive | serve | logs | cancel) "$@" ;;
+  esac
+fi
