@@ -79,6 +79,10 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
     horizon = record.intended_at + timedelta(seconds=timings.create_horizon + timings.listing_lag)
     if session.clock.now() < horizon:
         return run
+    # What was made for a machine that never came (a disk, a network) costs as well.
+    rests = [await provider.release(node) for node in found if node.state is not NodeState.GONE]
+    if any(rest.state is not NodeState.GONE for rest in rests):
+        return run
     detail = f"nothing of it appeared within {timings.create_horizon:.0f} seconds"
     return session.journal.append(_event(session, run, "node.released", record.token, detail=detail))
 

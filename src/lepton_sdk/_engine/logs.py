@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from lepton_sdk._engine.execute import execution_of
 from lepton_sdk._engine.follower import drive
 from lepton_sdk._engine.holder import is_alive
+from lepton_sdk._engine.output import output_of
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.run import NodeRecord, Run
 
@@ -27,7 +27,7 @@ async def read_logs(session: Session, run_id: str, *, offset: int = 0, follow: b
             # Only the newest attempt still grows; of the earlier ones the length must be known, so they are read.
             begin = 0 if len(_started(run)) > 1 else offset
             seen = begin
-            async for chunk in _of(session, run, record, begin, follow=follow):
+            async for chunk in output_of(session, run, record, begin, follow=follow):
                 if chunk[max(0, offset - seen) :]:
                     yield chunk[max(0, offset - seen) :]
                 seen += len(chunk)
@@ -49,11 +49,3 @@ def _driven(session: Session, run_id: str) -> bool:
 
 def _started(run: Run) -> list[NodeRecord]:
     return [record for record in run.nodes if record.running_at is not None and record.node is not None]
-
-
-async def _of(session: Session, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:
-    assert record.node is not None
-    assert record.node.access is not None
-    executor = session.executor(record.node.access)
-    async for chunk in executor.logs(record.node, execution_of(session, run, record, {}), begin, follow=follow):
-        yield chunk

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from attrs import frozen
@@ -94,6 +95,24 @@ def _line(record: NodeRecord, now: datetime, difference: Difference = Difference
     )
 
 
+def _child(node: Node, record: NodeRecord, now: datetime) -> HeldNode:
+    return HeldNode(
+        node.id,
+        node.provider,
+        f"{node.kind} {node.state}",
+        record.run,
+        node.price,
+        _cost(node, now),
+        node.since or record.intended_at,
+    )
+
+
+def _cost(node: Node, now: datetime) -> Money | None:
+    if node.price is None or node.since is None:
+        return None
+    return (node.price * (Decimal(str((now - node.since).total_seconds())) / 3600)).rounded(4)
+
+
 async def reconcile(session: Session, *, everywhere: bool = True, release_strays: bool = False) -> Report:
     """Take the steps that are due, then list providers and compare.
 
@@ -146,6 +165,10 @@ async def _compare(session: Session, name: str, nodes: list[Node], *, release_st
             listed.add(record.token)
             lines.append(_line(record, now))
             continue
+        if record is not None and node.kind != "machine":
+            # A disk or a network of a machine that is held goes with that machine.
+            lines.append(_child(node, record, now))
+            continue
         known = node.token is not None and session.journal.knows(node.token)
         lines.append(await _surplus(session, node, now, known=known, release=known or release_strays))
     missing = [record for token, record in records.items() if token not in listed]
@@ -163,7 +186,5 @@ async def _surplus(session: Session, node: Node, now: datetime, *, known: bool, 
             action = "released" if node.state is NodeState.GONE else "being released"
         except LeptonError as error:
             action = f"release failed: {error.message}"
-    hours = (now - node.since).total_seconds() / 3600 if node.since else None
-    cost = None if node.price is None or hours is None else Money(float(node.price.amount) * hours).rounded(4)
     difference = Difference.DUPLICATE if known else Difference.STRAY
-    return HeldNode(node.id, node.provider, str(node.state), None, node.price, cost, node.since, difference, action)
+    return HeldNode(node.id, node.provider, str(node.state), None, node.price, _cost(node, now), node.since, difference, action)

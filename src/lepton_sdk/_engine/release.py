@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lepton_sdk._engine.failover import after
+from lepton_sdk._engine.output import keep_log
 from lepton_sdk._engine.session import Session
 from lepton_sdk._retry import retrying
 from lepton_sdk.domain.node import Node, NodeState, Stage
@@ -18,6 +19,7 @@ async def release(session: Session, run: Run, record: NodeRecord, *, wait: bool)
     if record.stage is not Stage.RELEASING:
         run = session.journal.append(Event("node.releasing", run.id, session.clock.now(), record.token))
     if record.node is not None:
+        await keep_log(session, run, record)
         node = await _give_back(session, record, record.node, wait=wait)
         if node.state is not NodeState.GONE:
             return run

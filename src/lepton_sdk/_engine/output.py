@@ -1,0 +1,65 @@
+"""The output of one attempt: on its machine while that is ours, kept on this host before the machine is given back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from lepton_sdk._engine.execute import execution_of
+from lepton_sdk._engine.session import Session
+from lepton_sdk.domain.access import LocalAccess
+from lepton_sdk.domain.node import Stage
+from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.errors import LeptonError
+
+__all__ = ["keep_log", "output_of"]
+
+_KEEP_SECONDS = 300.0
+_CHUNK = 1 << 16
+_GIVEN_BACK = frozenset({Stage.RELEASING, Stage.RELEASED})
+
+
+async def keep_log(session: Session, run: Run, record: NodeRecord) -> None:
+    """Bring the output of a machine that is about to be given back onto this host, from where an earlier try ended."""
+    access = record.node.access if record.node else None
+    if access is None or isinstance(access, LocalAccess) or record.running_at is None:
+        return
+    path = _kept(session, record)
+    try:
+        async with asyncio.timeout(_KEEP_SECONDS):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with path.open("ab") as file:
+                async for chunk in _from_node(session, run, record, file.tell(), follow=False):
+                    file.write(chunk)
+    except (LeptonError, TimeoutError, OSError) as error:
+        # The machine costs money: an output that cannot be had does not keep it.
+        session.tell(f"run {run.id}: its output on {record.offer.provider} could not be kept: {error}")
+
+
+def _kept(session: Session, record: NodeRecord) -> Path:
+    return session.runs_dir / record.run / f"{record.attempt}-{record.rank}" / "log"
+
+
+async def _from_file(path: Path, begin: int) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(begin)
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def output_of(session: Session, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:
+    """The output of one attempt from byte ``begin``: from the machine, or from what was kept of it."""
+    assert record.node is not None
+    kept = _kept(session, record)
+    if record.stage in _GIVEN_BACK and not isinstance(record.node.access, LocalAccess) and kept.exists():
+        return _from_file(kept, begin)
+    return _from_node(session, run, record, begin, follow=follow)
+
+
+async def _from_node(session: Session, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:
+    assert record.node is not None
+    assert record.node.access is not None
+    executor = session.executor(record.node.access)
+    async for chunk in executor.logs(record.node, execution_of(session, run, record, {}), begin, follow=follow):
+        yield chunk
