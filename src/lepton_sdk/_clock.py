@@ -29,14 +29,17 @@ class SystemClock:
     """The clock of this host."""
 
     def now(self) -> datetime:
+        """The time of day, aware, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
+        """Seconds since the host booted, those asleep included where the platform counts them."""
         # CLOCK_BOOTTIME goes on while a laptop lid is closed; CLOCK_MONOTONIC does not.
         boottime = getattr(time, "CLOCK_BOOTTIME", None)
         return time.clock_gettime(boottime) if boottime is not None else time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
+        """Wait for ``seconds``."""
         import asyncio
 
         await asyncio.sleep(seconds)

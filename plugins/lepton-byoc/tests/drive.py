@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from lepton_byoc.plugin import PROVIDER
-from lepton_sdk._clock import SystemClock
 from lepton_sdk.errors import LeptonError
 from lepton_sdk.spi import Launch, Node, Offer, ProviderContext, Resources
+from lepton_sdk.testing import SystemClock
 
 
 class NoPacer:

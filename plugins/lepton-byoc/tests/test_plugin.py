@@ -15,8 +15,8 @@ from lepton_byoc.allocations import Allocations
 from lepton_byoc.machine import hostname
 from lepton_byoc.plugin import PROVIDER
 from lepton_byoc.provider import ThisMachine, create
-from lepton_sdk._clock import SystemClock
 from lepton_sdk.spi import ConfigError, Money, Node, Offer, Provider, ProviderContext, Resources, Unavailable
+from lepton_sdk.testing import SystemClock
 
 
 class _NoPacer:

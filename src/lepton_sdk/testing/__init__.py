@@ -6,6 +6,7 @@ are a whole cloud in virtual time, in which clients die and providers lie by a s
 
 from __future__ import annotations
 
+from lepton_sdk._clock import SystemClock
 from lepton_sdk.testing.fake import FAKE_SPEC, FakeProvider, fake_offer
 from lepton_sdk.testing.simcloud import SIM_SPEC, Died, Faults, Machine, SimCloud, SimProcess, World
 from lepton_sdk.testing.simnodes import Running, SimNodes, executions
@@ -22,6 +23,7 @@ __all__ = [
     "SimCloud",
     "SimNodes",
     "SimProcess",
+    "SystemClock",
     "VirtualClock",
     "World",
     "executions",
