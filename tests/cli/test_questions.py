@@ -101,7 +101,7 @@ def test_an_unknown_command_gets_the_nearest(lepton: Lepton) -> None:
         (["run", "--env", "NO_SUCH_VARIABLE", "--", "true"], ["NO_SUCH_VARIABLE"]),
         (["run", "--secret", "NO_SUCH_SECRET", "--", "true"], ["NO_SUCH_SECRET", "export"]),
         (["run", "--workdir", "/no/such", "--", "true"], ["workdir", "/no/such"]),
-        (["run", "--gpu", "H100:8", "--", "true"], ["not installed"]),
+        (["run", "--gpu", "H100:8", "--", "true"], ["no credentials"]),
         (["run", "--duration", "-3", "--", "true"], ["limits.duration", "-3"]),
         (["logs", "nothing"], ["no run"]),
         (["stop", "nothing"], ["no run"]),

@@ -7,11 +7,13 @@ import getpass
 import itertools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -53,6 +55,7 @@ class Server:
         assert SSHD is not None
         self.folder = folder
         self.home = home
+        self.address = "127.0.0.1"
         # Words before sshd's own, for one that lives in a namespace.
         self.wrap: list[str] = []
         folder.mkdir(parents=True)
@@ -88,22 +91,33 @@ class Server:
     def answers(self) -> bool:
         assert self.process.poll() is None, (self.folder / "log").read_text()
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((self.address, self.port)) == 0
 
     def sessions(self) -> set[int]:
         """The processes of sshd that serve a connection."""
-        return {pid for pid, process in process_table().items() if process.runs and process.parent == self.process.pid}
+        table = process_table()
+        above = {self.process.pid}
+        if self.wrap:
+            # What makes the namespace stays in front of sshd itself.
+            above |= {pid for pid, process in table.items() if process.parent == self.process.pid and _name(pid) == "sshd"}
+        found = {pid for pid, process in table.items() if process.runs and process.parent in above and _name(pid) == "sshd"}
+        return found - above
 
     def cut(self) -> None:
         """End every connection that stands, and no process of a run."""
+        self.signal(signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        """Signal what serves connections, and nothing that a session started."""
         for pid in self.sessions():
-            for child in {c for c, p in process_table().items() if p.parent == pid and _name(c) == "sshd"}:
-                os.kill(child, 9)
-            os.kill(pid, 9)
+            for one in (pid, *(c for c, p in process_table().items() if p.parent == pid and _name(c) == "sshd")):
+                with suppress(ProcessLookupError):
+                    os.kill(one, number)
 
     def stop(self) -> None:
         self.cut()
-        self.process.terminate()
+        # What makes a process namespace passes no SIGTERM on; its death ends all in it.
+        self.process.send_signal(signal.SIGKILL if "--pid" in self.wrap else signal.SIGTERM)
         self.process.wait(10)
 
 
@@ -256,10 +270,11 @@ def make_host(tmp_path: Path, make_server: MakeServer) -> Iterator[Callable[...,
 
     yield make
     for host in made:
-        for execution in host.begun:
-            if host.server.process.poll() is None:
+        try:
+            for execution in host.begun:
                 host.cancel(execution)
-        host.close()
+        finally:
+            host.close()
         for execution in host.begun:
             host.until(partial(host.none_of, execution))
 
@@ -283,3 +298,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"a small file system cannot be mounted here: {done.stderr.decode().strip()}")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.fixture(name="until")
+def wait_until() -> Callable[..., Any]:
+    """Look again and again until something holds; its value."""
+    return until

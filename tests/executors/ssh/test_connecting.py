@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def test_first_use_pins_the_host_key_and_says_so_once(make_host: Any, server: An
 def test_changed_host_key_is_refused_and_not_tried_again(make_host: Any, server: Any) -> None:
     host = make_host(server)
     host.poll(host.execution("true"))
+    host.do(host.executor.aclose())
     server.stop()
     server.new_key()
     server.begin()
@@ -167,6 +169,7 @@ def test_a_host_behind_another_is_reached_and_both_keys_are_checked(make_host: A
     outer.begin()
     host.do(host.executor.aclose())
     refused(host, f"127.0.0.1.:{outer.port} has changed")
+    host.reach(proxy_jump=None)
 
 
 def test_nobody_at_home_is_unreachable(make_host: Any, server: Any) -> None:
@@ -214,12 +217,14 @@ def test_log_goes_on_at_the_byte_when_its_connection_is_killed(host: Any) -> Non
 
 def test_broken_connection_is_unreachable_and_never_a_success(host: Any) -> None:
     run = host.start("sleep 60")
-    assert host.poll(run).state is ExecutionState.RUNNING
+    host.until(lambda: host.poll(run).state is ExecutionState.RUNNING)
 
     async def cut_and_poll() -> None:
+        host.server.signal(signal.SIGSTOP)
         polling = asyncio.ensure_future(host.executor.poll(host.node, run))
-        # The question is on its way or waits for its answer.
-        await asyncio.sleep(0)
+        # The question is on its way, and nobody answers it.
+        await asyncio.sleep(0.05)
+        assert not polling.done()
         host.server.cut()
         await polling
 
@@ -256,3 +261,19 @@ def test_more_readers_than_one_connection_carries(host: Any) -> None:
         return await asyncio.gather(*readers)
 
     assert host.do(all_of_them()) == [b"end\n"] * 25
+
+
+def test_server_that_allows_few_sessions_gets_more_connections(make_host: Any, make_server: Any) -> None:
+    server = make_server("SetEnv FEW=1\nMaxSessions 2")
+    host = make_host(server)
+    run = host.start("echo one; sleep 0.3; echo two")
+    assert host.result(run)[1] == b"one\ntwo\n"
+    assert 2 <= len(server.sessions()) <= 4
+
+
+def test_closing_leaves_no_connection(make_host: Any, server: Any) -> None:
+    host = make_host(server)
+    host.start("sleep 60")
+    assert server.sessions() != set()
+    host.do(host.executor.aclose())
+    host.until(lambda: server.sessions() == set())

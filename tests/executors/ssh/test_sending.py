@@ -174,14 +174,14 @@ def test_file_that_changes_while_it_is_sent_is_read_again(host: Any, project: Pa
     (project / "log").write_text("another")
     with pytest.raises(JobSpecError, match="log' changed each time"):
         arrived(host, project)
-    assert list((host.runs.parent / "in").iterdir()) == []
+    host.until(lambda: list((host.runs.parent / "in").iterdir()) == [])
 
 
 def test_missing_workdir_is_refused_before_a_connection(make_host: Any, server: Any, tmp_path: Path) -> None:
     host = make_host(server)
     with pytest.raises(JobSpecError, match="nowhere"):
         host.start("true", workdir=tmp_path / "nowhere")
-    assert server.sessions() == set()
+    assert host.executor._remote(host.node)._lines == []
 
 
 def test_no_room_for_the_workdir_says_so(make_host: Any, server: Any, small_disk: Path, project: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +255,8 @@ def test_a_signal_that_is_not_ours_is_a_loss_and_no_cancellation(host: Any) -> N
     # As at a shutdown: the keeper first, then the job.
     os.kill(host.keeper(run), signal.SIGTERM)
     for pid in host.processes(run):
-        os.kill(pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
     status = host.until(lambda: (s := host.poll(run)).state is ExecutionState.LOST and s)
     assert "SIGTERM" in status.detail
     assert status.finished_at is not None
@@ -330,3 +332,16 @@ def test_full_disk_at_the_first_connection_says_so(make_host: Any, server: Any, 
     host = make_host(server, base=str(small_disk / "base"))
     with pytest.raises(NodeError, match="No space left on device"):
         host.poll(host.execution("true"))
+
+
+def test_run_that_filled_the_disk_can_be_cancelled(make_host: Any, server: Any, small_disk: Path) -> None:
+    host = make_host(server, base=str(small_disk / "base"))
+    run = host.start("head -c 2000000 /dev/zero > fill; echo x > more || echo full >&2; sleep 60")
+    host.until(lambda: (host.folder(run) / "work/fill").exists() and _full(small_disk))
+    host.cancel(run)
+    assert host.none_of(run)
+    assert (host.poll(run).state, host.poll(run).reason) == (ExecutionState.FINISHED, "cancelled")
+
+
+def _full(disk: Path) -> bool:
+    return os.statvfs(disk).f_bavail == 0

@@ -182,7 +182,7 @@ class SSHExecutor:
         """The one `Remote` of an access, whoever asks."""
         from lepton_sdk._executors.ssh.remote import Remote
 
-        key = (access.host, access.user, access.port, access.host_keys, access.proxy_jump)
+        key = (access.host, access.user, access.port, access.host_keys, access.proxy_jump, access.identity)
         if key not in self._remotes:
             through = self._reached(_jump(access)).line if access.proxy_jump else None
             self._remotes[key] = Remote(access, clock=self._clock, keys=self._keys, base=self._base, through=through)

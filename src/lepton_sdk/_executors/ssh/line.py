@@ -55,6 +55,9 @@ async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None) -> 
     where: dict[str, Any] = {"host": access.host} | ({"port": access.port} if access.port else {})
     if access.user:
         where["username"] = access.user
+    if access.identity:
+        # The provider registered this key; the user's own would only be refused, and some hosts count refusals.
+        where |= {"client_keys": [access.identity], "agent_path": None}
     try:
         settings = await asyncssh.SSHClientConnectionOptions.construct(None, config=(), **where)
     except (asyncssh.ConfigParseError, asyncssh.KeyImportError, OSError, ValueError) as error:

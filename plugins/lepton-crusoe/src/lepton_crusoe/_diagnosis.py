@@ -1,0 +1,41 @@
+"""What can be said of the key and the project without spending anything."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import TypeVar
+
+from lepton_crusoe._api import CrusoeApi
+from lepton_crusoe._models import Quota
+from lepton_sdk.spi import AuthError, Diagnosis, LeptonError
+
+__all__ = ["diagnoses"]
+
+T = TypeVar("T")
+
+
+async def diagnoses(api: CrusoeApi, prices: Mapping[str, Decimal]) -> list[Diagnosis]:
+    """Key and clock, the right to see machines, what the project may take, and whether prices are known."""
+    lines = [await _line("key", api.capacities, lambda found: f"accepted; {len(found)} rows of capacity")]
+    if not lines[0].ok:
+        return lines
+    lines.append(await _line("machines", api.machines, lambda found: f"{len(found)} in project {api.project}"))
+    lines.append(await _line("disks", api.disks, lambda found: f"{len(found)} in the project"))
+    lines.append(await _line("quota", api.quotas, _used))
+    if prices:
+        return [*lines, Diagnosis("prices", True, f"set for {', '.join(sorted(prices))}")]
+    hint = 'write providers.crusoe.prices, for example ["h100-80gb-sxm-ib=3.90"]'
+    return [*lines, Diagnosis("prices", None, "none are set, and Crusoe's API lists none: budgets cannot be kept", hint)]
+
+
+def _used(quotas: Sequence[Quota]) -> str:
+    return "; ".join(f"{quota.name} {quota.used} of {quota.max}" for quota in quotas) or "not stated"
+
+
+async def _line(subject: str, ask: Callable[[], Awaitable[T]], describe: Callable[[T], str]) -> Diagnosis:
+    try:
+        return Diagnosis(subject, True, describe(await ask()))
+    except LeptonError as error:
+        known = isinstance(error, AuthError)
+        return Diagnosis(subject, False if known else None, error.message, error.hint or "")

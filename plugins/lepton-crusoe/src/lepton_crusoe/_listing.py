@@ -1,0 +1,163 @@
+"""From what Crusoe lists to offers and nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from attrs import frozen
+
+from lepton_crusoe._models import Capacity, Disk, InstanceType, Machine, Quota
+from lepton_crusoe._names import read_name
+from lepton_crusoe._prices import SOURCE, price_of
+from lepton_sdk.spi import Availability, Gpu, LeptonError, Money, Node, NodeState, Offer
+
+__all__ = ["Stock", "child_node", "node_of", "offers_of", "owned", "type_named"]
+
+# STATE_RUNNING is the only one in the published API; the others are used by clients that Crusoe and dstack publish.
+_STATES = {
+    "STATE_RUNNING": NodeState.READY,
+    "STATE_CREATING": NodeState.PENDING,
+    "STATE_PENDING": NodeState.PENDING,
+    "STATE_STARTING": NodeState.PENDING,
+    "STATE_STOPPING": NodeState.STOPPED,
+    "STATE_STOPPED": NodeState.STOPPED,
+    "STATE_SHUTOFF": NodeState.STOPPED,
+    "STATE_ERROR": NodeState.FAILED,
+    "STATE_FAILED": NodeState.FAILED,
+    "STATE_DELETING": NodeState.RELEASING,
+    "STATE_DELETED": NodeState.GONE,
+}
+
+
+@frozen
+class Stock:
+    """What the vendor said of its market at one time."""
+
+    types: Mapping[str, InstanceType]
+    capacities: tuple[Capacity, ...]
+    quotas: Mapping[str, Quota]
+
+
+def offers_of(stock: Stock, prices: Mapping[str, Decimal], seen_at: datetime) -> Iterator[Offer]:
+    """An offer for each type and location that is counted; a type that none has stands once, as such."""
+    counted = {capacity.type for capacity in stock.capacities}
+    for capacity in stock.capacities:
+        if (kind := stock.types.get(capacity.type)) is not None:
+            yield _offer(kind, capacity, stock.quotas, price_of(kind, prices), seen_at)
+    for kind in stock.types.values():
+        if kind.name not in counted:
+            yield _offer(kind, Capacity(kind.name, "*", 0, ""), stock.quotas, price_of(kind, prices), seen_at)
+
+
+def _offer(kind: InstanceType, capacity: Capacity, quotas: Mapping[str, Quota], price: Money | None, seen_at: datetime) -> Offer:
+    return Offer(
+        provider="crusoe",
+        instance_type=kind.name,
+        region=capacity.location,
+        gpu=_gpu(kind),
+        gpu_count=kind.gpus,
+        cpus=kind.cpus,
+        memory_gib=kind.memory,
+        disk_gib=kind.disk,
+        interconnect="InfiniBand" if kind.family.endswith("-ib") else None,
+        price=price,
+        price_source=SOURCE if price is not None else "none: Crusoe's API lists no prices; set providers.crusoe.prices",
+        seen_at=seen_at,
+        availability=_availability(capacity, quotas.get(capacity.quota)),
+        available_count=capacity.quantity,
+    )
+
+
+def _availability(capacity: Capacity, quota: Quota | None) -> Availability:
+    if not capacity.quantity:
+        return Availability.NO_CAPACITY
+    # What a quota counts (machines, GPUs, slices) is not published, so only an empty one says something.
+    return Availability.NO_QUOTA if quota is not None and quota.available == 0 else Availability.AVAILABLE
+
+
+def _gpu(kind: InstanceType) -> Gpu | None:
+    """The four fields from the vendor's name of the GPU, filled up from the type's name where that says more."""
+    if not kind.gpus:
+        return None
+    read = [gpu for text in (kind.gpu, kind.family) if (gpu := _parsed(text)) is not None]
+    if not read:
+        # A GPU that is newer than this version can still be asked for by the vendor's own name.
+        return Gpu(kind.gpu.replace(" ", "-") or kind.family)
+    first, last = read[0], read[-1]
+    if first.model != last.model:
+        return first
+    return Gpu(
+        first.model,
+        first.form_factor or last.form_factor,
+        first.memory_gib or last.memory_gib,
+        first.architecture or last.architecture,
+    )
+
+
+def _parsed(text: str) -> Gpu | None:
+    with suppress(LeptonError):
+        return Gpu.parse(text)
+    return None
+
+
+def node_of(machine: Machine, prices: Mapping[str, Decimal], project: str) -> Node:
+    """The node that a machine is, without its access. A running one without an address is pending."""
+    state = _STATES.get(machine.state, NodeState.UNKNOWN)
+    detail = machine.state
+    if state is NodeState.READY and not machine.ip:
+        state, detail = NodeState.PENDING, "running, without a public address"
+    stamp = read_name(machine.name)
+    return Node(
+        provider="crusoe",
+        id=machine.id,
+        token=stamp.token if stamp else None,
+        owner=stamp.owner if stamp else None,
+        state=state,
+        instance_type=machine.type,
+        region=machine.location,
+        price=price_of(type_named(machine.type), prices),
+        since=_time(machine.created_at),
+        detail=detail,
+        # What was seen once and is absent is gone; what never was may be on its way.
+        provider_data={"project": project, "seen": "yes"},
+    )
+
+
+def type_named(name: str) -> InstanceType:
+    """What the name of a type tells without a listing: its family and its count of GPUs (``a100-80gb.8x``)."""
+    count = name.rpartition(".")[2].removesuffix("x")
+    return InstanceType(name, "", int(count) if count.isdecimal() else 0, 0, 0, 0)
+
+
+def child_node(kind: str, thing: Disk | str, name: str, project: str) -> Node:
+    """The node that a disk or a partition (by its id) is: billed on its own, given back on its own."""
+    stamp = read_name(name)
+    disk = thing if isinstance(thing, Disk) else None
+    return Node(
+        provider="crusoe",
+        id=disk.id if disk else str(thing),
+        token=stamp.token if stamp else None,
+        owner=stamp.owner if stamp else None,
+        kind=kind,
+        state=NodeState.READY,
+        region=disk.location if disk else "",
+        since=_time(disk.created_at) if disk else None,
+        detail=name,
+        provider_data={"project": project},
+    )
+
+
+def owned(names: Iterable[str], owner: str, token: str | None) -> set[str]:
+    """Those of the names that carry the owner (``"*"``: any) and the token (``None``: any)."""
+    found = {name: stamp for name in names if (stamp := read_name(name)) is not None}
+    return {name for name, stamp in found.items() if owner in ("*", stamp.owner) and token in (None, stamp.token)}
+
+
+def _time(text: str) -> datetime | None:
+    with suppress(ValueError):
+        time = datetime.fromisoformat(text)
+        return time if time.tzinfo else time.replace(tzinfo=UTC)
+    return None

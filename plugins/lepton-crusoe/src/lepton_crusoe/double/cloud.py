@@ -1,0 +1,343 @@
+"""The state behind the double's API: machines, disks, partitions, operations, stock, quotas and the bill."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from attrs import define, field
+
+from lepton_crusoe.double.hosts import Hosts
+from lepton_crusoe.double.stock import IB_NETWORK, LOCATIONS, TYPES, hourly, quota_of, stock
+
+__all__ = ["Cloud", "Refused", "Rules"]
+
+_NEEDED = ("name", "type", "location", "ssh_public_key")
+_CREATE_FIELDS = {"name", "type", "location", "ssh_public_key", "image", "disks", "host_channel_adapters", "startup_script"}
+IMAGES = {"ubuntu22.04-nvidia-sxm-docker:latest", "ubuntu22.04:latest"}
+
+
+class Refused(Exception):
+    """A request that is answered with a status and the contract's error body."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+@define
+class Rules:
+    """How the double behaves.
+
+    Attributes:
+        boot, ending: seconds until a machine runs, and until it is gone.
+        lag: seconds until a new machine is listed.
+        quota: machines of each family that the project may have.
+        late_id: the create's first answer names no machine yet.
+    """
+
+    project: str
+    boot: float = 2.0
+    ending: float = 1.0
+    lag: float = 0.0
+    quota: int = 20
+    late_id: bool = False
+
+
+@define
+class _Machine:
+    id: str
+    name: str
+    type: str
+    location: str
+    key: str
+    operation: str
+    made: float
+    partitions: list[str]
+    disks: list[str]
+    ip: str = ""
+    ended: float | None = None
+    sold_out: bool = False
+
+
+@define
+class _Thing:
+    """A disk or a partition."""
+
+    id: str
+    name: str
+    made: float
+    location: str = ""
+    size: str = ""
+    system: bool = False
+    ended: float | None = None
+
+
+@define
+class Cloud:
+    """One project's machines and what belongs to them. Not safe for threads: the server holds a lock around each call."""
+
+    rules: Rules
+    hosts: Hosts
+    now: Callable[[], float]
+    stock: dict[tuple[str, str], int] = field(factory=stock)
+    promised: dict[tuple[str, str], int] = field(factory=dict)
+    machines: dict[str, _Machine] = field(factory=dict)
+    disks: dict[str, _Thing] = field(factory=dict)
+    partitions: dict[str, _Thing] = field(factory=dict)
+    operations: dict[str, tuple[str, str]] = field(factory=dict)
+
+    # --- the market ------------------------------------------------------------------------------------------------
+
+    def capacities(self) -> dict[str, Any]:
+        """What can be had; `promised` is what is said where it differs from the stock."""
+        shown = self.stock | self.promised
+        keys = sorted(shown)
+        return {"items": [{"type": k, "location": at, "quantity": shown[k, at], "quota_type": quota_of(k)} for k, at in keys]}
+
+    def quotas(self) -> dict[str, Any]:
+        """What the project may take."""
+        rows = []
+        for name in sorted({quota_of(kind["product_name"]) for kind in TYPES}):
+            used = self._used(name)
+            row = {"programmatic_name": name, "max": self.rules.quota, "used": used, "available": self.rules.quota - used}
+            rows.append(row | {"category": "compute", "type": "vm"})
+        return {"quotas": rows}
+
+    def _used(self, quota: str) -> int:
+        return sum(quota_of(one.type) == quota for one in self.machines.values() if one.ended is None and not one.sold_out)
+
+    def networks(self) -> dict[str, Any]:
+        """The one InfiniBand network of each location."""
+        rows = []
+        for at in LOCATIONS:
+            room = [{"slice_type": kind, "quantity": n} for (kind, where), n in sorted(self.stock.items()) if where == at]
+            rows.append(
+                {"id": f"{IB_NETWORK[:-4]}{LOCATIONS.index(at):04d}", "name": f"ib-{at}", "location": at, "capacities": room}
+            )
+        return {"items": rows}
+
+    # --- machines --------------------------------------------------------------------------------------------------
+
+    def create_machine(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Make a machine. One that the stock does not have fails later, in its operation, as clients of the vendor report."""
+        self._check(body)
+        if self._used(quota_of(body["type"])) >= self.rules.quota:
+            raise Refused(400, "quota_exceeded", f"quota of {quota_of(body['type'])} is {self.rules.quota}")
+        place, name = (body["type"], body["location"]), str(uuid4())
+        adapters = [a.get("transport_partition_id") or a.get("ib_partition_id") for a in body.get("host_channel_adapters", [])]
+        held = [disk["disk_id"] for disk in body.get("disks", [])]
+        machine = _Machine(name, body["name"], *place, body["ssh_public_key"], str(uuid4()), self.now(), adapters, held)
+        machine.sold_out = self.stock[place] < 1
+        self.machines[name] = machine
+        self.operations[machine.operation] = ("create", name)
+        if not machine.sold_out:
+            self.stock[place] -= 1
+            system = _Thing(str(uuid4()), f"{machine.name}-os", self.now(), machine.location, "128GiB", system=True)
+            self.disks[system.id] = system
+            machine.disks.append(system.id)
+        return {"operation": self.operation(machine.operation, first=True)}
+
+    def _check(self, body: dict[str, Any]) -> None:
+        missing = [
+            key for key in ("name", "type", "location", "ssh_public_key") if not isinstance(body.get(key), str) or not body[key]
+        ]
+        if missing or set(body) - _CREATE_FIELDS:
+            raise Refused(400, "bad_request", f"missing {missing}, unknown {sorted(set(body) - _CREATE_FIELDS)}")
+        if len(body["name"]) > 63:
+            raise Refused(400, "bad_request", f"name {body['name']!r} is longer than 63")
+        if body["location"] not in LOCATIONS:
+            raise Refused(400, "bad_request", f"unknown location {body['location']!r}")
+        if (body["type"], body["location"]) not in self.stock:
+            raise Refused(400, "bad_request", f"unknown type {body['type']!r}")
+        if body.get("image", "ubuntu22.04:latest") not in IMAGES:
+            raise Refused(400, "bad_request", f"unknown image {body['image']!r}")
+        self._check_parts(body)
+
+    def _check_parts(self, body: dict[str, Any]) -> None:
+        for adapter in body.get("host_channel_adapters", []):
+            if adapter.get("transport_partition_id") not in self.partitions:
+                raise Refused(400, "bad_request", f"unknown partition {adapter.get('transport_partition_id')!r}")
+        if body["type"].rpartition(".")[0].endswith("-ib") and not body.get("host_channel_adapters"):
+            raise Refused(400, "bad_request", "host_channel_adapters are needed by this product")
+        if any(disk["disk_id"] not in self.disks for disk in body.get("disks", [])):
+            raise Refused(400, "bad_request", "unknown disk")
+
+    def list_machines(self, query: dict[str, str]) -> dict[str, Any]:
+        """A page of machines; ``limit`` at most 100, the token is the place in the list."""
+        shown = [one for one in self.machines.values() if self._visible(one)]
+        for key, value in (("ids", "id"), ("names", "name")):
+            if key in query:
+                shown = [one for one in shown if getattr(one, value) in query[key].split(",")]
+        start, limit = int(query.get("next_token") or 0), min(int(query.get("limit", "20")), 100)
+        page = {"items": [self._show(one) for one in shown[start : start + limit]]}
+        return page | ({"next_page_token": str(start + limit)} if len(shown) > start + limit else {})
+
+    def machine(self, name: str) -> dict[str, Any]:
+        """One machine."""
+        found = self.machines.get(name)
+        if found is None or not self._visible(found):
+            raise Refused(404, "not_found", f"no vm {name}")
+        return self._show(found)
+
+    def end_machine(self, name: str) -> dict[str, Any]:
+        """Begin to end a machine."""
+        found = self.machines.get(name)
+        if found is None or not self._visible(found):
+            raise Refused(404, "not_found", f"no vm {name}")
+        if found.ended is None:
+            found.ended = self.now()
+            self.hosts.stop(name)
+            self.stock[found.type, found.location] += 1
+        operation = str(uuid4())
+        self.operations[operation] = ("delete", name)
+        return {"operation": self.operation(operation)}
+
+    def _visible(self, one: _Machine) -> bool:
+        here = one.ended is None or self.now() < one.ended + self.rules.ending
+        return here and not one.sold_out and self.now() >= one.made + self.rules.lag
+
+    def _show(self, one: _Machine) -> dict[str, Any]:
+        running = self.now() >= one.made + self.rules.boot
+        if running and not one.ip and one.ended is None:
+            one.ip = self.hosts.start(one.id, one.key)
+        state = "STATE_DELETING" if one.ended is not None else "STATE_RUNNING" if running else "STATE_CREATING"
+        times = {"created_at": _time(one.made), "updated_at": _time(one.made)}
+        about = {"id": one.id, "name": one.name, "type": one.type, "location": one.location, "state": state, **times}
+        adapters = [_adapter(partition) for partition in one.partitions]
+        parts = {"disks": [], "host_channel_adapters": adapters, "network_interfaces": [_interface(one.ip)] if one.ip else []}
+        return (
+            about | parts | {"project_id": self.rules.project, "maintenance_policy": "unspecified", "billing_type": "On-demand"}
+        )
+
+    def operation(self, name: str, *, first: bool = False) -> dict[str, Any]:
+        """How an operation stands."""
+        if name not in self.operations:
+            raise Refused(404, "not_found", f"no operation {name}")
+        kind, about = self.operations[name]
+        state, done, result = self._progress(kind, about)
+        metadata = {} if first and self.rules.late_id else {"id": about, "type": kind}
+        ended = _time(done) if state != "IN_PROGRESS" else ""
+        return {
+            "operation_id": name,
+            "state": state,
+            "metadata": metadata,
+            "result": result,
+            "started_at": "",
+            "completed_at": ended,
+        }
+
+    def _progress(self, kind: str, about: str) -> tuple[str, float, dict[str, str]]:
+        machine = self.machines.get(about)
+        if machine is None:
+            return "SUCCEEDED", self.now(), {}
+        done = machine.made + self.rules.boot if kind == "create" else (machine.ended or 0.0) + self.rules.ending
+        if self.now() < done:
+            return "IN_PROGRESS", done, {}
+        if kind == "create" and machine.sold_out:
+            return "FAILED", done, {"code": "out_of_stock", "message": f"{machine.type} is out of stock in {machine.location}"}
+        return "SUCCEEDED", done, {}
+
+    # --- disks and partitions --------------------------------------------------------------------------------------
+
+    def create_disk(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Make a disk."""
+        if set(body) - {"name", "location", "size", "type"} or body.get("location") not in LOCATIONS:
+            raise Refused(400, "bad_request", f"a field is unknown or the location is: {sorted(body)}")
+        disk = _Thing(str(uuid4()), body["name"], self.now(), body["location"], body["size"])
+        self.disks[disk.id] = disk
+        operation = str(uuid4())
+        self.operations[operation] = ("disk", disk.id)
+        return {"operation": self.operation(operation)}
+
+    def list_disks(self) -> dict[str, Any]:
+        """All disks."""
+        return {"items": [self._show_disk(disk) for disk in self.disks.values() if self._has(disk)]}
+
+    def _has(self, thing: _Thing) -> bool:
+        if thing.system and thing.ended is None and not self._holders(thing.id):
+            # A system disk ends with its machine.
+            thing.ended = self.now()
+        return thing.ended is None
+
+    def _holders(self, disk: str) -> list[str]:
+        return [one.id for one in self.machines.values() if disk in one.disks and (self._visible(one) or one.ended is None)]
+
+    def _show_disk(self, disk: _Thing) -> dict[str, Any]:
+        kind = "os" if disk.system else "data"
+        held = [{"vm_id": one, "attachment_type": kind, "mode": "read-write"} for one in self._holders(disk.id)]
+        about = {"id": disk.id, "name": disk.name, "type": "persistent-ssd", "size": disk.size, "location": disk.location}
+        times = {"created_at": _time(disk.made), "updated_at": _time(disk.made)}
+        return about | times | {"block_size": 4096, "serial_number": disk.id[:8], "attached_to": held}
+
+    def end_disk(self, name: str) -> dict[str, Any]:
+        """Delete a disk that no machine holds."""
+        disk = self.disks.get(name)
+        if disk is None or not self._has(disk):
+            raise Refused(404, "not_found", f"no disk {name}")
+        if self._holders(name):
+            raise Refused(400, "bad_request", f"disk {name} is attached")
+        disk.ended = self.now()
+        operation = str(uuid4())
+        self.operations[operation] = ("disk", name)
+        return {"operation": self.operation(operation)}
+
+    def create_partition(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Make a partition."""
+        if set(body) != {"name", "ib_network_id"} or body["ib_network_id"] not in {one["id"] for one in self.networks()["items"]}:
+            raise Refused(400, "bad_request", "unknown InfiniBand network")
+        one = _Thing(str(uuid4()), body["name"], self.now(), body["ib_network_id"])
+        self.partitions[one.id] = one
+        return _show_partition(one)
+
+    def list_partitions(self) -> dict[str, Any]:
+        """All partitions."""
+        return {"items": [_show_partition(one) for one in self.partitions.values() if one.ended is None]}
+
+    def end_partition(self, name: str) -> None:
+        """Delete a partition that no machine has joined."""
+        one = self.partitions.get(name)
+        if one is None or one.ended is not None:
+            raise Refused(404, "not_found", f"no partition {name}")
+        if any(name in machine.partitions and self._visible(machine) for machine in self.machines.values()):
+            raise Refused(400, "bad_request", f"partition {name} is in use")
+        one.ended = self.now()
+
+    # --- the bill --------------------------------------------------------------------------------------------------
+
+    def bill(self) -> dict[str, Any]:
+        """Each started minute of each machine; what is still billed is ``open``."""
+        rows = []
+        total = 0.0
+        for one in self.machines.values():
+            minutes = 0 if one.sold_out else max(1, math.ceil(((one.ended or self.now()) - one.made) / 60))
+            amount = round(minutes * hourly(one.type) / 60, 4)
+            rows.append({"id": one.id, "name": one.name, "minutes": minutes, "amount": amount})
+            total += amount
+        machines = [one.name for one in self.machines.values() if one.ended is None and not one.sold_out]
+        things: list[_Thing] = [*self.disks.values(), *self.partitions.values()]
+        still = [thing.name for thing in things if self._has(thing)]
+        return {"rows": rows, "total": round(total, 4), "open": sorted(machines + still)}
+
+
+def _show_partition(one: _Thing) -> dict[str, Any]:
+    return {"id": one.id, "name": one.name, "ib_network_id": one.location}
+
+
+def _adapter(partition: str) -> dict[str, str]:
+    keys = ("type", "guid", "ib_network_id", "ib_partition_id", "transport_network_id", "transport_partition_id")
+    return dict.fromkeys(keys, "") | {"type": "ib", "ib_partition_id": partition, "transport_partition_id": partition}
+
+
+def _interface(address: str) -> dict[str, Any]:
+    public = {"address": address, "id": "ip", "type": "dynamic"}
+    ips = {"private_ipv4": {"address": "10.0.0.2"}, "public_ipv4": public}
+    names = dict.fromkeys(("id", "name", "network", "subnet", "interface_type", "mac_address", "external_dns_name"), "")
+    return names | {"ips": [ips]}
+
+
+def _time(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

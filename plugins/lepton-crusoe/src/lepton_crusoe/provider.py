@@ -1,0 +1,320 @@
+"""The provider: Crusoe's virtual machines, one for each node."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+from attrs import evolve
+
+from lepton_crusoe._api import CrusoeApi
+from lepton_crusoe._credentials import read_credentials
+from lepton_crusoe._errors import failure, refusal
+from lepton_crusoe._listing import Stock, child_node, node_of, offers_of, owned, type_named
+from lepton_crusoe._models import Machine, Operation, Quota
+from lepton_crusoe._names import name_for
+from lepton_crusoe._parts import Parts
+from lepton_crusoe._prices import check_price, price_of, read_prices
+from lepton_crusoe._signing import Signature
+from lepton_crusoe._sshkey import private_key, public_key
+from lepton_crusoe.plugin import PROVIDER
+from lepton_sdk.spi import (
+    AuthError,
+    ConfigError,
+    Diagnosis,
+    Launch,
+    LeptonError,
+    Node,
+    NodeState,
+    Offer,
+    OfferGone,
+    OutcomeUnknown,
+    ProviderContext,
+    Resources,
+    SSHAccess,
+)
+
+__all__ = ["CrusoeCloud", "create"]
+
+# An id is in the first answer; a vendor that is slower than this leaves us with `find`.
+_ID_SECONDS, _LOOK_AGAIN = 60.0, 2.0
+_GROUP_SECONDS = 300.0
+_LEAVING = frozenset({NodeState.RELEASING, NodeState.GONE})
+_BOOTING = frozenset({NodeState.PENDING, NodeState.UNKNOWN})
+
+
+def create(context: ProviderContext) -> CrusoeCloud:
+    """The factory that the spec names.
+
+    Raises:
+        AuthError: a half of the key is missing or cannot be one.
+        ConfigError: the project, a price or the size of the disk does not hold.
+    """
+    return CrusoeCloud(context)
+
+
+class CrusoeCloud:
+    """The six methods over one project."""
+
+    def __init__(self, context: ProviderContext) -> None:
+        self._config = cast("Mapping[str, Any]", context.config)
+        self._clock = context.clock
+        self._folder = context.cache_dir / "ssh"
+        self._prices = read_prices(self._config["prices"])
+        if self._config["data_disk_gib"] < 0:
+            size = self._config["data_disk_gib"]
+            raise ConfigError(f"providers.crusoe.data_disk_gib: {size} is negative", hint="write 0 for no disk")
+        credentials = read_credentials(context.config)
+        signature = Signature(credentials.access_key_id, credentials.key, context.clock)
+        client = context.http(base_url=str(self._config["base_url"]), auth=signature, classify=refusal)
+        self._api = CrusoeApi(client, context.pacer, credentials.project)
+
+    # --- the market ------------------------------------------------------------------------------------------------
+
+    async def offers(self, resources: Resources) -> AsyncIterator[Offer]:
+        """Every type in every location that the vendor counts; a type that nobody counts stands once, as sold out."""
+        types, capacities, quotas = await asyncio.gather(self._api.types(), self._api.capacities(), self._quotas())
+        stock = Stock({kind.name: kind for kind in types}, tuple(capacities), quotas)
+        for offer in offers_of(stock, self._prices, self._clock.now()):
+            yield offer
+
+    async def _quotas(self) -> Mapping[str, Quota]:
+        try:
+            return {quota.name: quota for quota in await self._api.quotas()}
+        except AuthError as error:
+            # A key may see machines and not quotas; a bad key fails in the other two calls as well.
+            if "answered 403" in error.message:
+                return {}
+            raise
+
+    # --- a node's life ---------------------------------------------------------------------------------------------
+
+    async def acquire(self, offer: Offer, launch: Launch) -> Node:
+        """Make one machine whose name carries owner and token.
+
+        Raises:
+            OfferGone, NoCapacity, QuotaExceeded: it is not to be had; what was made for it is given back.
+            OutcomeUnknown: the answer did not come, or it names no machine.
+        """
+        return await self._acquire(offer, launch)
+
+    async def _acquire(self, offer: Offer, launch: Launch, partition: str = "") -> Node:
+        name = name_for(launch.owner, launch.token)
+        if why := check_price(offer.price, price_of(type_named(offer.instance_type), self._prices)):
+            text = f"{offer.instance_type} was {why}"
+            raise OfferGone(text, provider="crusoe", hint="plan again with lepton route --live")
+        request = await self._request(name, offer, launch.owner)
+        try:
+            request |= await self._parts(self._api).make(offer, launch, partition)
+            operation = await self._api.create(request)
+            if operation.failed:
+                raise failure(operation.code, operation.message, operation.id)
+            operation = await self._with_id(operation)
+        except OutcomeUnknown:
+            raise
+        except LeptonError:
+            # Nothing was made by the create call, so what it would have used goes; what cannot go now, `find` shows.
+            with suppress(LeptonError):
+                await self._undo(launch)
+            raise
+        return self._made(operation, offer, launch, request)
+
+    async def _request(self, name: str, offer: Offer, owner: str) -> dict[str, Any]:
+        key = await public_key(private_key(self._folder, owner))
+        request = {"name": name, "type": offer.instance_type, "location": offer.region, "ssh_public_key": key}
+        return request | ({"image": self._config["image"]} if self._config["image"] else {})
+
+    async def _with_id(self, operation: Operation) -> Operation:
+        """The operation once it names the machine.
+
+        Raises:
+            OutcomeUnknown: it does not within a minute, or it cannot be read any more.
+        """
+        give_up = self._clock.monotonic() + _ID_SECONDS
+        while not operation.resource:
+            if self._clock.monotonic() > give_up:
+                raise OutcomeUnknown("the operation names no machine", provider="crusoe", request=operation.id)
+            await self._clock.sleep(_LOOK_AGAIN)
+            seen = await self._look(operation)
+            if seen.failed:
+                raise failure(seen.code, seen.message, seen.id)
+            operation = seen
+        return operation
+
+    async def _look(self, operation: Operation) -> Operation:
+        try:
+            seen = await self._api.operation(operation.id)
+        except LeptonError as error:
+            text = f"the operation cannot be read: {error.message}"
+            raise OutcomeUnknown(text, provider="crusoe", request=operation.id) from error
+        if seen is None:
+            raise OutcomeUnknown("the operation is not shown any more", provider="crusoe", request=operation.id)
+        return seen
+
+    def _made(self, operation: Operation, offer: Offer, launch: Launch, request: Mapping[str, Any]) -> Node:
+        adapters = request.get("host_channel_adapters") or [{}]
+        data = {"project": self._api.project, "operation": operation.id}
+        return Node(
+            provider="crusoe",
+            id=operation.resource,
+            token=launch.token,
+            owner=launch.owner,
+            state=NodeState.PENDING,
+            instance_type=offer.instance_type,
+            region=offer.region,
+            price=offer.price,
+            since=self._clock.now(),
+            provider_data=data | {"partition": adapters[0].get("transport_partition_id", "")},
+        )
+
+    async def _undo(self, launch: Launch) -> None:
+        if self._config["data_disk_gib"] or not self._config["ib_partition"]:
+            await self._parts(self._api).end(launch.owner, launch.token)
+
+    async def acquire_group(self, offer: Offer, launches: Sequence[Launch]) -> Sequence[Node]:
+        """One machine for each launch in one InfiniBand partition, all or none: what came before a refusal is given back.
+
+        Raises:
+            OutcomeUnknown: an answer did not come, or a machine could not be given back; ``find`` shows which.
+        """
+        nodes: list[Node] = []
+        try:
+            for launch in launches:
+                nodes.append(await self._acquire(offer, launch, nodes[0].provider_data["partition"] if nodes else ""))
+        except Exception as refused:
+            await self._give_back(nodes, refused)
+            raise
+        return nodes
+
+    async def _give_back(self, nodes: Sequence[Node], refused: Exception) -> None:
+        give_up = self._clock.monotonic() + _GROUP_SECONDS
+        left = list(nodes)
+        while left := [node for node in left if (await self.release(node)).state is not NodeState.GONE]:
+            if self._clock.monotonic() > give_up:
+                text = f"{', '.join(node.id for node in left)} of a group that was refused are still being released"
+                raise OutcomeUnknown(text, provider="crusoe") from refused
+            await self._clock.sleep(PROVIDER.timings.poll)
+
+    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+        """Machines, disks and partitions whose names carry owner and token; the whole project is read.
+
+        The contract's ``names`` filter is not used: a filter that is understood otherwise would hide a machine.
+        """
+        machines = await self._api.machines()
+        names = owned([machine.name for machine in machines], owner, token)
+        for machine in machines:
+            if machine.name in names:
+                yield self._node(machine, self._api.project)
+        for node in await self._children(owner, token):
+            yield node
+
+    async def _children(self, owner: str, token: str | None) -> list[Node]:
+        # A system disk that a machine holds is a part of it; one that was left behind is not.
+        disks = [disk for disk in await self._api.disks() if "os" not in disk.machines.values()]
+        partitions = await self._api.partitions()
+        names = owned([*(disk.name for disk in disks), *(one.name for one in partitions)], owner, token)
+        found = [child_node("disk", disk, disk.name, self._api.project) for disk in disks if disk.name in names]
+        return found + [child_node("network", one.id, one.name, self._api.project) for one in partitions if one.name in names]
+
+    async def inspect(self, node: Node) -> Node:
+        """The state now. A machine that does not come up is asked for through the operation that makes it."""
+        api = self._api.within(node.provider_data.get("project"))
+        if node.kind != "machine":
+            same = [one for one in await self._children("*", node.token) if one.id == node.id]
+            return same[0] if same else node.with_state(NodeState.GONE)
+        machine = await api.machine(node.id)
+        if machine is None:
+            return await self._absent(api, node)
+        seen = self._node(machine, api.project)
+        seen = evolve(
+            seen,
+            token=node.token or seen.token,
+            owner=node.owner or seen.owner,
+            provider_data={**node.provider_data, **seen.provider_data},
+        )
+        seen = evolve(seen, price=node.price or seen.price, since=node.since or seen.since)
+        if seen.state in _BOOTING and (making := await self._creation(api, node)) is not None and making.failed:
+            return seen.with_state(NodeState.FAILED, f"{making.code}: {making.message}")
+        return seen
+
+    async def _absent(self, api: CrusoeApi, node: Node) -> Node:
+        """What the absence of a machine means: not yet, never, or no more."""
+        making = await self._creation(api, node)
+        if making is not None and making.failed:
+            return node.with_state(NodeState.FAILED, f"{making.code}: {making.message}")
+        if (making is not None and making.running) or (
+            making is None and not node.provider_data.get("seen") and self._young(node)
+        ):
+            return node.with_state(NodeState.PENDING, "Crusoe does not show it yet")
+        # 404 is not in the contract, so it alone ends no bill: the list, which is, must agree.
+        if any(machine.id == node.id for machine in await api.machines(ids=node.id)):
+            return node.with_state(NodeState.UNKNOWN, "listed, and not shown on its own")
+        return node.with_state(NodeState.GONE, "Crusoe does not know it")
+
+    async def _creation(self, api: CrusoeApi, node: Node) -> Operation | None:
+        name = node.provider_data.get("operation")
+        return await api.operation(name) if name else None
+
+    def _young(self, node: Node) -> bool:
+        """Whether it may not be listed yet."""
+        return (
+            not node.provider_data.get("seen")
+            and node.since is not None
+            and (self._clock.now() - node.since).total_seconds() < PROVIDER.timings.listing_lag
+        )
+
+    async def release(self, node: Node) -> Node:
+        """End the machine, then what was made for it. Gone is success; ``releasing`` until all of it is gone."""
+        api = self._api.within(node.provider_data.get("project"))
+        if node.kind != "machine":
+            return await self._parts(api).end_one(node)
+        machine = await api.machine(node.id)
+        seen = self._node(machine, api.project) if machine else await self._absent(api, node)
+        if machine and seen.state not in _LEAVING and await self._end(api, node.id):
+            seen = await self._absent(api, self._node(machine, api.project))
+        # A creation that failed has left no machine behind.
+        if not (seen.state is NodeState.GONE or (machine is None and seen.state is NodeState.FAILED)):
+            return node.with_state(NodeState.RELEASING, seen.detail)
+        left = await self._end_parts(api, node)
+        return node.with_state(NodeState.RELEASING if left else NodeState.GONE, left)
+
+    async def _end(self, api: CrusoeApi, name: str) -> bool:
+        """Begin to end a machine; whether it is gone already."""
+        operation = await api.delete_machine(name)
+        if operation is not None and operation.failed:
+            raise failure(operation.code, operation.message, operation.id)
+        return operation is None or (not operation.running and await api.machine(name) is None)
+
+    async def _end_parts(self, api: CrusoeApi, node: Node) -> str:
+        parts = self._parts(api)
+        left = await parts.end(node.owner, node.token) if node.owner and node.token else ""
+        joined = node.provider_data.get("partition", "")
+        if joined and joined != self._config["ib_partition"]:
+            await parts.end_group(joined)
+        return left
+
+    # --- the rest --------------------------------------------------------------------------------------------------
+
+    def _node(self, machine: Machine, project: str) -> Node:
+        node = node_of(machine, self._prices, project)
+        if node.state is not NodeState.READY:
+            return node
+        identity = private_key(self._folder, node.owner) if node.owner else None
+        known = str(identity) if identity is not None and identity.exists() else None
+        user, port = str(self._config["ssh_user"]), int(self._config["ssh_port"])
+        return evolve(node, access=SSHAccess(machine.ip, user, port, identity=known))
+
+    def _parts(self, api: CrusoeApi) -> Parts:
+        return Parts(api, self._clock, self._config["data_disk_gib"], self._config["ib_partition"])
+
+    async def diagnose(self) -> Sequence[Diagnosis]:
+        """Key, clock, rights, quota and prices, by calls that cost nothing."""
+        from lepton_crusoe._diagnosis import diagnoses
+
+        return await diagnoses(self._api, self._prices)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._api.aclose()

@@ -1,0 +1,66 @@
+"""What the plugin says of itself, and what importing it costs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lepton_crusoe.plugin import COMMAND, PROVIDER
+from lepton_sdk.spi import ConfigError, Money, Provider
+
+
+def test_the_entry_points_lead_to_the_specs() -> None:
+    (provider,) = entry_points(group="lepton_sdk.providers.v1", name="crusoe")
+    (command,) = entry_points(group="lepton_sdk.commands.v1", name="crusoe")
+    assert provider.load() is PROVIDER
+    assert command.load() is COMMAND
+
+
+def test_the_spec_is_light() -> None:
+    code = "import sys, lepton_crusoe.plugin; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    assert "lepton_sdk.spi.spec" in imported
+    assert not imported & {"httpx", "asyncio", "click", "http.server", "lepton_crusoe.provider"}
+
+
+def test_the_plugin_imports_the_door_for_authors_only() -> None:
+    folder = Path(__file__).parents[1] / "src"
+    lines = [line for file in folder.rglob("*.py") for line in file.read_text().splitlines()]
+    imports = {match[1] for line in lines if (match := re.match(r"\s*(?:from|import) (lepton_sdk[\w.]*)", line))}
+    assert imports == {"lepton_sdk.spi", "lepton_sdk.spi.http"}
+
+
+def test_it_is_a_provider(make_provider: Any) -> None:
+    assert isinstance(make_provider("http://127.0.0.1:9/v1"), Provider)
+
+
+@pytest.mark.parametrize(("owner", "token"), [("a" * 18, "b" * 18), ("a" * 24, "b" * 24)])
+def test_names_keep_the_declared_rule(owner: str, token: str) -> None:
+    from lepton_crusoe._names import Stamp, name_for, read_name
+
+    for part in ("", "disk", "ib"):
+        name = name_for(owner, token, part)
+        assert re.fullmatch(PROVIDER.name_pattern, name)
+        assert read_name(name) == Stamp(owner, token)
+
+
+def test_a_negative_disk_is_refused(make_provider: Any) -> None:
+    with pytest.raises(ConfigError, match="data_disk_gib: -1"):
+        make_provider("http://127.0.0.1:9/v1", data_disk_gib=-1)
+
+
+def test_a_types_own_price_goes_before_its_familys() -> None:
+    from lepton_crusoe._listing import type_named
+    from lepton_crusoe._prices import price_of, read_prices
+
+    prices = read_prices(["a100-80gb=2.00", "a100-80gb.8x=14"])
+    assert price_of(type_named("a100-80gb.4x"), prices) == Money("8")
+    assert price_of(type_named("a100-80gb.8x"), prices) == Money("14")
+    assert price_of(type_named("h100-80gb-sxm-ib.8x"), prices) is None

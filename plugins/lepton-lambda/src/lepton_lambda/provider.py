@@ -1,0 +1,239 @@
+"""The provider: Lambda's on-demand instances, one for each node."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from lepton_lambda._api import LambdaApi
+from lepton_lambda._errors import KEY_HINT, refusal
+from lepton_lambda._listing import node_of, offers_of, owner_of, price_of
+from lepton_lambda._models import Stock
+from lepton_lambda._request import launch_request
+from lepton_lambda._sshkey import OwnerKey
+from lepton_lambda.plugin import PROVIDER
+from lepton_sdk.spi import (
+    AuthError,
+    BlockScope,
+    ConfigError,
+    Diagnosis,
+    Launch,
+    LeptonError,
+    Money,
+    NoCapacity,
+    Node,
+    NodeState,
+    Offer,
+    OfferGone,
+    OutcomeUnknown,
+    ProviderContext,
+    Resources,
+    Secret,
+)
+
+if TYPE_CHECKING:
+    from lepton_sdk.spi.http import ApiClient
+
+__all__ = ["LambdaCloud", "create"]
+
+# A listing of that age is believed at launch; an older one is read again, because the prices may have moved.
+_FRESH_SECONDS = 60.0
+# More than so much above the planned price is another offer.
+_TOLERANCE = 1.05
+_LEAVING = frozenset({NodeState.RELEASING, NodeState.GONE})
+
+
+def create(context: ProviderContext) -> LambdaCloud:
+    """The factory that the spec names.
+
+    Raises:
+        AuthError: the key cannot be one.
+    """
+    return LambdaCloud(context)
+
+
+def _client(context: ProviderContext) -> ApiClient:
+    secret = context.config["api_key"]
+    key = secret.reveal() if isinstance(secret, Secret) else ""
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise AuthError("the API key is empty or has letters that no key has", provider=context.name, hint=KEY_HINT)
+    headers = {"authorization": f"Bearer {key}"}
+    return context.http(base_url=str(context.config["base_url"]), headers=headers, classify=refusal)
+
+
+class LambdaCloud:
+    """The six methods over one account."""
+
+    def __init__(self, context: ProviderContext) -> None:
+        self._config: Mapping[str, Any] = context.config
+        self._clock = context.clock
+        self._folder = context.cache_dir / "ssh"
+        self._api = LambdaApi(_client(context), context.pacer)
+        self._stock: dict[str, Stock] = {}
+        self._stock_at: datetime | None = None
+        self._keys: dict[str, OwnerKey] = {}
+
+    # --- the market ------------------------------------------------------------------------------------------------
+
+    async def offers(self, resources: Resources) -> AsyncIterator[Offer]:
+        """Every type in every region that has capacity now; a type that none has stands once, as such."""
+        await self._list()
+        assert self._stock_at is not None
+        for stock in self._stock.values():
+            for offer in offers_of(stock, self._stock_at):
+                yield offer
+
+    async def _list(self) -> None:
+        self._stock, self._stock_at = await self._api.instance_types(), self._clock.now()
+
+    async def _still_sold(self, offer: Offer) -> Money:
+        """The price now, if the offer still stands.
+
+        Raises:
+            OfferGone: the type is no longer sold, or costs over 5 % more than planned.
+            NoCapacity: the region has none left.
+        """
+        if self._stock_at is None or (self._clock.now() - self._stock_at).total_seconds() > _FRESH_SECONDS:
+            await self._list()
+        stock = self._stock.get(offer.instance_type)
+        if stock is None:
+            raise OfferGone(f"Lambda no longer sells {offer.instance_type}", provider="lambda")
+        price = price_of(stock.type)
+        if offer.price is not None and float(price.amount) > float(offer.price.amount) * _TOLERANCE:
+            text = f"{offer.instance_type} was planned at {offer.price.display()} an hour and now costs {price.display()}"
+            raise OfferGone(text, provider="lambda", hint="plan again with lepton route --live")
+        if offer.region not in stock.regions:
+            raise NoCapacity(f"{offer.region} has no {offer.instance_type} left", provider="lambda")
+        return price
+
+    # --- a node's life ---------------------------------------------------------------------------------------------
+
+    async def acquire(self, offer: Offer, launch: Launch) -> Node:
+        """Launch one instance that carries owner and token as tags.
+
+        Raises:
+            OfferGone, NoCapacity, QuotaExceeded: it is not to be had.
+            ConfigError: the account has another SSH key under our name; nothing was made.
+            OutcomeUnknown: the answer did not come.
+        """
+        key = self._key(launch.owner)
+        now = self._clock.now()
+        request = launch_request(self._config, offer, launch, key.name, now)
+        price = await self._still_sold(offer)
+        await key.ensure(launch.announce)
+        try:
+            name = await self._api.launch(request)
+        except OfferGone as error:
+            key.forget()
+            raise self._named(error) from error
+        return Node(
+            provider="lambda",
+            id=name,
+            token=launch.token,
+            owner=launch.owner,
+            state=NodeState.PENDING,
+            instance_type=offer.instance_type,
+            region=offer.region,
+            price=price,
+            since=now,
+        )
+
+    def _named(self, error: OfferGone) -> LeptonError:
+        """Type and region came from Lambda's own listing; what is not there is rather what the settings name."""
+        named = [name for name in ("image", "file_systems", "firewall_rulesets") if self._config[name]]
+        if not named or error.scope is not BlockScope.OFFER:
+            return error
+        hint = f"check {' and '.join(f'providers.lambda.{name}' for name in named)}"
+        blamed = ConfigError(error.message, provider="lambda", request=error.request, hint=hint)
+        blamed.scope = BlockScope.PROVIDER
+        return blamed
+
+    async def acquire_group(self, offer: Offer, launches: Sequence[Launch]) -> Sequence[Node]:
+        """One instance for each launch, all or none: what came before a refusal is given back.
+
+        Raises:
+            OutcomeUnknown: an answer did not come, or an instance could not be given back; ``find`` shows which.
+        """
+        nodes: list[Node] = []
+        try:
+            for launch in launches:
+                nodes += [await self.acquire(offer, launch)]
+        except Exception as refused:
+            kept = [node.id for node in nodes if not await self._given_back(node)]
+            if kept:
+                text = f"a group was refused, and {', '.join(kept)} of it could not be given back"
+                raise OutcomeUnknown(text, provider="lambda") from refused
+            raise
+        return nodes
+
+    async def _given_back(self, node: Node) -> bool:
+        try:
+            return (await self.release(node)).state in _LEAVING
+        except LeptonError:
+            return False
+
+    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+        """Instances that carry the owner's tag or its SSH key; keys are free and not listed.
+
+        Raises:
+            AuthError: nothing is there, and the account is not the one that was used before.
+        """
+        nodes = [node_of(instance, self._config, self._identity(owner_of(instance))) for instance in await self._api.instances()]
+        ours = [node for node in nodes if node.owner is not None and owner in ("*", node.owner) and token in (None, node.token)]
+        if not ours and owner != "*" and self._key(owner).used_before:
+            await self._key(owner).check_account()
+        for node in ours:
+            yield node
+
+    async def inspect(self, node: Node) -> Node:
+        """The state now; a new instance that the API does not show yet is pending."""
+        instance = await self._api.instance(node.id)
+        if instance is None:
+            return await self._absent(node, NodeState.PENDING)
+        seen = node_of(instance, self._config, self._identity(node.owner or owner_of(instance)))
+        # What the journal knows goes before the tags, which anybody in the account may change.
+        known = {name: getattr(node, name) for name in ("token", "owner", "since", "price") if getattr(node, name) is not None}
+        return evolve(seen, **known)
+
+    async def _absent(self, node: Node, until_listed: NodeState) -> Node:
+        age = (self._clock.now() - node.since).total_seconds() if node.since else None
+        if age is not None and age < PROVIDER.timings.listing_lag:
+            return node.with_state(until_listed, "Lambda does not show it yet")
+        if node.owner is not None:
+            await self._key(node.owner).check_account()
+        return node.with_state(NodeState.GONE, "Lambda does not know it")
+
+    async def release(self, node: Node) -> Node:
+        """Terminate it. Gone is success; ``releasing`` until Lambda says terminated."""
+        seen = await self.inspect(node)
+        if seen.state in _LEAVING:
+            return seen
+        ended = await self._api.terminate(node.id)
+        if ended is None:
+            return await self._absent(node, NodeState.RELEASING)
+        gone = node_of(ended, self._config, None).state is NodeState.GONE
+        return node.with_state(NodeState.GONE if gone else NodeState.RELEASING)
+
+    # --- the rest --------------------------------------------------------------------------------------------------
+
+    def _key(self, owner: str) -> OwnerKey:
+        if owner not in self._keys:
+            self._keys[owner] = OwnerKey(self._api, self._folder, owner)
+        return self._keys[owner]
+
+    def _identity(self, owner: str | None) -> str | None:
+        private = self._key(owner).private if owner else None
+        return str(private) if private is not None and private.exists() else None
+
+    async def diagnose(self) -> Sequence[Diagnosis]:
+        """Key, rights and what runs, by two calls that cost nothing."""
+        from lepton_lambda._diagnosis import diagnoses
+
+        return await diagnoses(self._api)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._api.aclose()

@@ -1,0 +1,95 @@
+"""The whole way: a client takes a machine that is reached by SSH, really runs there, and gives it back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from lepton_sdk import Client, Job, RunState
+from lepton_sdk.domain.access import SSHAccess
+from lepton_sdk.domain.node import Node
+from lepton_sdk.testing import FAKE_SPEC, FakeProvider
+
+_CLIENT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_engine import BehindSSH
+from lepton_sdk import Client, Job
+from lepton_sdk.testing import FAKE_SPEC
+folder, port, key = Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+cloud = BehindSSH(folder / "cloud", port, key)
+with Client(state=folder / "state", cache=folder / "cache", providers={FAKE_SPEC: cloud}) as client:
+    job = Job("echo begun; while ! [ -e go ]; do sleep 0.02; done; echo ended", resources="H100:8", name="long")
+    client.run(job, on_output=lambda data: print(data.decode(), end="", flush=True))
+"""
+
+
+class BehindSSH(FakeProvider):
+    """A cloud whose machines are all one sshd."""
+
+    def __init__(self, folder: Path, port: int, key: str) -> None:
+        super().__init__(folder)
+        self._access = SSHAccess("127.0.0.1", user="", port=port, host_keys=(key,))
+
+    def _node(self, record: dict[str, Any]) -> Node:
+        return evolve(super()._node(record), access=self._access)
+
+
+@pytest.fixture
+def cloud(server: Any, tmp_path: Path) -> BehindSSH:
+    return BehindSSH(tmp_path / "cloud", server.port, server.host_key)
+
+
+@pytest.fixture
+def client(cloud: BehindSSH, tmp_path: Path) -> Iterator[Client]:
+    with Client(state=tmp_path / "state", cache=tmp_path / "cache", providers={FAKE_SPEC: cloud}) as client:
+        yield client
+
+
+def test_a_run_goes_there_and_its_machine_is_given_back(client: Client, cloud: BehindSSH, tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/train.sh").write_text("echo accuracy $SEED; exit 3\n")
+    output: list[bytes] = []
+    job = Job("sh train.sh", workdir=tmp_path / "project", env={"SEED": "0.97"}, resources="H100:8")
+    run = client.run(job, on_output=output.append)
+    assert b"".join(output) == b"accuracy 0.97\n"
+    assert (run.state, run.exit_code) == (RunState.FAILED, 3)
+    assert b"".join(client.logs(run.id)) == b"accuracy 0.97\n"
+    assert cloud.running() == []
+
+
+def test_stop_ends_the_job_there(client: Client, cloud: BehindSSH, server: Any, until: Callable[..., Any]) -> None:
+    job = Job("echo ready; sleep 300", resources="H100:8", name="endless")
+    output: list[bytes] = []
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.run, job, on_output=output.append)
+        until(lambda: output == [b"ready\n"])
+        client.stop("endless")
+        assert running.result(60).state is RunState.STOPPED
+    assert cloud.running() == []
+    (start,) = server.home.glob(".lepton/runs/*/*/status")
+    assert "reason cancelled" in start.read_text()
+
+
+def test_a_client_that_is_killed_loses_nothing(client: Client, cloud: BehindSSH, server: Any, tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", _CLIENT, str(Path(__file__).parent), str(tmp_path), str(server.port), server.host_key]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"begun\n"
+        first.kill()
+    (work,) = (server.home / ".lepton/runs").glob("*/*/work")
+    os.close(os.open(work / "go", os.O_CREAT))
+    run = client.wait("long")
+    assert run.state is RunState.SUCCEEDED
+    assert b"".join(client.logs(run.id)) == b"begun\nended\n"
+    assert cloud.running() == []
+    assert len(cloud.machines()) == 1

@@ -1,0 +1,148 @@
+"""A cable that is cut and a plug that is pulled, on a host in network and process namespaces of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lepton_sdk.errors import NodeUnreachable
+from lepton_sdk.spi.executor import ExecutionState
+
+_NUMBERS = itertools.count(os.getpid() % 200)
+
+
+def _ip(*words: str, check: bool = True) -> bool:
+    return subprocess.run(["ip", *words], check=check, capture_output=True).returncode == 0
+
+
+class Cable:
+    """Two ends of a virtual cable, one of them in a namespace."""
+
+    def __init__(self) -> None:
+        number = next(_NUMBERS) % 250
+        self.name = f"lepton{os.getpid()}-{number}"
+        self.ours, self.theirs = f"lv{os.getpid()}a", f"lv{os.getpid()}b"
+        self.address = f"10.213.{number}.2"
+        gateway = f"10.213.{number}.1"
+        _ip("netns", "add", self.name)
+        _ip("link", "add", self.ours, "type", "veth", "peer", "name", self.theirs, "netns", self.name)
+        _ip("addr", "add", f"{gateway}/24", "dev", self.ours)
+        _ip("link", "set", self.ours, "up")
+        _ip("-n", self.name, "addr", "add", f"{self.address}/24", "dev", self.theirs)
+        _ip("-n", self.name, "link", "set", self.theirs, "up")
+        _ip("-n", self.name, "link", "set", "lo", "up")
+
+    def set(self, state: str) -> None:
+        _ip("link", "set", self.ours, state)
+
+    def remove(self) -> None:
+        _ip("netns", "del", self.name, check=False)
+        _ip("link", "del", self.ours, check=False)
+
+
+@pytest.fixture
+def cable() -> Iterator[Cable]:
+    if os.getuid() != 0:
+        pytest.skip("network namespaces need root")
+    probe = f"leptonprobe{os.getpid()}"
+    if not _ip("netns", "add", probe, check=False):
+        pytest.skip("network namespaces cannot be made here (ip netns add)")
+    _ip("netns", "del", probe)
+    cable = Cable()
+    yield cable
+    cable.remove()
+
+
+@pytest.fixture
+def far(cable: Cable, make_server: Any, make_host: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An executor whose node is at the far end; a dead connection is noticed after three seconds."""
+    monkeypatch.setattr("lepton_sdk._executors.ssh.line._ALIVE_SECONDS", 1)
+    server = make_server()
+    server.stop()
+    config = server.folder / "sshd_config"
+    config.write_text(config.read_text().replace("127.0.0.1", cable.address))
+    server.address = cable.address
+    # Its own process namespace too: when its first process dies, all of the host is gone at once.
+    spaces = ["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
+    server.wrap = ["ip", "netns", "exec", cable.name, *spaces]
+    server.begin()
+    host = make_host(server)
+    host.reach(host=cable.address, host_keys=(server.host_key,))
+    return host
+
+
+COUNT = "i=0; while [ $i -lt 400 ]; do echo line $i; i=$((i+1)); sleep 0.01; done"
+COUNTED = b"".join(b"line %d\n" % n for n in range(400))
+
+
+def test_log_goes_on_at_the_byte_after_the_cable_was_cut(far: Any, cable: Cable) -> None:
+    run = far.start(COUNT)
+
+    async def read() -> bytes:
+        seen, cut = b"", False
+        async for piece in far.executor.logs(far.node, run, follow=True):
+            seen += piece
+            if not cut and b"line 20\n" in seen:
+                cut = True
+                cable.set("down")
+                # The far end writes on; we notice nothing but silence until the connection counts as dead.
+                far.until(lambda: (far.folder(run) / "log").read_bytes().endswith(b"line 100\n") or _ended(far, run))
+                cable.set("up")
+        return seen
+
+    assert far.do(read()) == COUNTED
+    assert far.poll(run).exit_code == 0
+
+
+def _ended(far: Any, run: Any) -> bool:
+    return Path(far.folder(run), "status").exists()
+
+
+def test_cut_cable_is_unreachable_and_the_job_runs_on(far: Any, cable: Cable) -> None:
+    run = far.start("echo ready; while ! [ -e go ]; do sleep 0.02; done; exit 6")
+    far.until(lambda: far.logs(run) == b"ready\n")
+    cable.set("down")
+    with pytest.raises(NodeUnreachable):
+        far.poll(run)
+    # Closing waits for nobody who cannot answer.
+    far.do(far.executor.aclose(), limit=10)
+    cable.set("up")
+    assert far.poll(run).state is ExecutionState.RUNNING
+    (far.folder(run) / "work/go").touch()
+    assert far.result(run)[0].exit_code == 6
+
+
+def test_lease_ends_the_job_behind_a_cut_cable(far: Any, cable: Cable) -> None:
+    run = far.start("sleep 60", lease=1.5)
+    far.until(lambda: far.poll(run).state is ExecutionState.RUNNING)
+    cable.set("down")
+    # Nobody can tell it to end, and it ends.
+    far.until(lambda: _ended(far, run))
+    assert far.none_of(run)
+    cable.set("up")
+    far.do(far.executor.aclose())
+    status = far.poll(run)
+    assert status.state is ExecutionState.LOST
+    assert "lease" in status.detail
+
+
+def test_pulled_plug_is_unreachable_and_the_run_of_the_dead_host_is_lost(far: Any) -> None:
+    run = far.start("echo ready; sleep 60")
+    far.until(lambda: far.logs(run) == b"ready\n")
+    far.server.process.kill()
+    far.server.process.wait(10)
+    far.until(lambda: far.none_of(run))
+    with pytest.raises(NodeUnreachable):
+        far.poll(run)
+    # The host is set up again with its disk as it was; its processes are not.
+    far.server.begin()
+    status = far.poll(run)
+    assert (status.state, status.exit_code) == (ExecutionState.LOST, None)
+    assert Path(far.folder(run), "log").read_bytes() == b"ready\n"
+    assert far.logs(run, follow=True) == b"ready\n"
