@@ -180,6 +180,22 @@ def bench_sending(folder: Path, ours: Ours, peer: Peer, files: int) -> None:
     print(f"  rsync and a copy: {theirs + copy:.2f} s, ratio {mine / (theirs + copy):.2f}")
 
 
+async def _follow(executor: Any, node: Any, run: Any) -> None:
+    """Read a run's log and look at its state twice a second, as the engine does."""
+
+    async def read() -> None:
+        async for _ in executor.logs(node, run, follow=True):
+            pass
+
+    reading = asyncio.ensure_future(read())
+    try:
+        while True:
+            await executor.poll(node, run)
+            await asyncio.sleep(0.5)
+    finally:
+        reading.cancel()
+
+
 def bench_nodes(ours: Ours, seconds_followed: float = 10.0) -> None:
     """Follow a run on each of many nodes, as the engine does: its log, and its state twice a second."""
     import resource
@@ -197,19 +213,6 @@ def bench_nodes(ours: Ours, seconds_followed: float = 10.0) -> None:
     nodes = [evolve(ours.node, access=evolve(access, host_keys=access.host_keys * n)) for n in range(1, NODES + 1)]
     runs = [Execution(f"many{n}", 1, 1, 0, Job("sleep 600")) for n in range(NODES)]
 
-    async def follow(node: Any, run: Any) -> None:
-        async def read() -> None:
-            async for _ in executor.logs(node, run, follow=True):
-                pass
-
-        reading = asyncio.ensure_future(read())
-        try:
-            while True:
-                await executor.poll(node, run)
-                await asyncio.sleep(0.5)
-        finally:
-            reading.cancel()
-
     async def whole() -> None:
         places = asyncio.Semaphore(8)
 
@@ -220,7 +223,7 @@ def bench_nodes(ours: Ours, seconds_followed: float = 10.0) -> None:
         begin = time.perf_counter()
         await asyncio.gather(*(each(executor.start, *one) for one in zip(nodes, runs, strict=True)))
         print(f"{NODES} nodes reached and started in {time.perf_counter() - begin:.1f} s")
-        tasks = [asyncio.ensure_future(follow(node, run)) for node, run in zip(nodes, runs, strict=True)]
+        tasks = [asyncio.ensure_future(_follow(executor, node, run)) for node, run in zip(nodes, runs, strict=True)]
         await asyncio.sleep(5)
         cpu, wall = time.process_time(), time.perf_counter()
         await asyncio.sleep(seconds_followed)

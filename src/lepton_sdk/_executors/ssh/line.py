@@ -52,12 +52,7 @@ async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None) -> 
     """
     import asyncssh
 
-    where: dict[str, Any] = {"host": access.host} | ({"port": access.port} if access.port else {})
-    if access.user:
-        where["username"] = access.user
-    if access.identity:
-        # The provider registered this key; the user's own would only be refused, and some hosts count refusals.
-        where |= {"client_keys": [access.identity], "agent_path": None}
+    where = _where(access)
     try:
         settings = await asyncssh.SSHClientConnectionOptions.construct(None, config=(), **where)
     except (asyncssh.ConfigParseError, asyncssh.KeyImportError, OSError, ValueError) as error:
@@ -91,6 +86,16 @@ async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None) -> 
         raise NodeUnreachable(
             f"{title(access)} cannot be reached: {text}", hint="is the host up, and its SSH port open to us?"
         ) from error
+
+
+def _where(access: SSHAccess) -> dict[str, Any]:
+    where: dict[str, Any] = {"host": access.host} | ({"port": access.port} if access.port else {})
+    if access.user:
+        where["username"] = access.user
+    if access.identity:
+        # The provider registered this key; the user's own would only be refused, and some hosts count refusals.
+        where |= {"client_keys": [access.identity], "agent_path": None}
+    return where
 
 
 def _listed(known_hosts: object) -> list[object]:

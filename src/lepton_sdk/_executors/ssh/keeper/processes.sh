@@ -54,36 +54,55 @@ marked() { # sets found: what carries the run's mark in its environment
   done
 }
 
+among() { # FIELD NUMBERS: says which processes have a parent (0), group (1) or session (2) out of "12|34"
+  [ -n "$2" ] || return 0
+  for file in $(grep -lsE "\) [^ZX]( [0-9]+){$1} ($2) " /proc/[0-9]*/stat); do
+    file=${file#/proc/}
+    # A name can look like the numbers that follow it, so each is read once more with care.
+    look "${file%/stat}" || continue
+    case $1 in 0) fact=$parent ;; 1) fact=$group ;; *) fact=$session ;; esac
+    case "|$2|" in *"|$fact|"*) say "${file%/stat}" ;; esac
+  done
+}
+
+listed() { # WORD...: sets list: "WORD|WORD"
+  list=
+  for one in "$@"; do
+    list=$list${list:+|}$one
+  done
+}
+
 family() { # sets found: every process of the run, and whole: the groups that hold nothing else
   marked 2>/dev/null
   leading
-  all=
-  for file in /proc/[0-9]*; do
-    look "${file#/proc/}" || continue
-    all="$all ${file#/proc/}:$parent:$group"
-    case $leaders in *" $session "*) found="$found${file#/proc/} " ;; esac
+  # shellcheck disable=SC2086
+  listed $leaders
+  for one in $(among 2 "$list"); do
+    case $found in *" $one "*) ;; *) found="$found$one " ;; esac
   done
-  more=yes
-  while [ $more = yes ]; do
-    more=no
-    for entry in $all; do
-      one=${entry%%:*}
-      entry=${entry#*:}
-      case $found in *" $one "*) continue ;; esac
-      case $found in *" ${entry%:*} "*) found="$found$one " more=yes ;; esac
+  fresh=$found
+  while [ "$fresh" != ' ' ]; do
+    # shellcheck disable=SC2086
+    listed $fresh
+    fresh=' '
+    for one in $(among 0 "$list"); do
+      case $found in *" $one "*) ;; *) found="$found$one " fresh="$fresh$one " ;; esac
     done
   done
   groups
 }
 
 groups() {
-  others=' ' whole=''
-  for entry in $all; do
-    case $found in *" ${entry%%:*} "*) ;; *) others="$others${entry##*:} " ;; esac
+  all=' ' whole=''
+  for one in $found; do
+    look "$one" || continue
+    case $all in *" $group "*) ;; *) all="$all$group " ;; esac
   done
-  for entry in $all; do
-    case $found in *" ${entry%%:*} "*) ;; *) continue ;; esac
-    case "$others $whole " in *" ${entry##*:} "*) ;; *) whole="$whole ${entry##*:}" ;; esac
+  for whose in $all; do
+    for one in $(among 1 "$whose"); do
+      case $found in *" $one "*) ;; *) continue 2 ;; esac
+    done
+    whole="$whole $whose"
   done
 }
 
