@@ -74,7 +74,6 @@ def test_a_job_runs_and_the_two_bills_agree(drive: Any, rented: Any) -> None:
     assert Decimal(answer["cost"]) * 100 == Decimal(str(bill["cents"]))
 
 
-@pytest.mark.xfail(strict=False, reason="core gives the machine back before it has read the output")
 def test_the_output_outlives_the_machine(drive: Any) -> None:
     assert _answer(drive("output"))["log"] == "begun\nended\n"
 

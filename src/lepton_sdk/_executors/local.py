@@ -21,7 +21,7 @@ _EAGER, _IDLE = 0.005, 0.02
 # Between two looks for a keeper that died: its record does not change then, so a file's state cannot tell.
 _LIVENESS = 1.0
 # Beyond the grace time the keeper itself waits up to 10 seconds for killed processes.
-_PATIENCE = 15.0
+_PATIENCE = 30.0
 
 
 class LocalExecutor:
