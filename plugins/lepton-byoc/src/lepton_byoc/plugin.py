@@ -16,7 +16,7 @@ PROVIDER = ProviderSpec(
             "price_per_hour",
             type="float",
             default=0.0,
-            help="write what an hour of this machine costs you in US dollars, 0 or more",
+            help="what an hour of this machine costs you, in US dollars; 0 or more",
         ),
     ),
     # Nothing of ours runs on behalf of a bill here, and release powers nothing off.
