@@ -24,6 +24,11 @@ missing_packages() {
     [ "$profile" = dev ] || return 0
     command -v git >/dev/null || echo git
     echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || echo gcc libc6-dev
+    # Tests meet a real sshd, on hosts with little on them, behind cables that can be cut.
+    [ -x /usr/sbin/sshd ] || echo openssh-server
+    command -v ssh >/dev/null || echo openssh-client
+    command -v busybox >/dev/null || echo busybox-static
+    [ -x /usr/sbin/ip ] || [ -x /sbin/ip ] || echo iproute2
 }
 
 install_packages() {

@@ -90,8 +90,14 @@ class Server:
 
     def answers(self) -> bool:
         assert self.process.poll() is None, (self.folder / "log").read_text()
+        # A connection alone may be one that waits for an sshd that is still beginning.
         with socket.socket() as probe:
-            return probe.connect_ex((self.address, self.port)) == 0
+            probe.settimeout(5)
+            try:
+                probe.connect((self.address, self.port))
+                return probe.recv(4) == b"SSH-"
+            except OSError:
+                return False
 
     def sessions(self) -> set[int]:
         """The processes of sshd that serve a connection."""

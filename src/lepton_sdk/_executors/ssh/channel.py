@@ -73,18 +73,27 @@ class Channel:
         """
         with unreachable(self._where):
             data = await self._process.stdout.read(size)
-            if data:
-                return data
-            await self._process.wait_closed()
-            if self._process.exit_status is None and self._process.exit_signal is None:
-                raise NodeUnreachable(f"the connection to {self._where} broke", hint=_HINT)
-        return b""
+            if not data:
+                await self._end()
+            return data
 
     async def line(self) -> str | None:
-        """The next line of an answer without its end; ``None`` when there is none."""
+        """The next line of an answer without its end; ``None`` when there is none.
+
+        Raises:
+            NodeUnreachable: the connection broke.
+        """
         with unreachable(self._where):
             data = await self._process.stdout.readline()
-        return data[:-1].decode(errors="replace") if data.endswith(b"\n") else None
+            if data.endswith(b"\n"):
+                return data[:-1].decode(errors="replace")
+            await self._end()
+            return None
+
+    async def _end(self) -> None:
+        await self._process.wait_closed()
+        if self._process.exit_status is None and self._process.exit_signal is None:
+            raise NodeUnreachable(f"the connection to {self._where} broke", hint=_HINT)
 
     async def answer(self) -> list[str]:
         """The lines of an answer, up to the line that ends it."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Line", "open_line", "title"]
 
-_CONNECT_SECONDS = 10
+_CONNECT_SECONDS = 20
 _ALIVE_SECONDS, _ALIVE_MISSED = 5, 3
 # Two thirds of sshd's default MaxSessions, so that the user's own tools find room on a shared connection as well.
 MOST_CHANNELS = 7

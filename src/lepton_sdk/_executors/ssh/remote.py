@@ -148,7 +148,8 @@ class Remote:
         """A channel that waits, and others made ready in its place."""
         try:
             while self._spares:
-                with suppress(NodeUnreachable):
+                # What went wrong while a spare was made ready may be long over; only a fresh one tells.
+                with suppress(NodeError):
                     channel = await self._spares.popleft()
                     if channel.open:
                         return channel
