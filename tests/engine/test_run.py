@@ -166,7 +166,6 @@ def test_a_machine_that_never_boots_is_given_back(tmp_path: Path, make_client: M
     [
         ({"workdir": "/no/such/folder"}, "workdir"),
         ({"secrets": ["NO_SUCH_SECRET"]}, "NO_SUCH_SECRET"),
-        ({"nodes": 2}, "nodes"),
     ],
 )
 def test_bad_input_starts_nothing_and_leaves_no_journal(

@@ -32,6 +32,7 @@ from lepton_sdk.testing import (
     Died,
     Faults,
     Machine,
+    Running,
     SimCloud,
     SimNodes,
     SimProcess,
@@ -114,7 +115,8 @@ async def _play(seed: int, folder: Path) -> Outcome:
     job = Job(
         "true",
         resources={"gpu": "H100:8", "providers": ["sim"]},
-        retry={"interruption": dice.choice([0, 0, 3]), "no_capacity": {"duration": "10h", "backoff": 30}},
+        nodes=dice.choice([1, 1, 1, 2, 3]),
+        retry={"interruption": dice.choice([0, 0, 3]), "no_capacity": {"duration": "4h", "backoff": 30}},
     )
     run_id = await _submit(world, folder, job)
     processes = await _generations(world, folder, died_at, dice)
@@ -232,14 +234,19 @@ def _check_world(world: World, job: Job, strangers: list[Machine]) -> Iterator[s
     for token, calls in world.calls.items():
         if calls > 1:
             yield f"{calls} create calls were made for token {token}"
-    done = sorted(executions(world), key=lambda one: one.began)
+    for rank in range(job.nodes):
+        yield from _check_rank(job, [one for one in executions(world) if one.rank == rank])
+
+
+def _check_rank(job: Job, executed: list[Running]) -> Iterator[str]:
+    done = sorted(executed, key=lambda one: one.began)
     for first, second in pairwise(done):
         if second.began < first.end():
             until, since = f"{first.machine.id} until {first.end():.0f}", f"{second.machine.id} from {second.began:.0f}"
-            yield f"two machines executed at once: {until}, {since}"
+            yield f"two machines executed one node at once: {until}, {since}"
     allowed = 1 + (job.retry.interruption.count or 0)
     if len(done) > allowed:
-        yield f"{len(done)} executions where the job allows {allowed}"
+        yield f"{len(done)} executions of one node where the job allows {allowed}"
 
 
 def _check_journal(folder: Path, world: World, run_id: str) -> Iterator[str]:

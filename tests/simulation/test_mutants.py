@@ -69,8 +69,8 @@ def _intent_written_after(patch: pytest.MonkeyPatch) -> None:
 def _release_believed_at_once(patch: pytest.MonkeyPatch) -> None:
     """The first answer to a release counts as gone."""
 
-    async def give_back(session: Session, record: NodeRecord, node: Node, *, wait: bool) -> Node:
-        await session.provider(record.offer.provider).release(node)
+    async def give_back(session: Session, node: Node, seconds: float) -> Node:
+        await session.provider(node.provider).release(node)
         return node.with_state(NodeState.GONE)
 
     patch.setattr(release, "_give_back", give_back)
@@ -81,11 +81,11 @@ def _stopped_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
     """A machine that was taken back, and is still billed, is not released."""
     honest = release._give_back
 
-    async def give_back(session: Session, record: NodeRecord, node: Node, *, wait: bool) -> Node:
-        seen = await session.provider(record.offer.provider).inspect(node)
+    async def give_back(session: Session, node: Node, seconds: float) -> Node:
+        seen = await session.provider(node.provider).inspect(node)
         if seen.state is NodeState.INTERRUPTED:
             return node.with_state(NodeState.GONE)
-        return await honest(session, record, node, wait=wait)
+        return await honest(session, node, seconds)
 
     patch.setattr(release, "_give_back", give_back)
     _nobody_cleans(patch)
@@ -124,9 +124,9 @@ def _start_not_exclusive(patch: pytest.MonkeyPatch) -> None:
 
 def _absence_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
     """A machine that a listing does not show is written off."""
-    honest = execute.await_reachable
+    honest = execute.look_at_boot
 
-    async def await_reachable(session: Session, run: Run, record: NodeRecord, *, wait: bool) -> Run:
+    async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
         provider = session.provider(record.offer.provider)
         if not [node async for node in provider.find(session.journal.owner, record.token)]:
             lost = execute._write(session, run, record, "node.lost", detail="not listed")
@@ -134,9 +134,9 @@ def _absence_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
             return session.journal.append(
                 Event("node.releasing", lost.id, now, record.token), Event("node.released", lost.id, now, record.token)
             )
-        return await honest(session, run, record, wait=wait)
+        return await honest(session, run, record)
 
-    patch.setattr(story, "await_reachable", await_reachable)
+    patch.setattr(story, "look_at_boot", look_at_boot)
     _nobody_cleans(patch)
 
 
@@ -146,7 +146,7 @@ def _silence_taken_for_death(patch: pytest.MonkeyPatch) -> None:
     async def out_of_reach(*_: object, **__: object) -> ExecutionStatus:
         return ExecutionStatus(ExecutionState.LOST, detail="no answer")
 
-    async def give_back(session: Session, record: NodeRecord, node: Node, *, wait: bool) -> Node:
+    async def give_back(session: Session, node: Node, seconds: float) -> Node:
         return node.with_state(NodeState.GONE)
 
     patch.setattr(execute, "_out_of_reach", out_of_reach)
@@ -156,7 +156,7 @@ def _silence_taken_for_death(patch: pytest.MonkeyPatch) -> None:
 def _row_closed_before_the_release(patch: pytest.MonkeyPatch) -> None:
     """The last row is written before the provider was asked to release anything."""
 
-    async def give_back(session: Session, record: NodeRecord, node: Node, *, wait: bool) -> Node:
+    async def give_back(session: Session, node: Node, seconds: float) -> Node:
         return node.with_state(NodeState.GONE)
 
     patch.setattr(release, "_give_back", give_back)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
+from typing import Any
 
-from lepton_sdk._engine.failover import scopes
+from lepton_sdk._engine.failover import PEER, scopes
 from lepton_sdk._engine.session import Session
+from lepton_sdk._engine.together import together
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import Event, NodeRecord, Run
@@ -14,40 +17,93 @@ from lepton_sdk.spi.provider import Launch
 
 __all__ = ["acquire", "confirm", "resolve"]
 
+# Create calls of one attempt that are under way at the same time; the provider's own pace holds beside it.
+_AT_ONCE = 8
+
 
 async def acquire(session: Session, run: Run, offer: Offer, epoch: int) -> Run:
-    """Take one node of ``offer`` for the run's next attempt.
+    """Take the nodes of the run's next attempt, all of one offer.
+
+    The rows of all nodes are one transaction, so that an attempt fits under the caps whole or is refused whole. With the
+    first refusal no further create call is made, and what the attempt holds already is given back by its next steps.
 
     Raises:
         BudgetExceeded: the cap over all machines would be passed; nothing was asked of the provider.
 
     Returns:
-        The run with a node that is owned, of unknown outcome, or released (the provider refused).
+        The run with nodes that are owned, of unknown outcome, or released (the provider refused).
     """
-    token, attempt = session.new_id(), run.attempts + 1
+    attempt = run.attempts + 1
+    increment = session.spec(offer.provider).timings.billing_increment
+    shared = {"attempt": attempt, "epoch": epoch, "offer": offer.to_dict(), "increment": increment}
+    now, tokens = session.clock.now(), [session.new_id() for _ in range(run.job.nodes)]
+    rows = [Event("node.intended", run.id, now, token, shared | {"rank": rank}) for rank, token in enumerate(tokens)]
+    run = session.journal.append(*rows, hourly_cap=session.config.hourly_cap)
+    if len(tokens) == 1:
+        return await _create(session, run, tokens[0], offer, 0)
+    if "multi_node" in session.spec(offer.provider).capabilities:
+        return await _create_group(session, run, tokens, offer)
+    gate = asyncio.Semaphore(_AT_ONCE)
+    await together(*(_unless_refused(session, run, token, offer, rank, gate) for rank, token in enumerate(tokens)))
+    return session.journal.run(run.id)
+
+
+async def _unless_refused(session: Session, run: Run, token: str, offer: Offer, rank: int, gate: asyncio.Semaphore) -> Run:
+    async with gate:
+        run = session.journal.run(run.id)
+        if not run.stop_requested and not any(member.failed for member in run.members):
+            return await _create(session, run, token, offer, rank)
+        detail = "not asked for: the attempt had failed by then"
+        return session.journal.append(_event(session, run, "node.released", token, detail=detail, reason=PEER))
+
+
+async def _create(session: Session, run: Run, token: str, offer: Offer, rank: int) -> Run:
     provider = session.provider(offer.provider)
-    intent = {
-        "attempt": attempt,
-        "rank": 0,
-        "epoch": epoch,
-        "offer": offer.to_dict(),
-        "increment": session.spec(offer.provider).timings.billing_increment,
-    }
-    row = Event("node.intended", run.id, session.clock.now(), token, intent)
-    run = session.journal.append(row, hourly_cap=session.config.hourly_cap)
     try:
-        node = await provider.acquire(offer, _launch(session, run, token, attempt))
+        node = await provider.acquire(offer, _launch(session, run, token, rank))
     except LeptonError as error:
         return _failed(session, run, token, offer, error)
     except Exception as error:
         # Nobody knows what a bug in a plugin has left behind.
         text = f"{type(error).__name__}: {error}"
         return session.journal.append(_event(session, run, "node.unknown", token, detail=text))
+    return await _confirmed(session, run, token, node)
+
+
+async def _create_group(session: Session, run: Run, tokens: list[str], offer: Offer) -> Run:
+    """One call for all nodes, of a provider that makes them all or none."""
+    provider: Any = session.provider(offer.provider)
+    launches = [_launch(session, run, token, rank) for rank, token in enumerate(tokens)]
+    made: dict[str | None, Node] = {}
+    detail = "the provider's answer does not name it"
+    try:
+        made = {node.token: node for node in await provider.acquire_group(offer, launches)}
+    except LeptonError as error:
+        if error.disposition is not Disposition.RECONCILE:
+            return _refused_whole(session, run, tokens, offer, error)
+        detail = error.message
+    except Exception as error:
+        detail = f"{type(error).__name__}: {error}"
+    for token in tokens:
+        if token in made:
+            run = await _confirmed(session, run, token, made[token])
+        else:
+            run = session.journal.append(_event(session, run, "node.unknown", token, detail=detail))
+    return run
+
+
+def _refused_whole(session: Session, run: Run, tokens: list[str], offer: Offer, error: LeptonError) -> Run:
+    run = _failed(session, run, tokens[0], offer, error)
+    gone = [_event(session, run, "node.released", token, detail=error.message, reason=PEER) for token in tokens[1:]]
+    return session.journal.append(*gone)
+
+
+async def _confirmed(session: Session, run: Run, token: str, node: Node) -> Run:
     try:
         return confirm(session, run, token, node)
     except ContractViolation:
         # We were away for so long that another follower has closed the row: this machine is a duplicate.
-        await provider.release(node)
+        await session.provider(node.provider).release(node)
         raise
 
 
@@ -110,7 +166,7 @@ def _event(session: Session, run: Run, kind: str, token: str, **data: object) ->
     return Event(kind, run.id, session.clock.now(), token, data)
 
 
-def _launch(session: Session, run: Run, token: str, attempt: int) -> Launch:
+def _launch(session: Session, run: Run, token: str, rank: int) -> Launch:
     async def announce(kind: str, name: str) -> None:
         session.journal.append(
             Event("node.announced", run.id, session.clock.now(), token, {"kind": kind, "name": name}),
@@ -123,8 +179,8 @@ def _launch(session: Session, run: Run, token: str, attempt: int) -> Launch:
         token=token,
         run_id=run.id,
         job_name=run.job.name,
-        attempt=attempt,
-        rank=0,
+        attempt=run.attempts,
+        rank=rank,
         resources=run.job.resources,
         deadline=deadline,
         announce=announce,

@@ -2,40 +2,72 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 from lepton_sdk.domain.access import KubernetesAccess, LocalAccess, SSHAccess
 from lepton_sdk.domain.retry import Cause
 from lepton_sdk.domain.run import NodeRecord, Run
 
 __all__ = ["describe"]
 
-_PORT = "29500"
+# torchrun's usual port is the first; two jobs that share a host should not meet on one.
+_FIRST_PORT, _PORTS = 29500, 1000
+# Where names are made for containers, a node is called ``job-0.lepton``.
+_DOMAIN = "lepton"
 
 
 def describe(run: Run, node: NodeRecord) -> dict[str, str]:
     """Environment variables of one node: the ``LEPTON_*`` names of DGX Cloud Lepton, and the launchers' own.
 
+    ``WORLD_SIZE`` and ``RANK`` count nodes, as DGX Cloud Lepton's own templates have it; a launcher such as torchrun sets
+    them anew for each of its processes.
+
     Source: docs.nvidia.com/dgx-cloud/lepton, predefined environment variables and job templates, read 2026-11.
     """
     offer = node.offer
-    gpus = str(offer.gpu_count)
+    gpus, nodes, rank = str(offer.gpu_count), str(run.job.nodes), str(node.rank)
     variables = {
         "LEPTON_JOB_NAME": run.job.name,
-        "LEPTON_JOB_TOTAL_WORKERS": str(run.job.nodes),
-        "LEPTON_JOB_WORKER_INDEX": str(node.rank),
+        "LEPTON_JOB_SERVICE_PREFIX": run.job.name,
+        "LEPTON_JOB_WORKER_PREFIX": run.job.name,
+        "LEPTON_JOB_WORKER_HOSTNAME_PREFIX": run.job.name,
+        "LEPTON_JOB_TOTAL_WORKERS": nodes,
+        "LEPTON_JOB_WORKER_INDEX": rank,
         "LEPTON_JOB_FAILURE_COUNT": str(len(run.failures(Cause.ERROR, Cause.INTERRUPTION))),
+        "LEPTON_SUBDOMAIN": _DOMAIN,
         "LEPTON_WORKER_ID": f"{run.id}-{node.rank}",
         "LEPTON_RESOURCE_ACCELERATOR_NUM": gpus,
+        "LEPTON_RESOURCE_ACCELERATOR_TYPE": str(offer.gpu or ""),
         "LEPTON_RUN_ID": run.id,
         "LEPTON_PROVIDER": offer.provider,
         "NGPUS": gpus,
-        "NNODES": str(run.job.nodes),
-        "NODE_RANK": str(node.rank),
+        "NNODES": nodes,
+        "NODE_RANK": rank,
+        "WORLD_SIZE": nodes,
+        "RANK": rank,
     }
-    if offer.gpu:
-        variables["LEPTON_RESOURCE_ACCELERATOR_TYPE"] = str(offer.gpu)
-    if run.job.nodes == 1:
-        variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": _PORT}
+    variables |= _addresses(run, node)
     access = node.node.access if node.node else None
     if isinstance(access, LocalAccess | SSHAccess | KubernetesAccess):
         variables |= access.environment
     return variables
+
+
+def _addresses(run: Run, node: NodeRecord) -> dict[str, str]:
+    hosts = ["127.0.0.1"] if run.job.nodes == 1 else [_address(member) for member in run.members]
+    return {
+        "MASTER_ADDR": hosts[0],
+        "MASTER_IP": hosts[0],
+        "MASTER_PORT": str(_FIRST_PORT + crc32(run.id.encode()) % _PORTS),
+        "THIS_ADDR": hosts[min(node.rank, len(hosts) - 1)],
+        "HOST_ADDRS": ",".join(hosts),
+        "HOST_IPS": ",".join(hosts),
+    }
+
+
+def _address(member: NodeRecord) -> str:
+    """Where the other nodes of a run reach this one."""
+    access = member.node.access if member.node else None
+    if isinstance(access, SSHAccess):
+        return access.private_address or access.host
+    return "127.0.0.1"

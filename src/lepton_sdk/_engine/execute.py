@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 from lepton_sdk._engine.environment import describe
+from lepton_sdk._engine.failover import PEER
+from lepton_sdk._engine.launcher import launched
+from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.session import Session
+from lepton_sdk._engine.together import together
 from lepton_sdk._retry import retrying
 from lepton_sdk.domain.access import Access
-from lepton_sdk.domain.node import Node, NodeState
+from lepton_sdk.domain.node import Node, NodeState, Stage
 from lepton_sdk.domain.run import Event, NodeRecord, Run
 from lepton_sdk.errors import JobCancelled, JobSpecError, LeptonError, NodeError, NodeLost, NodeUnreachable, StaleEpoch
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Executor
 
-__all__ = ["await_reachable", "begin", "execution_of", "follow", "start"]
+__all__ = ["begin", "execution_of", "follow", "look_at_boot", "start"]
 
 # How long a node may stay silent before it counts as lost.
 _SILENCE_SECONDS = 120.0
 _GOING = frozenset({ExecutionState.SETUP, ExecutionState.RUNNING})
 # What a provider says of a machine on which nothing runs any more.
 _ENDED = frozenset({NodeState.FAILED, NodeState.INTERRUPTED, NodeState.STOPPED, NodeState.GONE})
-_SHORTEST_LOOK, _LONGEST_LOOK = 0.003, 0.5
+# A tree of processes that did not end is asked to once more.
+_CANCEL_SECONDS = 30.0
 
 
 def execution_of(session: Session, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Execution:
@@ -31,7 +36,7 @@ def execution_of(session: Session, run: Run, record: NodeRecord, secrets: Mappin
         attempt=record.attempt,
         epoch=record.epoch,
         rank=record.rank,
-        job=run.job,
+        job=launched(run.job),
         environment=describe(run, record),
         secrets=secrets,
         time_limit=time_limit(run, record),
@@ -48,28 +53,30 @@ def time_limit(run: Run, record: NodeRecord) -> float | None:
     return min(bounds, default=None)
 
 
-async def await_reachable(session: Session, run: Run, record: NodeRecord, *, wait: bool) -> Run:
-    """Ask the provider until the node can be reached, for as long as the type may take to boot."""
-    assert record.node is not None
+async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
+    """Ask the provider once whether the node can be reached; it may take as long to boot as its type is known to take."""
+    node = record.node
+    assert node is not None
     provider, timings = session.provider(record.offer.provider), session.spec(record.offer.provider).timings
+    seen = await retrying(lambda: provider.inspect(node), session.clock, seconds=_SILENCE_SECONDS)
+    if seen.state is NodeState.READY and seen.access is not None:
+        return _write(session, run, record, "node.reachable", node=seen.to_dict())
+    if seen.state in _ENDED:
+        return _write(session, run, record, "node.lost", detail=f"the provider says {seen.state} {seen.detail}")
     boot = timings.boot_by_type.get(record.offer.instance_type, timings.boot)
-    while True:
-        node = await retrying(lambda: provider.inspect(record.node), session.clock, seconds=_SILENCE_SECONDS)  # type: ignore[arg-type]
-        if node.state is NodeState.READY and node.access is not None:
-            return _write(session, run, record, "node.reachable", node=node.to_dict())
-        if node.state in _ENDED:
-            return _write(session, run, record, "node.lost", detail=f"the provider says {node.state} {node.detail}")
-        if (session.clock.now() - record.intended_at).total_seconds() > boot:
-            return _write(session, run, record, "node.lost", detail=f"not reachable within {boot:.0f} seconds")
-        if not wait:
-            return run
-        await session.clock.sleep(timings.poll)
+    if (session.clock.now() - record.intended_at).total_seconds() > boot:
+        return _write(session, run, record, "node.lost", detail=f"not reachable within {boot:.0f} seconds")
+    return run
 
 
-async def start(session: Session, run: Run, record: NodeRecord, epoch: int, secrets: Mapping[str, str]) -> Run:
-    """Announce the start, then start."""
-    run = _write(session, run, record, "node.running", epoch=epoch)
-    return await begin(session, run, _again(run, record), secrets)
+async def start(session: Session, run: Run, epoch: int, secrets: Mapping[str, str]) -> Run:
+    """Announce the start on every node of the attempt that is ready for it, then start."""
+    now = session.clock.now()
+    ready = [member.token for member in run.members if member.stage is Stage.REACHABLE]
+    run = session.journal.append(*(Event("node.running", run.id, now, token, {"epoch": epoch}) for token in ready))
+    begun = [begin(session, run, member, secrets) for member in run.members if member.token in ready]
+    runs = await together(*begun)
+    return runs[0] if len(runs) == 1 else session.journal.run(run.id)
 
 
 async def begin(session: Session, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Run:
@@ -95,55 +102,58 @@ async def begin(session: Session, run: Run, record: NodeRecord, secrets: Mapping
     return run
 
 
-async def follow(
-    session: Session,
-    run: Run,
-    record: NodeRecord,
-    *,
-    wait: bool,
-    stop_requested: Callable[[], bool],
-    secrets: Mapping[str, str],
-) -> Run:
-    """Look at the job until it has ended, and end it when the run was asked to stop."""
+async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, *, ending: bool, secrets: Mapping[str, str]) -> Run:
+    """Look once at the job on one node.
+
+    Args:
+        ending: the attempt is over for this node: what runs there is ended.
+    """
     access, node = _held(record)
     executor, execution = session.executor(access), execution_of(session, run, record, {})
-    pause = _SHORTEST_LOOK
-    cancelled = False
-    while True:
-        try:
+    try:
+        status = await executor.poll(node, execution)
+        if ending and status.state in _GOING and pace.due("cancel", record.token, _CANCEL_SECONDS):
+            await executor.cancel(node, execution)
             status = await executor.poll(node, execution)
-            if stop_requested() and not cancelled and status.state in _GOING:
-                await executor.cancel(node, execution)
-                cancelled, pause = True, _SHORTEST_LOOK
-                continue
-        except NodeUnreachable as error:
-            status = await _out_of_reach(session, run, record, error, stop_requested=stop_requested())
-        match status.state:
-            case ExecutionState.FINISHED:
-                return _finished(session, run, record, status)
-            case ExecutionState.LOST:
-                return await _lost(session, run, record, executor, execution, status)
-            case ExecutionState.ABSENT:
-                return await begin(session, run, record, secrets)
-        if not wait:
-            return run
-        await session.clock.sleep(pause)
-        pause = min(_LONGEST_LOOK, pause * 1.3)
+    except NodeUnreachable as error:
+        status = await _out_of_reach(session, run, record, pace, error, ending=ending)
+    match status.state:
+        case ExecutionState.FINISHED:
+            return _finished(session, run, record, status, reason=_reason(run, status))
+        case ExecutionState.LOST:
+            return await _lost(session, run, record, executor, execution, status)
+        case ExecutionState.ABSENT if not ending:
+            return await begin(session, run, record, secrets)
+        case ExecutionState.ABSENT:
+            return _write(session, run, record, "node.releasing", reason=_ended_for(run), detail="it was never started there")
+    return run
+
+
+def _ended_for(run: Run) -> str:
+    return "cancelled" if run.stop_requested else PEER
+
+
+def _reason(run: Run, status: ExecutionStatus) -> str:
+    """The executor knows that an execution was cancelled, and not for whose sake."""
+    return _ended_for(run) if status.reason == "cancelled" else status.reason or "exit"
 
 
 async def _out_of_reach(
-    session: Session, run: Run, record: NodeRecord, error: NodeUnreachable, *, stop_requested: bool
+    session: Session, run: Run, record: NodeRecord, pace: Pace, error: NodeUnreachable, *, ending: bool
 ) -> ExecutionStatus:
     """A silent node is not a dead one: only its provider's word, or the node's own time limit, says that the job has ended."""
     assert record.node is not None
-    try:
-        seen = await session.provider(record.offer.provider).inspect(record.node)
-    except LeptonError:
-        seen = record.node
-    if seen.state in _ENDED:
-        return ExecutionStatus(ExecutionState.LOST, detail=f"the provider says {seen.state}: {seen.detail or error.message}")
-    if stop_requested:
-        return ExecutionStatus(ExecutionState.LOST, detail=f"stopped while out of reach: {error.message}")
+    name = record.offer.provider
+    if pace.due("inspect", record.token, session.spec(name).timings.poll):
+        try:
+            seen = await session.provider(name).inspect(record.node)
+        except LeptonError:
+            seen = record.node
+        if seen.state in _ENDED:
+            return ExecutionStatus(ExecutionState.LOST, detail=f"the provider says {seen.state}: {seen.detail or error.message}")
+    if ending:
+        words = "stopped while out of reach" if run.stop_requested else "another node failed while this one was out of reach"
+        return ExecutionStatus(ExecutionState.LOST, detail=f"{words}: {error.message}")
     limit, began = time_limit(run, record), record.running_at or record.intended_at
     if limit is not None and (session.clock.now() - began).total_seconds() > limit + _SILENCE_SECONDS:
         return ExecutionStatus(ExecutionState.LOST, detail=f"out of reach beyond its time limit: {error.message}")
@@ -166,12 +176,12 @@ async def _lost(
     return _write(session, run, record, "node.lost", detail=status.detail or "the job ended without a result")
 
 
-def _finished(session: Session, run: Run, record: NodeRecord, status: ExecutionStatus) -> Run:
+def _finished(session: Session, run: Run, record: NodeRecord, status: ExecutionStatus, reason: str | None = None) -> Run:
     """The result, and in the same row group that the node is given back from now on."""
     result = {
         "exit_code": status.exit_code,
         "signal": status.signal,
-        "reason": status.reason or "exit",
+        "reason": reason or status.reason or "exit",
         "started_at": status.started_at.isoformat() if status.started_at else None,
         "finished_at": status.finished_at.isoformat() if status.finished_at else None,
         "detail": status.detail,
@@ -187,10 +197,6 @@ def _held(record: NodeRecord) -> tuple[Access, Node]:
     if record.node is None or record.node.access is None:
         raise NodeLost(f"node {record.token} has no way to be reached", provider=record.offer.provider)
     return record.node.access, record.node
-
-
-def _again(run: Run, record: NodeRecord) -> NodeRecord:
-    return next(node for node in run.nodes if node.token == record.token)
 
 
 def _write(session: Session, run: Run, record: NodeRecord, kind: str, **data: object) -> Run:

@@ -11,7 +11,10 @@ from lepton_sdk.domain.retry import Cause
 from lepton_sdk.domain.run import Event, NodeRecord, Run, RunState
 from lepton_sdk.errors import BlockScope
 
-__all__ = ["after", "blocked_names", "due_at", "no_offer", "scopes"]
+__all__ = ["PEER", "after", "blocked_names", "due_at", "is_judged", "no_offer", "scopes", "telling"]
+
+# The reason of a node that did nothing wrong: another one of its attempt did.
+PEER = "peer"
 
 # The first pause where the job names none: a market is looked at again after a minute, a machine is replaced sooner.
 _PAUSES = {Cause.NO_CAPACITY: 60.0, Cause.INTERRUPTION: 5.0, Cause.ERROR: 10.0}
@@ -45,8 +48,9 @@ def blocked_names(run: Run) -> set[str]:
     return names - {""}
 
 
-def after(run: Run, record: NodeRecord, now: datetime) -> Iterator[Event]:
-    """The rows that follow the release of a node: how the run ended, or why another attempt is due."""
+def after(run: Run, now: datetime) -> Iterator[Event]:
+    """The rows that follow the release of an attempt's last node: how the run ended, or why another attempt is due."""
+    record = telling(run)
     if record.node is None and record.reason is None and not run.stop_requested:
         # The provider refused; that stands in the history already.
         return
@@ -57,6 +61,23 @@ def after(run: Run, record: NodeRecord, now: datetime) -> Iterator[Event]:
         return
     end = {"state": str(state), "exit_code": record.exit_code, "signal": record.signal, "error": error or None}
     yield Event("run.finished", run.id, now, None, end)
+
+
+def is_judged(run: Run) -> bool:
+    """Whether the history says why the newest attempt did not end the run."""
+    return any(entry.number == run.attempts and entry.error != _NO_OFFER for entry in run.history)
+
+
+def telling(run: Run) -> NodeRecord:
+    """The node that tells how the newest attempt ended: one that was refused, else one that was lost (the others fail
+    because of it), else the one that failed first, else the first."""
+    culprits = [member for member in run.members if member.failed and member.reason != PEER]
+    return min(culprits, key=_blame, default=run.members[0])
+
+
+def _blame(record: NodeRecord) -> tuple[bool, bool, float, int]:
+    ended = record.finished_at.timestamp() if record.finished_at else 0.0
+    return (record.node is not None, record.reason is not None, ended, record.rank)
 
 
 def no_offer(run: Run, words: str, now: datetime) -> Event:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 
+from lepton_sdk._engine.claim import claimed
 from lepton_sdk._engine.holder import is_alive
 from lepton_sdk._engine.run import Drive
 from lepton_sdk._engine.session import Session
@@ -16,11 +17,11 @@ from lepton_sdk.router import Plan
 
 __all__ = ["catch_up", "drive", "follow_all", "request_stop", "wait_for"]
 
-_CLAIM_SECONDS = 60.0
-_RENEW_SECONDS = 15.0
 _LOOK_SECONDS = 0.25
 _CATCH_UP_SECONDS = 15.0
 _TROUBLE_SECONDS = 30.0
+# A run that another follower drives is left to it; should that one die, nobody notices such a pause.
+_HELD_SECONDS = 2.0
 # A detached follower has its secrets within a second or two, or was killed.
 _SECRETS_SECONDS = 60.0
 
@@ -36,11 +37,13 @@ async def drive(
     """Drive one run to its end; ``None`` when another follower holds it, takes it over or is on its way to it."""
     if _is_awaited(session, run_id, secrets or {}):
         return None
-    epoch = session.journal.claim(run_id, session.holder, _CLAIM_SECONDS, is_alive)
-    if epoch is None:
-        return None
-    work = asyncio.ensure_future(Drive(session, run_id, epoch, secrets=secrets, plan=plan, wait=wait).to_the_end())
-    async with _renewed(session, run_id, epoch, work):
+    lost: list[asyncio.Future[Run]] = []
+    # Somebody else drives the run once our claim is lost: two must not.
+    async with claimed(session, run_id, lambda _: [work.cancel() for work in lost]) as epoch:
+        if epoch is None:
+            return None
+        work = asyncio.ensure_future(Drive(session, run_id, epoch, secrets=secrets, plan=plan, wait=wait).to_the_end())
+        lost.append(work)
         try:
             return await work
         except StaleEpoch:
@@ -52,7 +55,6 @@ async def drive(
             return None
         finally:
             work.cancel()
-            session.journal.renew(run_id, session.holder, epoch, 0)
 
 
 def _is_awaited(session: Session, run_id: str, secrets: Mapping[str, str]) -> bool:
@@ -62,25 +64,6 @@ def _is_awaited(session: Session, run_id: str, secrets: Mapping[str, str]) -> bo
     if run.stop_requested or started or all(name in secrets for name in run.job.secrets):
         return False
     return (session.clock.now() - run.created_at).total_seconds() < _SECRETS_SECONDS
-
-
-@asynccontextmanager
-async def _renewed(session: Session, run_id: str, epoch: int, work: asyncio.Future[Run]) -> AsyncIterator[None]:
-    async def keep() -> None:
-        while True:
-            await session.clock.sleep(_RENEW_SECONDS)
-            if not session.journal.renew(run_id, session.holder, epoch, _CLAIM_SECONDS):
-                # Somebody else drives the run now: two must not.
-                work.cancel()
-                return
-
-    keeper = asyncio.ensure_future(keep())
-    try:
-        yield
-    finally:
-        keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeper
 
 
 def _is_ours(session: Session, run_id: str) -> bool:
@@ -165,9 +148,11 @@ async def _after(session: Session, pause: float, run_id: str, secrets: Mapping[s
 
 def _told(session: Session, run_id: str, task: asyncio.Task[Run | None] | None) -> float:
     """One run's trouble must not end the service: it is told, and the run is taken up again after a pause."""
-    error = task.exception() if task is not None and not task.cancelled() else None
-    if error is None:
+    if task is None or task.cancelled():
         return 0
+    error = task.exception()
+    if error is None:
+        return 0 if task.result() is not None else _HELD_SECONDS
     line = session.redacted(f"run {run_id}: {error}")
     if line not in session.notices:
         session.tell(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lepton_sdk._engine.failover import after
 from lepton_sdk._engine.output import keep_log
+from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.session import Session
 from lepton_sdk._retry import retrying
 from lepton_sdk.domain.node import Node, NodeState, Stage
@@ -12,26 +13,36 @@ from lepton_sdk.domain.run import Event, NodeRecord, Run
 __all__ = ["release"]
 
 _PATIENCE_SECONDS = 600.0
+# The other nodes of a run are not looked at while one is asked for.
+_PATIENCE_AMONG_OTHERS = 20.0
 
 
-async def release(session: Session, run: Run, record: NodeRecord, *, wait: bool) -> Run:
-    """Release the node; with it the run ends, when nothing more is to be tried."""
+async def release(session: Session, run: Run, record: NodeRecord, pace: Pace, *, reason: str | None = None) -> Run:
+    """Ask once for the node to be given back. With the attempt's last node the run ends, when nothing more is to be tried.
+
+    Args:
+        reason: why a node that did not end by itself is given back.
+    """
     if record.stage is not Stage.RELEASING:
-        run = session.journal.append(Event("node.releasing", run.id, session.clock.now(), record.token))
-    if record.node is not None:
-        await keep_log(session, run, record)
-        node = await _give_back(session, record, record.node, wait=wait)
-        if node.state is not NodeState.GONE:
+        data = {"reason": reason} if reason else {}
+        run = session.journal.append(Event("node.releasing", run.id, session.clock.now(), record.token, data))
+    if (node := record.node) is not None:
+        if pace.due("keep", record.token):
+            await keep_log(session, run, record)
+        if not pace.due("release", record.token, session.spec(node.provider).timings.poll):
             return run
-    released = Event("node.released", run.id, session.clock.now(), record.token, {"detail": record.detail})
-    return session.journal.append(released, *after(run, record, session.clock.now()))
+        answer = await _give_back(session, node, _PATIENCE_AMONG_OTHERS if _others(run, record) else _PATIENCE_SECONDS)
+        if answer.state is not NodeState.GONE:
+            return run
+    now, run = session.clock.now(), session.journal.run(run.id)
+    released = Event("node.released", run.id, now, record.token)
+    return session.journal.append(released, *(() if _others(run, record) else after(run, now)))
 
 
-async def _give_back(session: Session, record: NodeRecord, node: Node, *, wait: bool) -> Node:
-    provider = session.provider(record.offer.provider)
-    pause = session.spec(record.offer.provider).timings.poll
-    while True:
-        answer = await retrying(lambda: provider.release(node), session.clock, seconds=_PATIENCE_SECONDS)
-        if answer.state is NodeState.GONE or not wait:
-            return answer
-        await session.clock.sleep(pause)
+def _others(run: Run, record: NodeRecord) -> bool:
+    return any(member.open for member in run.members if member.token != record.token)
+
+
+async def _give_back(session: Session, node: Node, seconds: float) -> Node:
+    provider = session.provider(node.provider)
+    return await retrying(lambda: provider.release(node), session.clock, seconds=seconds)

@@ -6,18 +6,22 @@ after the last line are the same code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from typing import Any
 
 from lepton_sdk._engine.acquire import acquire, resolve
-from lepton_sdk._engine.execute import await_reachable, follow, start
-from lepton_sdk._engine.failover import blocked_names, due_at, no_offer, scopes
+from lepton_sdk._engine.claim import claimed
+from lepton_sdk._engine.execute import follow, look_at_boot, start
+from lepton_sdk._engine.failover import PEER, after, blocked_names, due_at, is_judged, no_offer, scopes
+from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.release import release
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.submit import plan_for
+from lepton_sdk._engine.together import together
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.retry import Cause
-from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.domain.run import Event, NodeRecord, Run
 from lepton_sdk.errors import BudgetExceeded
 from lepton_sdk.router import Plan
 
@@ -25,6 +29,9 @@ __all__ = ["Drive"]
 
 # How often a run that waits for its next attempt looks whether it was stopped.
 _LOOK_SECONDS = 0.5
+# A job is looked at again soon after it began or changed, and ever less often while it runs.
+_SHORTEST_LOOK, _LONGEST_LOOK = 0.003, 0.5
+_READY = frozenset({Stage.REACHABLE, Stage.RUNNING})
 
 
 class Drive:
@@ -52,48 +59,63 @@ class Drive:
         self._secrets = secrets or {}
         self._plan = plan
         self._wait = wait
+        self._pace = Pace(session.clock)
 
     async def to_the_end(self) -> Run:
         """Advance until the run has ended, or (without waiting) until nothing moves."""
-        run = self._session.journal.run(self._run_id)
+        run, pause = self._session.journal.run(self._run_id), _SHORTEST_LOOK
         while not run.state.ended:
-            before = run
-            run = await self.advance(run)
-            if run == before:
-                if not self._wait:
-                    break
-                await self._session.clock.sleep(self._pause(run))
-                run = self._session.journal.run(self._run_id)
+            before, run = run, await self.advance(run)
+            if run != before:
+                pause = _SHORTEST_LOOK
+                continue
+            if not self._wait:
+                break
+            await self._session.clock.sleep(self._pause(run, pause))
+            pause = min(_LONGEST_LOOK, pause * 1.3)
+            if not run.stop_requested and self._session.journal.is_stopping(run.id):
+                run = self._session.journal.run(run.id)
         return run
 
     async def advance(self, run: Run) -> Run:
-        """Take the one step that is due."""
-        session, record = self._session, run.current
-        if record is None or record.stage is Stage.RELEASED:
+        """Take every step that is due now."""
+        if not any(member.open for member in run.members):
             return await self._next_attempt(run)
-        if run.stop_requested and record.stage in {Stage.OWNED, Stage.REACHABLE}:
-            return await release(session, run, record, wait=self._wait)
-        match record.stage:
+        runs = await together(*self._steps(run))
+        return run if not runs else runs[0] if len(runs) == 1 else self._session.journal.run(run.id)
+
+    def _steps(self, run: Run) -> Iterator[Coroutine[Any, Any, Run]]:
+        """One step for each node of the attempt that has one. One node that failed ends the attempt for all."""
+        members = [member for member in run.members if member.open]
+        over = run.stop_requested or any(member.failed for member in run.members)
+        if not over and {member.stage for member in members} <= _READY and any(m.stage is Stage.REACHABLE for m in members):
+            yield start(self._session, run, self._epoch, self._secrets)
+            return
+        for member in members:
+            if (step := self._step(run, member, over=over)) is not None:
+                yield step
+
+    def _step(self, run: Run, member: NodeRecord, *, over: bool) -> Coroutine[Any, Any, Run] | None:
+        session, pace = self._session, self._pace
+        poll = session.spec(member.offer.provider).timings.poll
+        match member.stage:
+            case Stage.OWNED | Stage.REACHABLE if over:
+                return release(session, run, member, pace, reason=None if run.stop_requested else PEER)
             case Stage.INTENDED | Stage.UNKNOWN:
-                return await resolve(session, run, record)
+                return resolve(session, run, member) if pace.due("find", member.token, poll) else None
             case Stage.OWNED:
-                return await await_reachable(session, run, record, wait=self._wait)
+                return look_at_boot(session, run, member) if pace.due("boot", member.token, poll) else None
             case Stage.REACHABLE:
-                return await start(session, run, record, self._epoch, self._secrets)
+                return None
             case Stage.RUNNING:
-                return await follow(
-                    session,
-                    run,
-                    record,
-                    wait=self._wait,
-                    stop_requested=self._stop_requested,
-                    secrets=self._secrets,
-                )
+                return follow(session, run, member, pace, ending=over, secrets=self._secrets)
             case _:
-                return await release(session, run, record, wait=self._wait)
+                return release(session, run, member, pace)
 
     async def _next_attempt(self, run: Run) -> Run:
         now = self._session.clock.now()
+        if run.members and not is_judged(run) and (rows := tuple(after(run, now))):
+            return self._session.journal.append(*rows)
         if run.stop_requested:
             end = {"state": "stopped", "error": "the run was stopped on request"}
             return self._session.journal.append(Event("run.finished", run.id, now, None, end))
@@ -106,9 +128,20 @@ class Drive:
             words = f"{len(refused)} offers were refused; the last said: {refused[-1].message}" if refused else ""
             return self._session.journal.append(no_offer(run, words or plan.nearest_miss(), now))
         try:
-            return await acquire(self._session, run, offer, self._epoch)
+            if run.job.nodes == 1:
+                return await acquire(self._session, run, offer, self._epoch)
+            return await self._in_turn(run, offer, plan)
         except BudgetExceeded as error:
             return self._session.journal.append(no_offer(run, error.message, now))
+
+    async def _in_turn(self, run: Run, offer: Offer, plan: Plan) -> Run:
+        """Two runs that want several machines of one kind would each take half of the last ones, and neither would start."""
+        name = f"turn {offer.provider} {offer.instance_type} {offer.region}"
+        async with claimed(self._session, name, lambda _: None) as turn:
+            if turn is None:
+                self._plan = plan
+                return run
+            return await acquire(self._session, run, offer, self._epoch)
 
     def _open_offers(self, run: Run, plan: Plan) -> Iterator[Offer]:
         """Every feasible offer in order, without what earlier attempts blocked."""
@@ -117,9 +150,10 @@ class Drive:
             if blocked.isdisjoint(scopes(candidate.offer).values()):
                 yield candidate.offer
 
-    def _stop_requested(self) -> bool:
-        return self._session.journal.is_stopping(self._run_id)
-
-    def _pause(self, run: Run) -> float:
-        name = run.provider if run.current and run.current.open else None
-        return self._session.spec(name).timings.poll if name else _LOOK_SECONDS
+    def _pause(self, run: Run, pause: float) -> float:
+        members = [member for member in run.members if member.open]
+        if not members:
+            return _LOOK_SECONDS
+        if any(member.stage is Stage.RUNNING for member in members):
+            return pause
+        return min(self._session.spec(member.offer.provider).timings.poll for member in members)

@@ -71,8 +71,6 @@ def check(job: Job) -> None:
     Raises:
         JobSpecError: the message names the field and the fix.
     """
-    if job.nodes > 1:
-        raise JobSpecError(f"nodes: {job.nodes}: this version runs jobs of one node", hint="ask for one node with more GPUs")
     if job.workdir is not None:
         check_workdir(Path(job.workdir))
 

@@ -28,6 +28,7 @@ class SSHAccess:
         proxy_jump: ``user@host:port`` to go through.
         identity: path of the private key that the provider registered; ``None`` for the user's own keys.
         environment: what the provider sets for the job.
+        private_address: where the other machines of the region reach it; ``""`` for the host's own.
     """
 
     host: str
@@ -37,6 +38,7 @@ class SSHAccess:
     proxy_jump: str | None = None
     identity: str | None = None
     environment: Mapping[str, str] = field(factory=dict, hash=False)
+    private_address: str = ""
 
 
 @frozen

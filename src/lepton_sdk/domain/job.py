@@ -15,7 +15,7 @@ from lepton_sdk.domain.resources import Resources, nearest
 from lepton_sdk.domain.retry import Retry
 from lepton_sdk.errors import JobSpecError, UsageError
 
-__all__ = ["Job", "Limits", "Workload"]
+__all__ = ["Job", "Launcher", "Limits", "Workload"]
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,34}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -32,6 +32,13 @@ class Workload(StrEnum):
     TRAINING = "training"
     INFERENCE = "inference"
     INTERACTIVE = "interactive"
+
+
+class Launcher(StrEnum):
+    """What starts the command on the nodes of a job: nothing but our own start, or torchrun on each of them."""
+
+    NONE = "none"
+    TORCHRUN = "torchrun"
 
 
 def _fail(name: str, message: str, hint: str = "") -> JobSpecError:
@@ -189,6 +196,23 @@ def _workload(value: Any) -> Workload:
         raise _fail("workload", f"{value!r} is not a workload", nearest(str(value), list(Workload))) from None
 
 
+def _launcher(value: Any) -> Launcher:
+    try:
+        return Launcher(value)
+    except ValueError:
+        raise _fail("launcher", f"{value!r} is not a launcher", nearest(str(value), list(Launcher))) from None
+
+
+def _is_one_program(command: str) -> bool:
+    import shlex
+
+    try:
+        words = list(shlex.shlex(command, posix=True, punctuation_chars=True))
+    except ValueError:
+        return False
+    return "\n" not in command.strip() and not any(set(word) <= set("();<>|&") for word in words)
+
+
 def _workdir(value: Any) -> str | None:
     if value is None:
         return None
@@ -222,7 +246,8 @@ class Job:
         setup: shell lines that run before the command, in the run's own copy of the workdir.
         workdir: the folder whose content is copied for the run; nothing for an empty one.
         resources: what one node needs; ``"H100:8"`` is short for ``Resources(gpu="H100:8")``.
-        nodes: how many nodes.
+        nodes: how many nodes; they are taken all or none, and one that fails ends the attempt for all.
+        launcher: ``none`` runs the command once on each node; ``torchrun`` starts it once for each GPU of each node.
         env: environment variables of setup and command.
         secrets: names of variables whose values come from the submitting environment and are never stored.
         workload: ``training``, ``inference`` or ``interactive``; guides the router.
@@ -242,6 +267,7 @@ class Job:
     workdir: str | None = field(default=None, converter=_workdir)
     resources: Resources = field(factory=Resources, converter=_resources)
     nodes: int = field(default=1, converter=_nodes)
+    launcher: Launcher = field(default=Launcher.NONE, converter=_launcher)
     env: Mapping[str, str] = field(factory=dict, converter=_env, hash=False)
     secrets: tuple[str, ...] = field(default=(), converter=_secrets)
     workload: Workload = field(default=Workload.TRAINING, converter=_workload)
@@ -252,6 +278,8 @@ class Job:
         both = sorted(set(self.env) & set(self.secrets))
         if both:
             raise _fail("secrets", f"{both[0]} stands under env as well", "keep it in one of the two")
+        if self.launcher is Launcher.TORCHRUN and not _is_one_program(self.command):
+            raise _fail("command", "torchrun starts one program, and this is more than one", "put what comes before it under setup")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Job:
@@ -271,6 +299,8 @@ class Job:
             data["resources"] = resources
         if self.nodes != 1:
             data["nodes"] = self.nodes
+        if self.launcher is not Launcher.NONE:
+            data["launcher"] = str(self.launcher)
         if self.env:
             data["env"] = dict(self.env)
         if self.secrets:

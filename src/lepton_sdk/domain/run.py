@@ -140,6 +140,11 @@ class NodeRecord:
         return self.stage is not Stage.RELEASED
 
     @property
+    def failed(self) -> bool:
+        """Whether it can no longer do its part: refused, lost, or ended with another exit code than 0."""
+        return self.stage in _OVER and not (self.reason == "exit" and self.exit_code == 0)
+
+    @property
     def price(self) -> Money | None:
         """For one hour: what the provider said of the node, else what the offer said."""
         return self.node.price if self.node and self.node.price is not None else self.offer.price
@@ -212,9 +217,15 @@ class Run:
         return max((node.attempt for node in self.nodes), default=0)
 
     @property
+    def members(self) -> tuple[NodeRecord, ...]:
+        """The nodes of the newest attempt, by rank."""
+        attempt = self.attempts
+        return tuple(sorted((n for n in self.nodes if n.attempt == attempt), key=lambda node: node.rank))
+
+    @property
     def current(self) -> NodeRecord | None:
-        """The newest node."""
-        return self.nodes[-1] if self.nodes else None
+        """The first node of the newest attempt."""
+        return next(iter(self.members), None)
 
     def failures(self, *causes: Cause) -> tuple[Attempt, ...]:
         """The attempts that ended for one of ``causes``."""
@@ -253,6 +264,7 @@ class Run:
             "started_at": self.started_at.isoformat() if self.started_at else None,
             "finished_at": self.finished_at.isoformat() if self.finished_at else None,
             "error": self.error,
+            "nodes": [_shown(node) for node in self.members],
             "history": [attempt.to_dict() for attempt in self.history],
         }
 
@@ -286,22 +298,32 @@ class Run:
         return cls(**values)
 
 
+def _shown(node: NodeRecord) -> dict[str, object]:
+    return {
+        "rank": node.rank,
+        "id": node.node.id if node.node else None,
+        "stage": str(node.stage),
+        "exit_code": node.exit_code,
+        "signal": node.signal,
+        "reason": node.reason,
+    }
+
+
 def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-# What a person sees while the newest node stands at a stage.
-_SEEN = {
-    Stage.INTENDED: RunState.STARTING,
-    Stage.UNKNOWN: RunState.STARTING,
-    Stage.OWNED: RunState.STARTING,
-    Stage.REACHABLE: RunState.STARTING,
-    Stage.RUNNING: RunState.RUNNING,
-    Stage.FINISHED: RunState.STOPPING,
-    Stage.LOST: RunState.STOPPING,
-    Stage.RELEASING: RunState.STOPPING,
-    Stage.RELEASED: RunState.STOPPING,
-}
+# From here on a node does nothing more for its run.
+_OVER = frozenset({Stage.FINISHED, Stage.LOST, Stage.RELEASING, Stage.RELEASED})
+_NOT_YET = frozenset({Stage.INTENDED, Stage.UNKNOWN, Stage.OWNED, Stage.REACHABLE})
+
+
+def _seen(members: tuple[NodeRecord, ...]) -> RunState:
+    """What a person sees of a run whose newest attempt has these nodes."""
+    stages = {node.stage for node in members}
+    if stages & _NOT_YET and not any(node.failed for node in members):
+        return RunState.STARTING
+    return RunState.RUNNING if Stage.RUNNING in stages else RunState.STOPPING
 
 
 def apply(run: Run | None, event: Event) -> Run:
@@ -356,11 +378,11 @@ def _step(run: Run, event: Event) -> Run:
     if before is None and any(other.open and other.rank == node.rank for other in run.nodes):
         raise ContractViolation(f"rank {node.rank} of run {run.id} has a node that is not given back")
     known[node.token] = node
-    nodes = tuple(known.values())
-    state = RunState.STOPPING if run.stop_requested else _SEEN[nodes[-1].stage]
-    # Until the node has told when the first process began, the start's own row is the best there is.
-    started_at = next((n.started_at or n.running_at for n in nodes if n.started_at or n.running_at), None)
-    return evolve(run, nodes=nodes, state=state, started_at=started_at)
+    after = evolve(run, nodes=tuple(known.values()))
+    state = RunState.STOPPING if run.stop_requested else _seen(after.members)
+    # Until a node has told when its first process began, the start's own row is the best there is.
+    started_at = next((n.started_at or n.running_at for n in after.nodes if n.started_at or n.running_at), None)
+    return evolve(after, state=state, started_at=started_at)
 
 
 def _intend(event: Event) -> NodeRecord:
@@ -380,7 +402,10 @@ def _intend(event: Event) -> NodeRecord:
 
 def _advance(before: NodeRecord, stage: Stage, event: Event) -> NodeRecord:
     data = event.data
-    changes: dict[str, Any] = {"stage": stage, "detail": data.get("detail", "")}
+    kept = before.detail if stage in {Stage.RELEASING, Stage.RELEASED} else ""
+    changes: dict[str, Any] = {"stage": stage, "detail": data.get("detail") or kept}
+    if data.get("reason"):
+        changes["reason"] = data["reason"]
     if data.get("node"):
         changes["node"] = Node.from_dict(data["node"])
     if stage is Stage.RUNNING:

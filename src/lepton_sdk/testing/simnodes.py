@@ -22,6 +22,7 @@ class Running:
     machine: Machine
     run: str
     attempt: int
+    rank: int
     epoch: int
     began: float
     over: float
@@ -72,7 +73,7 @@ class SimNodes:
             now = self._process.monotonic()
             took = self._world.between(1, self._longest)
             machine = self._machine(node)
-            one = Running(machine, execution.run_id, execution.attempt, execution.epoch, now, now + took)
+            one = Running(machine, execution.run_id, execution.attempt, execution.rank, execution.epoch, now, now + took)
             executions(self._world).append(one)
         elif execution.epoch < found.epoch:
             raise StaleEpoch("a newer follower was here", provider=node.provider)

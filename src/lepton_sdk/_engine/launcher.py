@@ -1,0 +1,37 @@
+"""What a job's launcher puts around its command on every node.
+
+The shell of the node fills the variables in, so that one command serves every rank, and a script may read the same names.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lepton_sdk.domain.job import Job, Launcher
+
+__all__ = ["launched"]
+
+# One line for each node, as mpirun and deepspeed read it.
+_HOSTFILE = (
+    'HOSTFILE=$PWD/.lepton-hosts; export HOSTFILE; echo "$HOST_ADDRS" | tr , "\\n" | '
+    'while read -r host; do echo "$host slots=$((NGPUS > 0 ? NGPUS : 1))"; done >"$HOSTFILE"\n'
+)
+_TORCHRUN = (
+    'exec torchrun --nnodes "$NNODES" --node-rank "$NODE_RANK" --nproc-per-node "$((NGPUS > 0 ? NGPUS : 1))" '
+    '--master-addr "$MASTER_ADDR" --master-port "$MASTER_PORT" '
+)
+_PYTHON = re.compile(r"(?:\S*/)?python[\d.]*\s+")
+
+
+def launched(job: Job) -> Job:
+    """The job with the command that its launcher makes of its own."""
+    if job.nodes == 1 and job.launcher is Launcher.NONE:
+        return job
+    return job.with_(command=_HOSTFILE + (_torchrun(job.command) if job.launcher is Launcher.TORCHRUN else job.command))
+
+
+def _torchrun(command: str) -> str:
+    """torchrun starts Python itself, once for each GPU; what is no Python script it starts as it is."""
+    script = _PYTHON.sub("", command, count=1) if _PYTHON.match(command) else command
+    is_python = script != command or script.startswith("-m ") or script.split(maxsplit=1)[0].endswith(".py")
+    return _TORCHRUN + ("" if is_python else "--no-python ") + script
