@@ -234,11 +234,15 @@ class AsyncClient:
         job = self._session.journal.run(run_id).job
         leave_follower(self._session, run_id, read_secrets(job, self._environment))
 
-    async def logs(self, run: str, *, offset: int = 0, follow: bool = False) -> AsyncIterator[bytes]:
-        """The output of a run from byte ``offset``; with ``follow``, live until it has ended."""
+    async def logs(self, run: str, *, offset: int = 0, follow: bool = False, node: int | None = None) -> AsyncIterator[bytes]:
+        """The output of a run from byte ``offset``; with ``follow``, live until it has ended.
+
+        Args:
+            node: only that of one rank. Without it each line of a run of several nodes has its node before it (``[1] ``).
+        """
         from lepton_sdk._engine.logs import read_logs
 
-        async for chunk in read_logs(self._session, self._resolve(run), offset=offset, follow=follow):
+        async for chunk in read_logs(self._session, self._resolve(run), offset=offset, follow=follow, node=node):
             yield chunk
 
     async def wait(self, run: str, *, check: bool = False) -> Run:
@@ -352,6 +356,10 @@ class AsyncClient:
                 # Raises when whoever wanted the output does not take it any more.
                 live.result()
             result = await driven
+            if result is not None and result.job.nodes > 1:
+                # Lines of several nodes come in no fixed order, so the rest cannot be asked for by a place in them.
+                await live
+                return result
         finally:
             live.cancel()
             driven.cancel()

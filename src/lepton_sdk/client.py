@@ -133,9 +133,9 @@ class Client:
         """See `AsyncClient.detach`."""
         return self._portal.call(self._client.detach(run))
 
-    def logs(self, run: str, *, offset: int = 0, follow: bool = False) -> Iterator[bytes]:
+    def logs(self, run: str, *, offset: int = 0, follow: bool = False, node: int | None = None) -> Iterator[bytes]:
         """See `AsyncClient.logs`."""
-        return self._portal.iterate(self._client.logs(run, offset=offset, follow=follow))
+        return self._portal.iterate(self._client.logs(run, offset=offset, follow=follow, node=node))
 
     def wait(self, run: str, *, check: bool = False) -> Run:
         """See `AsyncClient.wait`."""

@@ -27,7 +27,8 @@ def launched(job: Job) -> Job:
     """The job with the command that its launcher makes of its own."""
     if job.nodes == 1 and job.launcher is Launcher.NONE:
         return job
-    return job.with_(command=_HOSTFILE + (_torchrun(job.command) if job.launcher is Launcher.TORCHRUN else job.command))
+    command = _torchrun(job.command) if job.launcher is Launcher.TORCHRUN else job.command
+    return job.with_(command=_HOSTFILE + command, launcher=Launcher.NONE)
 
 
 def _torchrun(command: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from lepton_sdk._engine.follower import drive
@@ -9,23 +10,77 @@ from lepton_sdk._engine.holder import is_alive
 from lepton_sdk._engine.output import output_of
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.errors import UsageError
 
 __all__ = ["read_logs"]
 
 _LOOK_SECONDS = 0.02
 
 
-async def read_logs(session: Session, run_id: str, *, offset: int = 0, follow: bool = False) -> AsyncIterator[bytes]:
-    """Bytes of the run's output from ``offset`` of all attempts in a row; with ``follow``, until the run has ended."""
+def read_logs(
+    session: Session, run_id: str, *, offset: int = 0, follow: bool = False, node: int | None = None
+) -> AsyncIterator[bytes]:
+    """The run's output, of all attempts in a row; with ``follow``, until the run has ended.
+
+    Args:
+        offset: bytes to leave out, of one node.
+        node: only the output of this rank, as it is. Without it the lines of several nodes come as they are written, each
+            with its node before it.
+
+    Raises:
+        UsageError: an offset into the output of several nodes, or a node that the run does not have.
+    """
+    nodes = session.journal.run(run_id).job.nodes
+    if node is not None and not 0 <= node < nodes:
+        raise UsageError(f"node: {node}: run {run_id} has the nodes 0 to {nodes - 1}")
+    if nodes == 1 or node is not None:
+        return _read_node(session, run_id, node or 0, offset=offset, follow=follow)
+    if offset:
+        raise UsageError("offset: it counts the bytes of one node, and the run has several", hint="name one, such as node 0")
+    width = len(str(nodes - 1))
+    streams = (_read_node(session, run_id, rank, offset=0, follow=follow) for rank in range(nodes))
+    return _merged([_marked(f"[{rank:>{width}}] ".encode(), stream) for rank, stream in enumerate(streams)])
+
+
+async def _marked(mark: bytes, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Whole lines, each with its mark; the last one gets the line end that it may lack."""
+    rest = b""
+    async for chunk in stream:
+        *lines, rest = (rest + chunk).split(b"\n")
+        if lines:
+            yield b"".join(mark + line + b"\n" for line in lines)
+    if rest:
+        yield mark + rest + b"\n"
+
+
+async def _merged(streams: list[AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
+    """What any of the streams gives, when it gives it."""
+    waiting = {asyncio.ensure_future(anext(stream, None)): stream for stream in streams}
+    try:
+        while waiting:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                stream, chunk = waiting.pop(one), one.result()
+                if chunk is not None:
+                    yield chunk
+                    waiting[asyncio.ensure_future(anext(stream, None))] = stream
+    finally:
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def _read_node(session: Session, run_id: str, rank: int, *, offset: int, follow: bool) -> AsyncIterator[bytes]:
     shown: set[str] = set()
     while True:
         run = session.journal.run(run_id)
-        for record in _started(run):
+        started = _started(run, rank)
+        for record in started:
             if record.token in shown:
                 continue
             shown.add(record.token)
             # Only the newest attempt still grows; of the earlier ones the length must be known, so they are read.
-            begin = 0 if len(_started(run)) > 1 else offset
+            begin = 0 if len(started) > 1 else offset
             seen = begin
             async for chunk in output_of(session, run, record, begin, follow=follow):
                 if chunk[max(0, offset - seen) :]:
@@ -47,5 +102,5 @@ def _driven(session: Session, run_id: str) -> bool:
     return claim is not None and claim[1] > session.clock.now() and is_alive(claim[0])
 
 
-def _started(run: Run) -> list[NodeRecord]:
-    return [record for record in run.nodes if record.running_at is not None and record.node is not None]
+def _started(run: Run, rank: int) -> list[NodeRecord]:
+    return [record for record in run.nodes if record.rank == rank and record.running_at is not None and record.node is not None]

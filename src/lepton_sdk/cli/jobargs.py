@@ -32,6 +32,8 @@ _OPTIONS = (
     click.option("--name", help="Name of the job: lower-case letters, digits and dashes."),
     click.option("--workdir", help="Folder to copy for the run; the current one for a command given after --."),
     click.option("--no-workdir", is_flag=True, help="Start in an empty folder."),
+    click.option("--nodes", type=click.IntRange(1), metavar="N", help="So many machines, all or none."),
+    click.option("--launcher", metavar="NAME", help="none (one start on each node) or torchrun (one for each GPU)."),
     click.option("--setup", help="Shell lines to run before the command."),
     click.option("--env", multiple=True, metavar="NAME=VALUE", help="Environment variable; NAME alone passes ours on."),
     click.option("--secret", "secrets", multiple=True, metavar="NAME", help="Variable to pass on without a trace."),
@@ -102,7 +104,7 @@ def job_from(file: str | None, flags: dict[str, Any]) -> Job:
         data["command"] = words
         if not file and not flags.get("workdir") and not flags.get("no_workdir"):
             data["workdir"] = _here()
-    for name in ("name", "setup", "workload"):
+    for name in ("name", "setup", "workload", "nodes", "launcher"):
         if flags.get(name):
             data[name] = flags[name]
     if flags.get("workdir"):

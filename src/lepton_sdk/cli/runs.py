@@ -51,11 +51,12 @@ def ps_command(everything: bool, limit: int | None, as_json: bool) -> None:
 @click.argument("run")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
 @click.option("--offset", type=click.IntRange(0), default=0, help="Begin at this byte.")
+@click.option("--node", type=click.IntRange(0), metavar="RANK", help="Only of this node, as it is.")
 @json_option
-def logs_command(run: str, follow: bool, offset: int, as_json: bool) -> None:
+def logs_command(run: str, follow: bool, offset: int, node: int | None, as_json: bool) -> None:
     """Show the output of RUN (an id, a part of one, or a job's name)."""
     with Client() as client:
-        for chunk in client.logs(run, offset=offset, follow=follow):
+        for chunk in client.logs(run, offset=offset, follow=follow, node=node):
             if as_json:
                 click.echo(json.dumps({"offset": offset, "text": chunk.decode(errors="replace")}))
             else:
