@@ -252,6 +252,21 @@ def test_the_figures_of_a_candidate() -> None:
     assert best.score == pytest.approx(63.84 + 2 * 0.1 / 1.5)
 
 
+def test_machines_that_come_one_by_one_are_paid_while_they_wait() -> None:
+    """At 12 seconds from one create call to the next, the first of 101 machines waits 20 minutes for the last."""
+    job = Job("true", nodes=101, limits={"duration": "1h"})
+    slow, whole = acme("big", "3.60", start_seconds=60), Offer("bolt", "big", price=Money("3.70"), start_seconds=60)
+    standing = {"acme": Standing(usable=True, launch_gap=12), "bolt": READY}
+    plan = route(job, Catalog([slow, whole]), standing=standing, now=NOW)
+    best, second = plan.candidates
+    assert (best.offer.provider, str(best.expected_cost), best.start_seconds) == ("bolt", "373.7000", 60)
+    # 101 machines at 3.60 an hour for an hour, and 10 minutes each on average before it.
+    assert (second.offer.provider, str(second.expected_cost), second.start_seconds) == ("acme", "424.2000", 1260)
+    one = route(job.with_(nodes=1), Catalog([slow, whole]), standing=standing, now=NOW)
+    assert one.best is not None
+    assert (one.best.offer.provider, str(one.best.expected_cost)) == ("acme", "3.6000")
+
+
 def test_a_total_shortens_the_run_and_bounds_its_cost() -> None:
     job = Job("true", limits={"duration": "10h", "total": 50})
     best = plan_of(job, acme("big", "31.92")).best

@@ -61,7 +61,8 @@ class Session:
 
     def standing(self) -> dict[str, Standing]:
         """For every known provider: can it be used, and if not, why and what helps."""
-        return self.registry.standing() | {name: Standing(True) for name in self._brought}
+        brought = {name: Standing(True, launch_gap=spec.launch_gap) for name, (spec, _) in self._brought.items()}
+        return self.registry.standing() | brought
 
     def spec(self, name: str) -> ProviderSpec:
         """What a provider says of itself."""

@@ -89,7 +89,8 @@ class Registry:
         for status in self.statuses("provider"):
             usable = status.state is PluginState.READY
             if usable or status.name not in standing:
-                standing[status.name] = Standing(usable, status.reason, status.hint)
+                gap = status.spec.launch_gap if isinstance(status.spec, ProviderSpec) else 0.0
+                standing[status.name] = Standing(usable, status.reason, status.hint, gap)
         return standing
 
     def specs(self) -> dict[str, ProviderSpec]:

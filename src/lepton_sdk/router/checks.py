@@ -29,11 +29,13 @@ class Standing:
         usable: its plugin is ready.
         reason: why not (``"no credentials"``).
         hint: the next step (``"set ACME_API_KEY"``).
+        launch_gap: seconds between two create calls that its vendor wants; 0 where several machines come by one call.
     """
 
     usable: bool
     reason: str = ""
     hint: str = ""
+    launch_gap: float = 0.0
 
 
 class Miss(NamedTuple):

@@ -18,7 +18,7 @@ from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.money import Money
 from lepton_sdk.errors import ContractViolation
 from lepton_sdk.router.checks import Check, Standing
-from lepton_sdk.router.score import Ranked, start_seconds
+from lepton_sdk.router.score import Ranked, stagger, start_seconds
 from lepton_sdk.router.verdicts import Candidate, Rejection
 
 __all__ = ["Plan"]
@@ -49,7 +49,6 @@ class Plan:
     ) -> None:
         self.job = job
         self.feasible = len(found)
-        self.candidates = tuple(self._candidate(entry) for entry in nsmallest(limit, found))
         self._catalog = catalog
         self._found = found
         self._standing = standing
@@ -57,6 +56,7 @@ class Plan:
         self._checks = checks
         self._limit = limit
         self._front: tuple[Candidate, ...] = ()
+        self.candidates = tuple(self._candidate(entry) for entry in nsmallest(limit, found))
 
     def __repr__(self) -> str:
         return f"<Plan for {self.job.name!r}: {self.feasible} offers serve, best {self.best}>"
@@ -97,13 +97,17 @@ class Plan:
     def _candidate(self, entry: Ranked) -> Candidate:
         (unpriced, score, *_), _, offer, request = entry
         hourly = None if offer.price is None else offer.price * self.job.nodes
-        return Candidate(offer, request, None if unpriced else score, hourly, self._expected_cost(hourly), start_seconds(offer))
+        gap = stagger(self.job, self._standing[offer.provider].launch_gap)
+        start = start_seconds(offer, gap)
+        return Candidate(offer, request, None if unpriced else score, hourly, self._expected_cost(hourly, gap), start)
 
-    def _expected_cost(self, hourly: Money | None) -> Money | None:
+    def _expected_cost(self, hourly: Money | None, gap: float) -> Money | None:
         limits = self.job.limits
         if hourly is None or limits.duration is None:
             return None
-        cost = (hourly * (Decimal(limits.duration) / 3600)).rounded(4)
+        # Machines that are made one after another stand idle until the last is there.
+        seconds = Decimal(limits.duration) + Decimal(str(gap)) / 2
+        cost = (hourly * (seconds / 3600)).rounded(4)
         return min(cost, limits.total) if limits.total is not None and limits.total.currency == cost.currency else cost
 
     @cached_property

@@ -43,6 +43,7 @@ def route(
     narrower = (check for resources in also for check in resource_checks(resources))
     checks = (*offer_checks(job, live_only=live_only), *narrower)
     usable = {name: standing_of(name, standing).usable for name in standing}
+    gaps = {name: state.launch_gap for name, state in standing.items()}
     found: list[Ranked] = []
     for key, requests in _asked_keys(job.resources, catalog):
         for offer in catalog.select(*key):
@@ -50,7 +51,7 @@ def route(
                 served = _served(requests, job.resources, offer)
                 if served is not None or not requests:
                     # The number keeps two rows of one rank apart, in the catalog's order.
-                    found.append((rank(job, offer), len(found), offer, served))
+                    found.append((rank(job, offer, gaps[offer.provider]), len(found), offer, served))
     return Plan(job, catalog, found, standing=standing, now=now, limit=limit, checks=checks)
 
 

@@ -127,6 +127,13 @@ class ProviderSpec:
     name_pattern: str = field(default=r"[a-z][a-z0-9-]{0,62}", kw_only=True)
     rates: Mapping[str, float] = field(factory=dict, kw_only=True, hash=False)
 
+    @property
+    def launch_gap(self) -> float:
+        """Seconds between two create calls; 0 where several machines come by one call."""
+        if "multi_node" in self.capabilities:
+            return 0.0
+        return float(max(self.rates.get("launch", 0.0), self.rates.get("", 0.0)))
+
 
 @frozen
 class ExecutorSpec:
