@@ -43,7 +43,7 @@ def test_it_is_a_provider(make_provider: Any) -> None:
 
 @pytest.mark.parametrize(("owner", "token"), [("a" * 18, "b" * 18), ("a" * 24, "b" * 24)])
 def test_names_keep_the_declared_rule(owner: str, token: str) -> None:
-    from lepton_crusoe._names import Stamp, name_for, read_name
+    from lepton_crusoe._models import Stamp, name_for, read_name
 
     for part in ("", "disk", "ib"):
         name = name_for(owner, token, part)
@@ -57,8 +57,7 @@ def test_a_negative_disk_is_refused(make_provider: Any) -> None:
 
 
 def test_a_types_own_price_goes_before_its_familys() -> None:
-    from lepton_crusoe._listing import type_named
-    from lepton_crusoe._prices import price_of, read_prices
+    from lepton_crusoe._listing import price_of, read_prices, type_named
 
     prices = read_prices(["a100-80gb=2.00", "a100-80gb.8x=14"])
     assert price_of(type_named("a100-80gb.4x"), prices) == Money("8")

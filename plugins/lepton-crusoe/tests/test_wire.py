@@ -10,9 +10,8 @@ import httpx
 import pytest
 import respx
 
-from lepton_crusoe._credentials import read_credentials
-from lepton_crusoe._prices import read_prices
-from lepton_crusoe._signing import read_key, sign
+from lepton_crusoe._credentials import read_credentials, read_key, sign
+from lepton_crusoe._listing import read_prices
 from lepton_crusoe.double.auth import expected_signature
 from lepton_crusoe.provider import CrusoeCloud
 from lepton_sdk.spi import (

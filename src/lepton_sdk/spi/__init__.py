@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         ProviderSpec,
         Timings,
     )
+    from lepton_sdk.spi.sshkeys import KeyPair
 
 _HOMES = {
     "lepton_sdk._clock": ("Clock",),
@@ -82,6 +83,7 @@ _HOMES = {
         "ProviderSpec",
         "Timings",
     ),
+    "lepton_sdk.spi.sshkeys": ("KeyPair",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -106,6 +108,7 @@ __all__ = [
     "GpuRequest",
     "Interrupted",
     "Job",
+    "KeyPair",
     "KubernetesAccess",
     "Launch",
     "LeptonError",

@@ -9,21 +9,17 @@ from typing import Any, cast
 
 from attrs import evolve
 
-from lepton_crusoe._api import CrusoeApi
-from lepton_crusoe._credentials import read_credentials
-from lepton_crusoe._errors import failure, refusal
-from lepton_crusoe._listing import Stock, child_node, node_of, offers_of, owned, type_named
-from lepton_crusoe._models import Machine, Operation, Quota
-from lepton_crusoe._names import name_for
+from lepton_crusoe._api import CrusoeApi, failure, refusal
+from lepton_crusoe._credentials import Signature, read_credentials
+from lepton_crusoe._listing import Stock, check_price, child_node, node_of, offers_of, owned, price_of, read_prices, type_named
+from lepton_crusoe._models import Machine, Operation, Quota, name_for
 from lepton_crusoe._parts import Parts
-from lepton_crusoe._prices import check_price, price_of, read_prices
-from lepton_crusoe._signing import Signature
-from lepton_crusoe._sshkey import private_key, public_key
 from lepton_crusoe.plugin import PROVIDER
 from lepton_sdk.spi import (
     AuthError,
     ConfigError,
     Diagnosis,
+    KeyPair,
     Launch,
     LeptonError,
     Node,
@@ -122,7 +118,7 @@ class CrusoeCloud:
         return self._made(operation, offer, launch, request)
 
     async def _request(self, name: str, offer: Offer, owner: str) -> dict[str, Any]:
-        key = await public_key(private_key(self._folder, owner))
+        key = await KeyPair("crusoe", self._folder, owner).public()
         request = {"name": name, "type": offer.instance_type, "location": offer.region, "ssh_public_key": key}
         return request | ({"image": self._config["image"]} if self._config["image"] else {})
 
@@ -301,10 +297,9 @@ class CrusoeCloud:
         node = node_of(machine, self._prices, project)
         if node.state is not NodeState.READY:
             return node
-        identity = private_key(self._folder, node.owner) if node.owner else None
-        known = str(identity) if identity is not None and identity.exists() else None
+        identity = KeyPair("crusoe", self._folder, node.owner).identity if node.owner else None
         user, port = str(self._config["ssh_user"]), int(self._config["ssh_port"])
-        return evolve(node, access=SSHAccess(machine.ip, user, port, identity=known))
+        return evolve(node, access=SSHAccess(machine.ip, user, port, identity=identity))
 
     def _parts(self, api: CrusoeApi) -> Parts:
         return Parts(api, self._clock, self._config["data_disk_gib"], self._config["ib_partition"])
