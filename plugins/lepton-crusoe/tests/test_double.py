@@ -157,7 +157,7 @@ def test_a_group_is_all_or_nothing(double: Any, make_provider: Any, launch: Any,
 # --- stock, time, prices --------------------------------------------------------------------------------------------
 
 
-def test_a_promise_that_the_operation_breaks_is_a_failed_node(
+def test_a_promise_that_the_operation_breaks_is_no_capacity(
     double: Any, provider: CrusoeCloud, take: Any, run_async: Any, until: Any
 ) -> None:
     double.tell("/stock", type="l40s-48gb.1x", location="us-east1-a", quantity=0)
@@ -165,9 +165,9 @@ def test_a_promise_that_the_operation_breaks_is_a_failed_node(
 
     async def live() -> None:
         node = await take(provider)
-        failed = await until(lambda: provider.inspect(node), lambda n: n.state is not NodeState.PENDING)
-        assert failed.state is NodeState.FAILED
-        assert "out_of_stock" in failed.detail
+        with pytest.raises(NoCapacity, match="out_of_stock") as caught:
+            await until(lambda: provider.inspect(node), lambda n: n.state is not NodeState.PENDING)
+        assert caught.value.request == node.provider_data["operation"]
         assert (await provider.release(node)).state is NodeState.GONE
 
     run_async(live())

@@ -22,6 +22,7 @@ from lepton_sdk.spi import (
     KeyPair,
     Launch,
     LeptonError,
+    MarketError,
     Node,
     NodeState,
     Offer,
@@ -215,7 +216,11 @@ class CrusoeCloud:
         return found + [child_node("network", one.id, one.name, self._api.project) for one in partitions if one.name in names]
 
     async def inspect(self, node: Node) -> Node:
-        """The state now. A machine that does not come up is asked for through the operation that makes it."""
+        """The state now. A machine that does not come up is asked for through the operation that makes it.
+
+        Raises:
+            MarketError: that operation failed because the vendor has none, or the project may take none.
+        """
         api = self._api.within(node.provider_data.get("project"))
         if node.kind != "machine":
             same = [one for one in await self._children("*", node.token) if one.id == node.id]
@@ -232,14 +237,14 @@ class CrusoeCloud:
         )
         seen = evolve(seen, price=node.price or seen.price, since=node.since or seen.since)
         if seen.state in _BOOTING and (making := await self._creation(api, node)) is not None and making.failed:
-            return seen.with_state(NodeState.FAILED, f"{making.code}: {making.message}")
+            return _failed(seen, making)
         return seen
 
     async def _absent(self, api: CrusoeApi, node: Node) -> Node:
         """What the absence of a machine means: not yet, never, or no more."""
         making = await self._creation(api, node)
         if making is not None and making.failed:
-            return node.with_state(NodeState.FAILED, f"{making.code}: {making.message}")
+            return _failed(node, making)
         if (making is not None and making.running) or (
             making is None and not node.provider_data.get("seen") and self._young(node)
         ):
@@ -267,7 +272,10 @@ class CrusoeCloud:
         if node.kind != "machine":
             return await self._parts(api).end_one(node)
         machine = await api.machine(node.id)
-        seen = self._node(machine, api.project) if machine else await self._absent(api, node)
+        try:
+            seen = self._node(machine, api.project) if machine else await self._absent(api, node)
+        except MarketError as error:
+            seen = node.with_state(NodeState.FAILED, error.message)
         if machine and seen.state not in _LEAVING and await self._end(api, node.id):
             seen = await self._absent(api, self._node(machine, api.project))
         # A creation that failed has left no machine behind.
@@ -313,3 +321,15 @@ class CrusoeCloud:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._api.aclose()
+
+
+def _failed(node: Node, making: Operation) -> Node:
+    """A node whose creation failed.
+
+    Raises:
+        MarketError: for want of stock or quota.
+    """
+    error = failure(making.code, making.message, making.id)
+    if isinstance(error, MarketError):
+        raise error
+    return node.with_state(NodeState.FAILED, error.message)

@@ -243,7 +243,18 @@ class LambdaCloud:
             yield node
 
     async def inspect(self, node: Node) -> Node:
-        """The state now; a new instance that the API does not show yet is pending."""
+        """The state now; a new instance that the API does not show yet is pending.
+
+        Raises:
+            NoCapacity: it was ended before it was ever active, so the region had none after all.
+        """
+        seen = await self._look(node)
+        if node.state is NodeState.PENDING and seen.state in _LEAVING:
+            text = f"{node.instance_type} in {node.region} was given and taken back before it was active: {seen.detail}"
+            raise NoCapacity(text, provider="lambda", request=node.id)
+        return seen
+
+    async def _look(self, node: Node) -> Node:
         instance = await self._api.instance(node.id)
         if instance is None:
             return await self._absent(node, NodeState.PENDING)
@@ -262,7 +273,7 @@ class LambdaCloud:
 
     async def release(self, node: Node) -> Node:
         """Terminate it. Gone is success; ``releasing`` until Lambda says terminated."""
-        seen = await self.inspect(node)
+        seen = await self._look(node)
         if seen.state in _LEAVING:
             return seen
         ended = await self._api.terminate(node.id)
