@@ -52,10 +52,13 @@ def test_offers_are_counted_and_priced_by_the_user(double: Any, make_provider: A
     assert best.price_source == "config providers.crusoe.prices"
     assert offers["a100-80gb.2x", "us-east1-a"].price == Money("4.6")
     assert offers["a100-80gb.1x", "us-east1-a"].availability is Availability.NO_CAPACITY
-    unpriced = offers["l40s-48gb.1x", "us-east1-a"]
-    assert unpriced.price is None
+    listed = offers["l40s-48gb.1x", "us-east1-a"]
+    assert listed.price is not None
+    assert listed.price_source.startswith("reference: ")
+    assert not listed.reference
+    unpriced = offers["c1a.4x", "us-east1-a"]
+    assert (unpriced.gpu, unpriced.price) == (None, None)
     assert unpriced.price_source.startswith("none:")
-    assert offers["c1a.4x", "us-east1-a"].gpu is None
 
 
 def test_an_empty_quota_is_shown_and_refuses(double: Any, provider: CrusoeCloud, take: Any, run_async: Any) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Executor, ExecutorContext
     from lepton_sdk.spi.provider import Diagnosis, Launch, Pacer, Provider, ProviderContext
+    from lepton_sdk.spi.reference import reference_offers
     from lepton_sdk.spi.secret import Secret
     from lepton_sdk.spi.spec import (
         CommandSpec,
@@ -75,6 +76,7 @@ _HOMES = {
     ),
     "lepton_sdk.spi.executor": ("Execution", "ExecutionState", "ExecutionStatus", "Executor", "ExecutorContext"),
     "lepton_sdk.spi.provider": ("Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext"),
+    "lepton_sdk.spi.reference": ("reference_offers",),
     "lepton_sdk.spi.secret": ("Secret",),
     "lepton_sdk.spi.spec": (
         "CommandSpec",
@@ -140,6 +142,7 @@ __all__ = [
     "TermsKind",
     "Timings",
     "Unavailable",
+    "reference_offers",
 ]
 
 

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from lepton_crusoe._api import CrusoeApi, failure, refusal
 from lepton_crusoe._credentials import Signature, read_credentials
-from lepton_crusoe._listing import Stock, check_price, child_node, node_of, offers_of, owned, price_of, read_prices, type_named
+from lepton_crusoe._listing import Prices, Stock, child_node, node_of, offers_of, owned, type_named
 from lepton_crusoe._models import Machine, Operation, Quota, name_for
 from lepton_crusoe._parts import Parts
 from lepton_crusoe.plugin import PROVIDER
@@ -59,7 +59,7 @@ class CrusoeCloud:
         self._config = cast("Mapping[str, Any]", context.config)
         self._clock = context.clock
         self._folder = context.cache_dir / "ssh"
-        self._prices = read_prices(self._config["prices"])
+        self._prices = Prices.read(self._config["prices"])
         if self._config["data_disk_gib"] < 0:
             size = self._config["data_disk_gib"]
             raise ConfigError(f"providers.crusoe.data_disk_gib: {size} is negative", hint="write 0 for no disk")
@@ -99,9 +99,8 @@ class CrusoeCloud:
 
     async def _acquire(self, offer: Offer, launch: Launch, partition: str = "") -> Node:
         name = name_for(launch.owner, launch.token)
-        if why := check_price(offer.price, price_of(type_named(offer.instance_type), self._prices)):
-            text = f"{offer.instance_type} was {why}"
-            raise OfferGone(text, provider="crusoe", hint="plan again with lepton route --live")
+        if why := self._prices.still(type_named(offer.instance_type), offer.price):
+            raise OfferGone(why, provider="crusoe", hint="plan again with lepton route --live")
         request = await self._request(name, offer, launch.owner)
         try:
             request |= await self._parts(self._api).make(offer, launch, partition)
