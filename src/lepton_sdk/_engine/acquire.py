@@ -154,12 +154,14 @@ def _failed(session: Session, run: Run, token: str, offer: Offer, error: LeptonE
 
 def refusal(session: Session, run: Run, token: str, offer: Offer, error: LeptonError) -> Event:
     """The row for an offer that cannot be had, at once or after it was promised: what it blocks, and what comes next."""
+    # What the user must mend is said where the run ends; a market that has none needs no advice.
+    advice = f"; next: {error.hint}" if error.hint and error.disposition is Disposition.FIX_INPUT else ""
     attempt = {
         "number": run.attempts,
         "provider": offer.provider,
         "instance_type": offer.instance_type,
         "error": type(error).__name__,
-        "message": session.redacted(error.message),
+        "message": session.redacted(f"{error.message}{advice}"),
         # An error that blocks nothing by itself still must not be met again at once.
         "blocked": scopes(offer).get(error.scope, scopes(offer)[BlockScope.OFFER]),
         "next": "next offer" if error.disposition is not Disposition.GIVE_UP else error.hint or "",
