@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Third-party modules with one home each. Type checkers may see them anywhere: that costs nothing at run time.
 _HOMES = {
-    "httpx": {"lepton_crusoe._signing", "lepton_sdk.spi.http"},
+    "httpx": {"lepton_crusoe._credentials", "lepton_sdk.spi.http"},
     "pathspec": {"lepton_sdk._executors.ignore"},
     "pynvml": {"lepton_byoc.gpus"},
     "sqlite3": {"lepton_sdk._journal.journal", "lepton_sdk._journal.opening"},

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lepton_sdk import Client, Job, Offer, RunState
-from lepton_sdk.errors import JobSpecError, NoCapacity
-from lepton_sdk.spi import Resources
+from lepton_sdk import Client, Job, Money, Offer, RunState
+from lepton_sdk.errors import JobSpecError, MarketError, NoCapacity, QuotaExceeded
+from lepton_sdk.spi import Launch, Node, NodeState, Resources
 from lepton_sdk.testing import FakeProvider, fake_offer
 
 MakeClient = Callable[[FakeProvider], Client]
@@ -27,6 +27,21 @@ class Later(FakeProvider):
         async for offer in super().offers(resources):
             if self.calls.count("offers") > self.closed_for:
                 yield offer
+
+
+class Withdrawn(FakeProvider):
+    """Promises machines of some types and takes the promise back when they are looked at."""
+
+    withdrawn: dict[str, MarketError]
+
+    async def acquire(self, offer: Offer, launch: Launch) -> Node:
+        node = await super().acquire(offer, launch)
+        return node.with_state(NodeState.PENDING) if offer.instance_type in self.withdrawn else node
+
+    async def inspect(self, node: Node) -> Node:
+        if node.instance_type in self.withdrawn:
+            raise self.withdrawn[node.instance_type]
+        return await super().inspect(node)
 
 
 def test_an_error_is_retried_as_often_as_the_job_says(cloud: FakeProvider, make_client: MakeClient, make_job: MakeJob) -> None:
@@ -68,6 +83,36 @@ def test_what_was_blocked_is_asked_again_after_a_pause(tmp_path: Path, make_clie
     run = make_client(cloud).run(make_job(retry={"no_capacity": {"duration": "1m", "backoff": 1}}))
     assert run.state is RunState.SUCCEEDED
     assert [attempt.error for attempt in run.history] == ["NoCapacity", "NoOffers"]
+
+
+def test_stock_that_is_denied_after_it_was_promised_leads_to_the_next_offer(
+    tmp_path: Path, make_client: MakeClient, make_job: MakeJob
+) -> None:
+    offers = [fake_offer("cheap", price=Money("20")), fake_offer("dear", price=Money("30"))]
+    cloud = Withdrawn(tmp_path / "cloud", offers)
+    cloud.withdrawn = {"cheap": NoCapacity("out of stock after all", request="op-1")}
+    run = make_client(cloud).run(make_job())
+    assert (run.state, run.attempts) == (RunState.SUCCEEDED, 2)
+    (attempt,) = run.history
+    assert (attempt.error, attempt.instance_type, attempt.message) == ("NoCapacity", "cheap", "out of stock after all")
+    assert attempt.blocked == "offer fake cheap nowhere-1 on-demand"
+    never, ran = run.nodes
+    assert never.cost(cloud._clock.now()) == Money("0")
+    assert ran.offer.instance_type == "dear"
+    assert cloud.running() == []
+
+
+@pytest.mark.parametrize("error", [NoCapacity("none left"), QuotaExceeded("no more of these")])
+def test_promises_that_are_all_taken_back_end_the_run_without_a_loop(
+    error: MarketError, tmp_path: Path, make_client: MakeClient, make_job: MakeJob
+) -> None:
+    cloud = Withdrawn(tmp_path / "cloud", [fake_offer("one", region="a"), fake_offer("two", region="b")])
+    cloud.withdrawn = {"one": error, "two": error}
+    run = make_client(cloud).run(make_job())
+    assert (run.state, run.attempts) == (RunState.REFUSED, 2)
+    assert cloud.calls.count("acquire") == 2
+    assert error.message in (run.error or "")
+    assert cloud.running() == []
 
 
 def test_a_waiting_run_can_be_stopped(tmp_path: Path, make_client: MakeClient, make_job: MakeJob) -> None:

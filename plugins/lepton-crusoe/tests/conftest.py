@@ -150,12 +150,13 @@ class Double:
 
     def __init__(self, *options: str) -> None:
         code = "from lepton_crusoe.double.command import command; command()()"
-        words = ["double", "--port", "0", "--secret-key", SECRET, "--project", PROJECT, *options]
+        words = ["double", "--port", "0", "--secret-key", SECRET, "--project", PROJECT, "--json", *options]
         self.process = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        said = [self.process.stdout.readline() for _ in range(6)]
-        self.url = said[0].strip().partition("=")[2]
-        self._control = said[5].strip().rpartition(" ")[2]
+        said = json.loads(self.process.stdout.readline())
+        self.environment: dict[str, str] = said["environment"]
+        self.url = self.environment["LEPTON_SDK_PROVIDERS_CRUSOE_BASE_URL"]
+        self._control = said["control"]
 
     def ask(self, path: str) -> Any:
         return httpx.get(self._control + path, trust_env=False).json()

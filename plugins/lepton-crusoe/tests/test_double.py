@@ -52,10 +52,13 @@ def test_offers_are_counted_and_priced_by_the_user(double: Any, make_provider: A
     assert best.price_source == "config providers.crusoe.prices"
     assert offers["a100-80gb.2x", "us-east1-a"].price == Money("4.6")
     assert offers["a100-80gb.1x", "us-east1-a"].availability is Availability.NO_CAPACITY
-    unpriced = offers["l40s-48gb.1x", "us-east1-a"]
-    assert unpriced.price is None
+    listed = offers["l40s-48gb.1x", "us-east1-a"]
+    assert listed.price is not None
+    assert listed.price_source.startswith("reference: ")
+    assert not listed.reference
+    unpriced = offers["c1a.4x", "us-east1-a"]
+    assert (unpriced.gpu, unpriced.price) == (None, None)
     assert unpriced.price_source.startswith("none:")
-    assert offers["c1a.4x", "us-east1-a"].gpu is None
 
 
 def test_an_empty_quota_is_shown_and_refuses(double: Any, provider: CrusoeCloud, take: Any, run_async: Any) -> None:
@@ -157,7 +160,7 @@ def test_a_group_is_all_or_nothing(double: Any, make_provider: Any, launch: Any,
 # --- stock, time, prices --------------------------------------------------------------------------------------------
 
 
-def test_a_promise_that_the_operation_breaks_is_a_failed_node(
+def test_a_promise_that_the_operation_breaks_is_no_capacity(
     double: Any, provider: CrusoeCloud, take: Any, run_async: Any, until: Any
 ) -> None:
     double.tell("/stock", type="l40s-48gb.1x", location="us-east1-a", quantity=0)
@@ -165,9 +168,9 @@ def test_a_promise_that_the_operation_breaks_is_a_failed_node(
 
     async def live() -> None:
         node = await take(provider)
-        failed = await until(lambda: provider.inspect(node), lambda n: n.state is not NodeState.PENDING)
-        assert failed.state is NodeState.FAILED
-        assert "out_of_stock" in failed.detail
+        with pytest.raises(NoCapacity, match="out_of_stock") as caught:
+            await until(lambda: provider.inspect(node), lambda n: n.state is not NodeState.PENDING)
+        assert caught.value.request == node.provider_data["operation"]
         assert (await provider.release(node)).state is NodeState.GONE
 
     run_async(live())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import shutil
 import signal
@@ -22,18 +21,6 @@ pytestmark = [
     pytest.mark.skipif(SSHD is None, reason="sshd is not installed, so the double has no hosts"),
     pytest.mark.skipif(sys.platform != "linux", reason="only Linux answers on all of 127/8"),
 ]
-_SETTINGS = """\
-HostKey {folder}/hostkey
-StrictModes no
-UsePAM no
-PermitRootLogin prohibit-password
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-UseDNS no
-PrintMotd no
-LogLevel QUIET
-SetEnv HOME={folder}/home
-"""
 # A client of its own process, which is killed at a row of the journal.
 _CLIENT = """
 import os, sys
@@ -50,27 +37,13 @@ with Client(state=folder / "state", cache=folder / "cache") as client:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, make_double: Any, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
+def cloud(make_double: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A double whose machines are sshd hosts, and the environment that leads to it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    hosts = tmp_path / "hosts"
-    (hosts / "home").mkdir(parents=True)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(hosts / "hostkey")], check=True)
-    (hosts / "sshd_config").write_text(_SETTINGS.format(folder=hosts))
-    # The executor over SSH does not offer the identity of an access yet, so the hosts also know the user's own key.
-    own = Path.home() / ".ssh"
-    own.mkdir(mode=0o700)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(own / "id_ed25519")], check=True)
-    sshd = f"{SSHD} -D -f {hosts}/sshd_config -o ListenAddress={{address}}:{{port}} -o PidFile={{folder}}/pid"
-    keys = f"{{authorized_keys}} {own}/id_ed25519.pub"
-    double = make_double("--sshd", f"{sshd} -o 'AuthorizedKeysFile={keys}'", "--ssh-port", port, boot=0, ending=0)
-    ours = "LEPTON_SDK_PROVIDERS_CRUSOE_"
-    values = {"BASE_URL": double.url, "SSH_PORT": port, "SSH_USER": getpass.getuser(), "PRICES": "l40s-48gb=1.50"}
-    for name, value in values.items():
-        monkeypatch.setenv(ours + name, value)
-    for name, value in environment.items():
+    double = make_double("--sshd", str(SSHD), "--ssh-port", port, boot=0, ending=0)
+    for name, value in {**double.environment, "LEPTON_SDK_PROVIDERS_CRUSOE_PRICES": "l40s-48gb=1.50"}.items():
         monkeypatch.setenv(name, value)
     return double
 

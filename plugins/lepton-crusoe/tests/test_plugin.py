@@ -43,7 +43,7 @@ def test_it_is_a_provider(make_provider: Any) -> None:
 
 @pytest.mark.parametrize(("owner", "token"), [("a" * 18, "b" * 18), ("a" * 24, "b" * 24)])
 def test_names_keep_the_declared_rule(owner: str, token: str) -> None:
-    from lepton_crusoe._names import Stamp, name_for, read_name
+    from lepton_crusoe._models import Stamp, name_for, read_name
 
     for part in ("", "disk", "ib"):
         name = name_for(owner, token, part)
@@ -56,11 +56,17 @@ def test_a_negative_disk_is_refused(make_provider: Any) -> None:
         make_provider("http://127.0.0.1:9/v1", data_disk_gib=-1)
 
 
-def test_a_types_own_price_goes_before_its_familys() -> None:
-    from lepton_crusoe._listing import type_named
-    from lepton_crusoe._prices import price_of, read_prices
+def test_a_types_own_price_goes_before_its_familys_and_list_prices_come_last() -> None:
+    from lepton_crusoe._listing import Prices, type_named
 
-    prices = read_prices(["a100-80gb=2.00", "a100-80gb.8x=14"])
-    assert price_of(type_named("a100-80gb.4x"), prices) == Money("8")
-    assert price_of(type_named("a100-80gb.8x"), prices) == Money("14")
-    assert price_of(type_named("h100-80gb-sxm-ib.8x"), prices) is None
+    prices = Prices.read(["a100-80gb=2.00", "a100-80gb.8x=14"])
+    assert prices.of(type_named("a100-80gb.4x"))[0] == Money("8")
+    assert prices.of(type_named("a100-80gb.8x"))[0] == Money("14")
+    listed, source = prices.of(type_named("h100-80gb-sxm-ib.8x"))
+    assert re.fullmatch(r"reference: .+, read \d{4}-\d\d-\d\d", source)
+    assert listed is not None
+    assert prices.of(type_named("c1a.4x"))[0] is None
+    # The name alone leaves PCIe or SXM open.
+    open_name, _ = Prices.read([]).of(type_named("a100-80gb.1x"))
+    dearer, _ = Prices.read([]).of(type_named("a100-80gb-sxm-ib.1x"))
+    assert open_name == dearer

@@ -10,9 +10,8 @@ import httpx
 import pytest
 import respx
 
-from lepton_crusoe._credentials import read_credentials
-from lepton_crusoe._prices import read_prices
-from lepton_crusoe._signing import read_key, sign
+from lepton_crusoe._credentials import read_credentials, read_key, sign
+from lepton_crusoe._listing import Prices
 from lepton_crusoe.double.auth import expected_signature
 from lepton_crusoe.provider import CrusoeCloud
 from lepton_sdk.spi import (
@@ -265,7 +264,7 @@ def test_a_project_is_needed_and_must_be_an_id() -> None:
 @pytest.mark.parametrize("line", ["a100", "a100=", "a100=free", "a100=-1", "a100=0", "a100=NaN", "=3", "a100=inf"])
 def test_a_price_that_is_none_is_named(line: str) -> None:
     with pytest.raises(ConfigError, match="is not a name and a price") as caught:
-        read_prices(["l40s-48gb=1.5", line])
+        Prices.read(["l40s-48gb=1.5", line])
     assert repr(line) in caught.value.message
 
 

@@ -237,3 +237,15 @@ def test_a_group_is_all_or_nothing(provider: LambdaCloud, double: Any, offers: A
     nodes = run_async(provider.acquire_group(offer, launches[:2]))
     assert [node.token for node in nodes] == ["t0", "t1"]
     assert len(double.running()) == 2
+
+
+def test_a_machine_that_is_taken_back_before_it_is_active_is_no_capacity(
+    provider: LambdaCloud, double: Any, take: Any, run_async: Any
+) -> None:
+    double.tell("/settings", boot=600, end=600)
+    node = run_async(take(provider))
+    assert run_async(provider.inspect(node)).state is NodeState.PENDING
+    double.tell("/take-back", id=node.id)
+    with pytest.raises(NoCapacity, match=r"gpu_1x_a10 in us-east-1 was given and taken back .*: terminating"):
+        run_async(provider.inspect(node))
+    assert run_async(provider.release(node)).state is NodeState.RELEASING

@@ -15,7 +15,7 @@ from lepton_sdk.domain.run import Event, NodeRecord, Run
 from lepton_sdk.errors import BlockScope, ContractViolation, Disposition, LeptonError
 from lepton_sdk.spi.provider import Launch
 
-__all__ = ["acquire", "confirm", "resolve"]
+__all__ = ["acquire", "confirm", "refusal", "resolve"]
 
 # Create calls of one attempt that are under way at the same time; the provider's own pace holds beside it.
 _AT_ONCE = 8
@@ -146,20 +146,27 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
 def _failed(session: Session, run: Run, token: str, offer: Offer, error: LeptonError) -> Run:
     if error.disposition is Disposition.RECONCILE:
         return session.journal.append(_event(session, run, "node.unknown", token, detail=error.message))
+    return session.journal.append(
+        refusal(session, run, token, offer, error),
+        _event(session, run, "node.released", token, detail=error.message),
+    )
+
+
+def refusal(session: Session, run: Run, token: str, offer: Offer, error: LeptonError) -> Event:
+    """The row for an offer that cannot be had, at once or after it was promised: what it blocks, and what comes next."""
+    # What the user must mend is said where the run ends; a market that has none needs no advice.
+    advice = f"; next: {error.hint}" if error.hint and error.disposition is Disposition.FIX_INPUT else ""
     attempt = {
         "number": run.attempts,
         "provider": offer.provider,
         "instance_type": offer.instance_type,
         "error": type(error).__name__,
-        "message": session.redacted(error.message),
+        "message": session.redacted(f"{error.message}{advice}"),
         # An error that blocks nothing by itself still must not be met again at once.
         "blocked": scopes(offer).get(error.scope, scopes(offer)[BlockScope.OFFER]),
         "next": "next offer" if error.disposition is not Disposition.GIVE_UP else error.hint or "",
     }
-    return session.journal.append(
-        Event("attempt.failed", run.id, session.clock.now(), token, attempt),
-        _event(session, run, "node.released", token, detail=error.message),
-    )
+    return Event("attempt.failed", run.id, session.clock.now(), token, attempt)
 
 
 def _event(session: Session, run: Run, kind: str, token: str, **data: object) -> Event:

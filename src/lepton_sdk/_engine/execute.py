@@ -5,17 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+from attrs import evolve
+
+from lepton_sdk._engine.acquire import refusal
 from lepton_sdk._engine.environment import describe
-from lepton_sdk._engine.failover import PEER
+from lepton_sdk._engine.failover import PEER, is_judged
 from lepton_sdk._engine.launcher import launched
 from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.together import together
 from lepton_sdk._retry import retrying
 from lepton_sdk.domain.access import Access
+from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import Node, NodeState, Stage
 from lepton_sdk.domain.run import Event, NodeRecord, Run
-from lepton_sdk.errors import JobCancelled, JobSpecError, LeptonError, NodeError, NodeLost, NodeUnreachable, StaleEpoch
+from lepton_sdk.errors import (
+    JobCancelled,
+    JobSpecError,
+    LeptonError,
+    MarketError,
+    NodeError,
+    NodeLost,
+    NodeUnreachable,
+    StaleEpoch,
+)
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Executor
 
 __all__ = ["begin", "execution_of", "follow", "look_at_boot", "start"]
@@ -58,7 +71,10 @@ async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
     node = record.node
     assert node is not None
     provider, timings = session.provider(record.offer.provider), session.spec(record.offer.provider).timings
-    seen = await retrying(lambda: provider.inspect(node), session.clock, seconds=_SILENCE_SECONDS)
+    try:
+        seen = await retrying(lambda: provider.inspect(node), session.clock, seconds=_SILENCE_SECONDS)
+    except MarketError as error:
+        return _withdrawn(session, run, record, error)
     if seen.state is NodeState.READY and seen.access is not None:
         return _write(session, run, record, "node.reachable", node=seen.to_dict())
     if seen.state in _ENDED:
@@ -67,6 +83,19 @@ async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
     if (session.clock.now() - record.intended_at).total_seconds() > boot:
         return _write(session, run, record, "node.lost", detail=f"not reachable within {boot:.0f} seconds")
     return run
+
+
+def _withdrawn(session: Session, run: Run, record: NodeRecord, error: MarketError) -> Run:
+    """What was promised never comes: the offer is out as if it had been refused, and what never ran has cost nothing."""
+    assert record.node is not None
+    node = evolve(record.node, price=record.price and Money("0", record.price.currency))
+    lost = {"node": node.to_dict(), "detail": error.message}
+    if is_judged(run := session.journal.run(run.id)):
+        return _write(session, run, record, "node.lost", **lost, reason=PEER)
+    return session.journal.append(
+        refusal(session, run, record.token, record.offer, error),
+        Event("node.lost", run.id, session.clock.now(), record.token, lost),
+    )
 
 
 async def start(session: Session, run: Run, epoch: int, secrets: Mapping[str, str]) -> Run:

@@ -51,8 +51,9 @@ def blocked_names(run: Run) -> set[str]:
 def after(run: Run, now: datetime) -> Iterator[Event]:
     """The rows that follow the release of an attempt's last node: how the run ended, or why another attempt is due."""
     record = telling(run)
-    if record.node is None and record.reason is None and not run.stop_requested:
-        # The provider refused; that stands in the history already.
+    never_came = record.node is None and record.reason is None
+    if (never_came or is_judged(run)) and not run.stop_requested:
+        # The provider refused, at once or after it had promised; that stands in the history already.
         return
     state, error = _judged(run, record)
     cause = _cause(record, state)

@@ -52,8 +52,15 @@ def _row(o: Offer) -> tuple[object, ...]:
         o.price.display() if o.price is not None else "?",
         o.availability,
         o.seen_at.date() if o.seen_at else "",
-        ", ".join(o.flags) or ("reference" if o.reference else ""),
+        ", ".join(o.flags) or _note(o),
     )
+
+
+def _note(o: Offer) -> str:
+    if o.reference:
+        return "reference"
+    # Capacity that is live at a vendor whose API tells no prices.
+    return "reference price" if o.price_source.startswith("reference:") else ""
 
 
 @click.command("route", cls=JobCommand)

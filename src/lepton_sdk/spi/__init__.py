@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ContractViolation,
         Interrupted,
         LeptonError,
+        MarketError,
         NoCapacity,
         NodeLost,
         NodeUnreachable,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     )
     from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Executor, ExecutorContext
     from lepton_sdk.spi.provider import Diagnosis, Launch, Pacer, Provider, ProviderContext
+    from lepton_sdk.spi.reference import reference_offers
     from lepton_sdk.spi.secret import Secret
     from lepton_sdk.spi.spec import (
         CommandSpec,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
         ProviderSpec,
         Timings,
     )
+    from lepton_sdk.spi.sshkeys import KeyPair
 
 _HOMES = {
     "lepton_sdk._clock": ("Clock",),
@@ -61,6 +64,7 @@ _HOMES = {
         "ContractViolation",
         "Interrupted",
         "LeptonError",
+        "MarketError",
         "NoCapacity",
         "NodeLost",
         "NodeUnreachable",
@@ -72,6 +76,7 @@ _HOMES = {
     ),
     "lepton_sdk.spi.executor": ("Execution", "ExecutionState", "ExecutionStatus", "Executor", "ExecutorContext"),
     "lepton_sdk.spi.provider": ("Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext"),
+    "lepton_sdk.spi.reference": ("reference_offers",),
     "lepton_sdk.spi.secret": ("Secret",),
     "lepton_sdk.spi.spec": (
         "CommandSpec",
@@ -82,6 +87,7 @@ _HOMES = {
         "ProviderSpec",
         "Timings",
     ),
+    "lepton_sdk.spi.sshkeys": ("KeyPair",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -106,10 +112,12 @@ __all__ = [
     "GpuRequest",
     "Interrupted",
     "Job",
+    "KeyPair",
     "KubernetesAccess",
     "Launch",
     "LeptonError",
     "LocalAccess",
+    "MarketError",
     "Money",
     "NoCapacity",
     "Node",
@@ -134,6 +142,7 @@ __all__ = [
     "TermsKind",
     "Timings",
     "Unavailable",
+    "reference_offers",
 ]
 
 

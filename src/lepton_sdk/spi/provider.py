@@ -118,7 +118,12 @@ class Provider(Protocol):
         ...
 
     async def inspect(self, node: Node) -> Node:
-        """The state now; never waits."""
+        """The state now; never waits.
+
+        Raises:
+            MarketError: the vendor took back what it had promised, and the machine never comes (no stock after all, a
+                quota). Core gives the node back and goes on as after a refused ``acquire``.
+        """
         ...
 
     async def release(self, node: Node) -> Node:

@@ -1,19 +1,30 @@
-"""The key pair and the project: from the provider's section, else from the file of Crusoe's own command."""
+"""Who signs and how: the key pair and the project, and the signature as Crusoe publishes it.
+
+They come from the provider's section, else from the file of Crusoe's own command. A signature is an HMAC over path, query,
+method and time; the body is not signed.
+
+>>> key = read_key("c2VjcmV0LWtleS1mb3ItdGVzdHM")
+>>> sign(key, "GET", "/v1/capacities", "", "2026-11-22T00:00:00Z")
+'yaUnaraEyOoXAkPFW7qGsidfQ4CjLVguvK45bysdcHc'
+"""
 
 from __future__ import annotations
 
+import base64
+import hmac
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
+from urllib.parse import quote_plus, unquote, unquote_plus
 from uuid import UUID
 
+import httpx
 from attrs import field, frozen
 
-from lepton_crusoe._errors import KEY_HINT
-from lepton_crusoe._signing import read_key
-from lepton_sdk.spi import AuthError, ConfigError, Secret
+from lepton_crusoe._api import KEY_HINT
+from lepton_sdk.spi import AuthError, Clock, ConfigError, Secret
 
-__all__ = ["Credentials", "read_credentials"]
+__all__ = ["Credentials", "Signature", "canonical_query", "read_credentials", "read_key", "sign"]
 
 
 @frozen
@@ -106,3 +117,60 @@ def _vendors_file(path: Path) -> Mapping[str, str]:
         ) from None
     profile = data.get(str(data.get("profile", "default")), {})
     return {key: value for key, value in profile.items() if isinstance(value, str)} if isinstance(profile, dict) else {}
+
+
+# --- signing ----------------------------------------------------------------------------------------------------------
+
+
+def read_key(secret: str) -> bytes:
+    """The bytes that a secret key stands for.
+
+    Raises:
+        ValueError: it is empty or not base64url without padding.
+    """
+    key = base64.b64decode(secret + "=" * (-len(secret) % 4), altchars=b"-_", validate=True)
+    # One letter too many or a last letter with surplus bits is a copy that was cut off.
+    if not key or base64.urlsafe_b64encode(key).rstrip(b"=").decode() != secret:
+        raise ValueError("it is not base64url without padding")
+    return key
+
+
+def canonical_query(query: str) -> str:
+    """The pairs sorted by name, values of one name in their order, escaped as Go's ``url.Values.Encode`` does.
+
+    >>> canonical_query("names=a%20b,c&limit=2")
+    'limit=2&names=a+b%2Cc'
+    """
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    plain = sorted(((unquote_plus(name), unquote_plus(value)) for name, _, value in pairs), key=lambda pair: pair[0])
+    return "&".join(f"{quote_plus(name, safe='')}={quote_plus(value, safe='')}" for name, value in plain)
+
+
+def sign(key: bytes, method: str, path: str, query: str, timestamp: str) -> str:
+    """The signature of one request.
+
+    Args:
+        path: unescaped, with the API's prefix (``/v1/capacities``).
+        query: as it is sent, without the question mark.
+        timestamp: RFC 3339 in whole seconds.
+    """
+    message = f"{path}\n{canonical_query(query)}\n{method}\n{timestamp}\n"
+    return base64.urlsafe_b64encode(hmac.digest(key, message.encode(), "sha256")).rstrip(b"=").decode()
+
+
+class Signature(httpx.Auth):
+    """Signs each request at the moment it leaves."""
+
+    def __init__(self, access_key_id: str, key: bytes, clock: Clock) -> None:
+        self._id = access_key_id
+        self._key = key
+        self._clock = clock
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the two headers."""
+        timestamp = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        signature = sign(self._key, request.method, unquote(path), query, timestamp)
+        request.headers["X-Crusoe-Timestamp"] = timestamp
+        request.headers["Authorization"] = f"Bearer 1.0:{self._id}:{signature}"
+        yield request

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from lepton_crusoe._api import CrusoeApi
+from lepton_crusoe._listing import Prices
 from lepton_crusoe._models import Quota
 from lepton_sdk.spi import AuthError, Diagnosis, LeptonError
 
@@ -15,7 +15,7 @@ __all__ = ["diagnoses"]
 T = TypeVar("T")
 
 
-async def diagnoses(api: CrusoeApi, prices: Mapping[str, Decimal]) -> list[Diagnosis]:
+async def diagnoses(api: CrusoeApi, prices: Prices) -> list[Diagnosis]:
     """Key and clock, the right to see machines, what the project may take, and whether prices are known."""
     lines = [await _line("key", api.capacities, lambda found: f"accepted; {len(found)} rows of capacity")]
     if not lines[0].ok:
@@ -23,10 +23,10 @@ async def diagnoses(api: CrusoeApi, prices: Mapping[str, Decimal]) -> list[Diagn
     lines.append(await _line("machines", api.machines, lambda found: f"{len(found)} in project {api.project}"))
     lines.append(await _line("disks", api.disks, lambda found: f"{len(found)} in the project"))
     lines.append(await _line("quota", api.quotas, _used))
-    if prices:
-        return [*lines, Diagnosis("prices", True, f"set for {', '.join(sorted(prices))}")]
+    if prices.said:
+        return [*lines, Diagnosis("prices", True, f"set for {', '.join(sorted(prices.said))}")]
     hint = 'write providers.crusoe.prices, for example ["h100-80gb-sxm-ib=3.90"]'
-    return [*lines, Diagnosis("prices", None, "none are set, and Crusoe's API lists none: budgets cannot be kept", hint)]
+    return [*lines, Diagnosis("prices", None, "none are set, and Crusoe's API lists none: dated list prices stand in", hint)]
 
 
 def _used(quotas: Sequence[Quota]) -> str:

@@ -1,20 +1,32 @@
-"""From what Crusoe lists to offers and nodes."""
+"""From what Crusoe lists to offers and nodes, priced by the user's word or the reference rows: the API lists no prices."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from functools import cache
 
-from attrs import frozen
+from attrs import field, frozen
 
-from lepton_crusoe._models import Capacity, Disk, InstanceType, Machine, Quota
-from lepton_crusoe._names import read_name
-from lepton_crusoe._prices import SOURCE, price_of
-from lepton_sdk.spi import Availability, Gpu, LeptonError, Money, Node, NodeState, Offer
+from lepton_crusoe._models import Capacity, Disk, InstanceType, Machine, Quota, read_name
+from lepton_sdk.spi import Availability, ConfigError, Gpu, LeptonError, Money, Node, NodeState, Offer, Terms, reference_offers
 
-__all__ = ["Stock", "child_node", "node_of", "offers_of", "owned", "type_named"]
+__all__ = [
+    "Prices",
+    "Stock",
+    "child_node",
+    "node_of",
+    "offers_of",
+    "owned",
+    "type_named",
+]
+
+_SAID = "config providers.crusoe.prices"
+_NOBODY = "none: Crusoe's API lists no prices; set providers.crusoe.prices"
+# More than so much above the planned price is another offer.
+_TOLERANCE = Decimal("1.05")
 
 # STATE_RUNNING is the only one in the published API; the others are used by clients that Crusoe and dstack publish.
 _STATES = {
@@ -41,18 +53,19 @@ class Stock:
     quotas: Mapping[str, Quota]
 
 
-def offers_of(stock: Stock, prices: Mapping[str, Decimal], seen_at: datetime) -> Iterator[Offer]:
+def offers_of(stock: Stock, prices: Prices, seen_at: datetime) -> Iterator[Offer]:
     """An offer for each type and location that is counted; a type that none has stands once, as such."""
     counted = {capacity.type for capacity in stock.capacities}
     for capacity in stock.capacities:
         if (kind := stock.types.get(capacity.type)) is not None:
-            yield _offer(kind, capacity, stock.quotas, price_of(kind, prices), seen_at)
+            yield _offer(kind, capacity, stock.quotas, prices, seen_at)
     for kind in stock.types.values():
         if kind.name not in counted:
-            yield _offer(kind, Capacity(kind.name, "*", 0, ""), stock.quotas, price_of(kind, prices), seen_at)
+            yield _offer(kind, Capacity(kind.name, "*", 0, ""), stock.quotas, prices, seen_at)
 
 
-def _offer(kind: InstanceType, capacity: Capacity, quotas: Mapping[str, Quota], price: Money | None, seen_at: datetime) -> Offer:
+def _offer(kind: InstanceType, capacity: Capacity, quotas: Mapping[str, Quota], prices: Prices, seen_at: datetime) -> Offer:
+    price, source = prices.of(kind)
     return Offer(
         provider="crusoe",
         instance_type=kind.name,
@@ -64,7 +77,7 @@ def _offer(kind: InstanceType, capacity: Capacity, quotas: Mapping[str, Quota], 
         disk_gib=kind.disk,
         interconnect="InfiniBand" if kind.family.endswith("-ib") else None,
         price=price,
-        price_source=SOURCE if price is not None else "none: Crusoe's API lists no prices; set providers.crusoe.prices",
+        price_source=source,
         seen_at=seen_at,
         availability=_availability(capacity, quotas.get(capacity.quota)),
         available_count=capacity.quantity,
@@ -103,7 +116,7 @@ def _parsed(text: str) -> Gpu | None:
     return None
 
 
-def node_of(machine: Machine, prices: Mapping[str, Decimal], project: str) -> Node:
+def node_of(machine: Machine, prices: Prices, project: str) -> Node:
     """The node that a machine is, without its access. A running one without an address is pending."""
     state = _STATES.get(machine.state, NodeState.UNKNOWN)
     detail = machine.state
@@ -118,7 +131,7 @@ def node_of(machine: Machine, prices: Mapping[str, Decimal], project: str) -> No
         state=state,
         instance_type=machine.type,
         region=machine.location,
-        price=price_of(type_named(machine.type), prices),
+        price=prices.of(type_named(machine.type))[0],
         since=_time(machine.created_at),
         detail=detail,
         # What was seen once and is absent is gone; what never was may be on its way.
@@ -161,3 +174,66 @@ def _time(text: str) -> datetime | None:
         time = datetime.fromisoformat(text)
         return time if time.tzinfo else time.replace(tzinfo=UTC)
     return None
+
+
+# --- prices -----------------------------------------------------------------------------------------------------------
+
+
+@frozen
+class Prices:
+    """What an hour costs: by the user's word, else by the dated list prices that ship with the SDK.
+
+    Attributes:
+        said: name of a type or a family → dollars for an hour, of the machine or of each GPU.
+    """
+
+    said: Mapping[str, Decimal] = field(hash=False)
+
+    @classmethod
+    def read(cls, lines: Iterable[object]) -> Prices:
+        """From ``["h100-80gb-sxm-ib=3.90", "a100-80gb.2x=4.60"]``.
+
+        Raises:
+            ConfigError: a line that is none; it is named.
+        """
+        return cls(dict(map(_read_price, lines)))
+
+    def of(self, kind: InstanceType) -> tuple[Money | None, str]:
+        """One hour of a machine, and where that was read: the type's own price, else its family's for each GPU."""
+        if kind.name in self.said:
+            return Money(str(self.said[kind.name])), _SAID
+        if kind.family in self.said and kind.gpus:
+            return Money(str(self.said[kind.family] * kind.gpus)), _SAID
+        rows = [row for row in _references() if kind.gpus and (gpu := _gpu(kind)) and row.gpu and gpu.fits(row.gpu) is None]
+        # Where a name leaves open what it is, the dearest: a budget must hold.
+        row = max(rows, key=lambda row: row.price.amount if row.price else Decimal(0), default=None)
+        if row is None or row.price is None:
+            return None, _NOBODY
+        return row.price * Decimal(kind.gpus), row.price_source
+
+    def still(self, kind: InstanceType, planned: Money | None) -> str:
+        """Why a planned price no longer stands; empty when it does."""
+        now, _ = self.of(kind)
+        if planned is None or now is None or now.amount <= planned.amount * _TOLERANCE:
+            return ""
+        return f"{kind.name} was planned at {planned.display()} an hour, now {now.display()}"
+
+
+@cache
+def _references() -> tuple[Offer, ...]:
+    """List prices of one GPU of a kind."""
+    return tuple(row for row in reference_offers("crusoe") if row.terms == Terms() and row.gpu_count == 1)
+
+
+def _read_price(line: object) -> tuple[str, Decimal]:
+    name, _, text = str(line).partition("=")
+    try:
+        amount = Decimal(text.strip())
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not name.strip() or not amount.is_finite() or amount <= 0:
+        raise ConfigError(
+            f"providers.crusoe.prices: {line!r} is not a name and a price above 0",
+            hint='write "h100-80gb-sxm-ib=3.90" for one GPU-hour, or "a100-80gb.2x=4.60" for an hour of one machine',
+        )
+    return name.strip(), amount

@@ -1,16 +1,37 @@
-"""Shapes of Crusoe's published API v1, read tolerantly: fields that are new to us are ignored, missing ones are named."""
+"""Shapes of Crusoe's published API v1, read tolerantly: fields that are new to us are ignored, missing ones are named.
+
+There are no tags, so the name of a thing is all that tells ours from others': it carries owner and token.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
 
-from lepton_sdk.spi import ContractViolation
+from lepton_sdk.spi import ConfigError, ContractViolation
 
-__all__ = ["Capacity", "Disk", "InstanceType", "Machine", "Network", "Operation", "Partition", "Quota", "items"]
+__all__ = [
+    "Capacity",
+    "Disk",
+    "InstanceType",
+    "Machine",
+    "Network",
+    "Operation",
+    "Partition",
+    "Quota",
+    "Stamp",
+    "items",
+    "name_for",
+    "read_name",
+]
+
+# The published API states no rule for names; these letters and this length are valid as a host name everywhere.
+_PART = re.compile(r"[a-z0-9]{1,24}")
+_NAME = re.compile(r"lepton-([a-z0-9]{1,24})-([a-z0-9]{1,24})(?:-.*)?")
 
 
 def items(body: Any, key: str = "items") -> list[Mapping[str, Any]]:
@@ -224,3 +245,36 @@ def _object(data: Any, key: str) -> Any:
         except ValueError:
             return {"message": value}
     return value
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+@frozen
+class Stamp:
+    """Whose a thing is, and for which node of which attempt it was made."""
+
+    owner: str
+    token: str
+
+
+def name_for(owner: str, token: str, part: str = "") -> str:
+    """The one name of a machine, or of a ``part`` of it (``disk``, ``ib``).
+
+    Raises:
+        ConfigError: owner or token would break the name, so that nobody could find the machine again.
+    """
+    for what, value in (("owner", owner), ("token", token)):
+        if not _PART.fullmatch(value):
+            raise ConfigError(
+                f"the {what} {value!r} cannot be part of a machine's name",
+                provider="crusoe",
+                hint="use 1 to 24 lower-case letters and digits",
+            )
+    return f"lepton-{owner}-{token}" + (f"-{part}" if part else "")
+
+
+def read_name(name: str) -> Stamp | None:
+    """What a name carries; ``None`` when it is not one of ours."""
+    match = _NAME.fullmatch(name)
+    return Stamp(match[1], match[2]) if match else None

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from lepton_crusoe._api import CrusoeApi
-from lepton_crusoe._errors import failure
-from lepton_crusoe._models import Disk, Machine, Partition
-from lepton_crusoe._names import name_for, read_name
+from lepton_crusoe._api import CrusoeApi, failure
+from lepton_crusoe._models import Disk, Machine, Partition, name_for, read_name
 from lepton_sdk.spi import Clock, Launch, NoCapacity, Node, NodeState, Offer, OutcomeUnknown, Unavailable
 
 __all__ = ["Parts"]

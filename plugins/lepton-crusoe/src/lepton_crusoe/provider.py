@@ -9,23 +9,20 @@ from typing import Any, cast
 
 from attrs import evolve
 
-from lepton_crusoe._api import CrusoeApi
-from lepton_crusoe._credentials import read_credentials
-from lepton_crusoe._errors import failure, refusal
-from lepton_crusoe._listing import Stock, child_node, node_of, offers_of, owned, type_named
-from lepton_crusoe._models import Machine, Operation, Quota
-from lepton_crusoe._names import name_for
+from lepton_crusoe._api import CrusoeApi, failure, refusal
+from lepton_crusoe._credentials import Signature, read_credentials
+from lepton_crusoe._listing import Prices, Stock, child_node, node_of, offers_of, owned, type_named
+from lepton_crusoe._models import Machine, Operation, Quota, name_for
 from lepton_crusoe._parts import Parts
-from lepton_crusoe._prices import check_price, price_of, read_prices
-from lepton_crusoe._signing import Signature
-from lepton_crusoe._sshkey import private_key, public_key
 from lepton_crusoe.plugin import PROVIDER
 from lepton_sdk.spi import (
     AuthError,
     ConfigError,
     Diagnosis,
+    KeyPair,
     Launch,
     LeptonError,
+    MarketError,
     Node,
     NodeState,
     Offer,
@@ -62,7 +59,7 @@ class CrusoeCloud:
         self._config = cast("Mapping[str, Any]", context.config)
         self._clock = context.clock
         self._folder = context.cache_dir / "ssh"
-        self._prices = read_prices(self._config["prices"])
+        self._prices = Prices.read(self._config["prices"])
         if self._config["data_disk_gib"] < 0:
             size = self._config["data_disk_gib"]
             raise ConfigError(f"providers.crusoe.data_disk_gib: {size} is negative", hint="write 0 for no disk")
@@ -102,9 +99,8 @@ class CrusoeCloud:
 
     async def _acquire(self, offer: Offer, launch: Launch, partition: str = "") -> Node:
         name = name_for(launch.owner, launch.token)
-        if why := check_price(offer.price, price_of(type_named(offer.instance_type), self._prices)):
-            text = f"{offer.instance_type} was {why}"
-            raise OfferGone(text, provider="crusoe", hint="plan again with lepton route --live")
+        if why := self._prices.still(type_named(offer.instance_type), offer.price):
+            raise OfferGone(why, provider="crusoe", hint="plan again with lepton route --live")
         request = await self._request(name, offer, launch.owner)
         try:
             request |= await self._parts(self._api).make(offer, launch, partition)
@@ -122,7 +118,7 @@ class CrusoeCloud:
         return self._made(operation, offer, launch, request)
 
     async def _request(self, name: str, offer: Offer, owner: str) -> dict[str, Any]:
-        key = await public_key(private_key(self._folder, owner))
+        key = await KeyPair("crusoe", self._folder, owner).public()
         request = {"name": name, "type": offer.instance_type, "location": offer.region, "ssh_public_key": key}
         return request | ({"image": self._config["image"]} if self._config["image"] else {})
 
@@ -219,7 +215,11 @@ class CrusoeCloud:
         return found + [child_node("network", one.id, one.name, self._api.project) for one in partitions if one.name in names]
 
     async def inspect(self, node: Node) -> Node:
-        """The state now. A machine that does not come up is asked for through the operation that makes it."""
+        """The state now. A machine that does not come up is asked for through the operation that makes it.
+
+        Raises:
+            MarketError: that operation failed because the vendor has none, or the project may take none.
+        """
         api = self._api.within(node.provider_data.get("project"))
         if node.kind != "machine":
             same = [one for one in await self._children("*", node.token) if one.id == node.id]
@@ -236,14 +236,14 @@ class CrusoeCloud:
         )
         seen = evolve(seen, price=node.price or seen.price, since=node.since or seen.since)
         if seen.state in _BOOTING and (making := await self._creation(api, node)) is not None and making.failed:
-            return seen.with_state(NodeState.FAILED, f"{making.code}: {making.message}")
+            return _failed(seen, making)
         return seen
 
     async def _absent(self, api: CrusoeApi, node: Node) -> Node:
         """What the absence of a machine means: not yet, never, or no more."""
         making = await self._creation(api, node)
         if making is not None and making.failed:
-            return node.with_state(NodeState.FAILED, f"{making.code}: {making.message}")
+            return _failed(node, making)
         if (making is not None and making.running) or (
             making is None and not node.provider_data.get("seen") and self._young(node)
         ):
@@ -271,7 +271,10 @@ class CrusoeCloud:
         if node.kind != "machine":
             return await self._parts(api).end_one(node)
         machine = await api.machine(node.id)
-        seen = self._node(machine, api.project) if machine else await self._absent(api, node)
+        try:
+            seen = self._node(machine, api.project) if machine else await self._absent(api, node)
+        except MarketError as error:
+            seen = node.with_state(NodeState.FAILED, error.message)
         if machine and seen.state not in _LEAVING and await self._end(api, node.id):
             seen = await self._absent(api, self._node(machine, api.project))
         # A creation that failed has left no machine behind.
@@ -301,10 +304,9 @@ class CrusoeCloud:
         node = node_of(machine, self._prices, project)
         if node.state is not NodeState.READY:
             return node
-        identity = private_key(self._folder, node.owner) if node.owner else None
-        known = str(identity) if identity is not None and identity.exists() else None
+        identity = KeyPair("crusoe", self._folder, node.owner).identity if node.owner else None
         user, port = str(self._config["ssh_user"]), int(self._config["ssh_port"])
-        return evolve(node, access=SSHAccess(machine.ip, user, port, identity=known))
+        return evolve(node, access=SSHAccess(machine.ip, user, port, identity=identity))
 
     def _parts(self, api: CrusoeApi) -> Parts:
         return Parts(api, self._clock, self._config["data_disk_gib"], self._config["ib_partition"])
@@ -318,3 +320,15 @@ class CrusoeCloud:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._api.aclose()
+
+
+def _failed(node: Node, making: Operation) -> Node:
+    """A node whose creation failed.
+
+    Raises:
+        MarketError: for want of stock or quota.
+    """
+    error = failure(making.code, making.message, making.id)
+    if isinstance(error, MarketError):
+        raise error
+    return node.with_state(NodeState.FAILED, error.message)

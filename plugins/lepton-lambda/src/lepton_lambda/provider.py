@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from lepton_lambda._api import LambdaApi
-from lepton_lambda._errors import KEY_HINT, refusal
-from lepton_lambda._listing import node_of, offers_of, owner_of, price_of
-from lepton_lambda._models import Stock
-from lepton_lambda._request import launch_request
-from lepton_lambda._sshkey import OwnerKey
+from lepton_lambda._api import KEY_HINT, LambdaApi, refusal
+from lepton_lambda._models import Stock, launch_request, node_of, offers_of, owner_of, price_of
 from lepton_lambda.plugin import PROVIDER
 from lepton_sdk.spi import (
     AuthError,
     BlockScope,
     ConfigError,
     Diagnosis,
+    KeyPair,
     Launch,
     LeptonError,
     Money,
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LambdaCloud", "create"]
 
+_CONSOLE = "https://cloud.lambda.ai/ssh-keys"
 # A listing of that age is believed at launch; an older one is read again, because the prices may have moved.
 _FRESH_SECONDS = 60.0
 # More than so much above the planned price is another offer.
@@ -64,6 +63,58 @@ def _client(context: ProviderContext) -> ApiClient:
     return context.http(base_url=str(context.config["base_url"]), headers=headers, classify=refusal)
 
 
+class _OwnerKey(KeyPair):
+    """The key pair of one owner, and the account's canary: an account without it is not the one that we used before."""
+
+    @property
+    def _registered(self) -> Path:
+        return self.folder / f"{self.name}.registered"
+
+    @property
+    def used_before(self) -> bool:
+        """Whether this host has registered the key in an account."""
+        return self._registered.exists()
+
+    async def ensure(self, api: LambdaApi, announce: Callable[[str, str], Awaitable[None]]) -> None:
+        """Make the pair and register it, where that has not been done.
+
+        Raises:
+            ConfigError: a key with our name and other content is registered, or the pair cannot be made.
+        """
+        registered = [key for key in await api.ssh_keys() if key.name == self.name]
+        public = await self.public()
+        if not all(self.same(key.public_key, public) for key in registered):
+            raise self._elsewhere()
+        if not registered:
+            await announce("ssh-key", self.name)
+            await api.add_ssh_key(self.name, public)
+        self._registered.touch(mode=0o600)
+
+    def _elsewhere(self) -> ConfigError:
+        error = ConfigError(
+            f"the account has an SSH key {self.name} that is not the one in {self.private}, so its machines could not be reached",
+            provider="lambda",
+            hint=f"copy the private key from the host that made it to {self.private}, or delete {self.name} at {_CONSOLE}",
+        )
+        error.scope = BlockScope.PROVIDER
+        return error
+
+    async def check_account(self, api: LambdaApi) -> None:
+        """Before an absence is believed: is this the account in which we made things?
+
+        Raises:
+            AuthError: it has no key of our name.
+        """
+        if any(key.name == self.name for key in await api.ssh_keys()):
+            return
+        hint = "put the key of that account into LAMBDA_API_KEY; if the SSH key was deleted, add again what is shown by"
+        raise AuthError(
+            f"this account has no SSH key {self.name}, so it is not the one in which machines were made",
+            provider="lambda",
+            hint=f"{hint} ssh-keygen -y -f {self.private}",
+        )
+
+
 class LambdaCloud:
     """The six methods over one account."""
 
@@ -74,7 +125,7 @@ class LambdaCloud:
         self._api = LambdaApi(_client(context), context.pacer)
         self._stock: dict[str, Stock] = {}
         self._stock_at: datetime | None = None
-        self._keys: dict[str, OwnerKey] = {}
+        self._ensured: set[str] = set()
 
     # --- the market ------------------------------------------------------------------------------------------------
 
@@ -123,11 +174,14 @@ class LambdaCloud:
         now = self._clock.now()
         request = launch_request(self._config, offer, launch, key.name, now)
         price = await self._still_sold(offer)
-        await key.ensure(launch.announce)
+        if launch.owner not in self._ensured:
+            await key.ensure(self._api, launch.announce)
+            self._ensured.add(launch.owner)
         try:
             name = await self._api.launch(request)
         except OfferGone as error:
-            key.forget()
+            # What is not there may be the key: look at the account again before the next launch.
+            self._ensured.discard(launch.owner)
             raise self._named(error) from error
         return Node(
             provider="lambda",
@@ -184,12 +238,23 @@ class LambdaCloud:
         nodes = [node_of(instance, self._config, self._identity(owner_of(instance))) for instance in await self._api.instances()]
         ours = [node for node in nodes if node.owner is not None and owner in ("*", node.owner) and token in (None, node.token)]
         if not ours and owner != "*" and self._key(owner).used_before:
-            await self._key(owner).check_account()
+            await self._key(owner).check_account(self._api)
         for node in ours:
             yield node
 
     async def inspect(self, node: Node) -> Node:
-        """The state now; a new instance that the API does not show yet is pending."""
+        """The state now; a new instance that the API does not show yet is pending.
+
+        Raises:
+            NoCapacity: it was ended before it was ever active, so the region had none after all.
+        """
+        seen = await self._look(node)
+        if node.state is NodeState.PENDING and seen.state in _LEAVING:
+            text = f"{node.instance_type} in {node.region} was given and taken back before it was active: {seen.detail}"
+            raise NoCapacity(text, provider="lambda", request=node.id)
+        return seen
+
+    async def _look(self, node: Node) -> Node:
         instance = await self._api.instance(node.id)
         if instance is None:
             return await self._absent(node, NodeState.PENDING)
@@ -203,12 +268,12 @@ class LambdaCloud:
         if age is not None and age < PROVIDER.timings.listing_lag:
             return node.with_state(until_listed, "Lambda does not show it yet")
         if node.owner is not None:
-            await self._key(node.owner).check_account()
+            await self._key(node.owner).check_account(self._api)
         return node.with_state(NodeState.GONE, "Lambda does not know it")
 
     async def release(self, node: Node) -> Node:
         """Terminate it. Gone is success; ``releasing`` until Lambda says terminated."""
-        seen = await self.inspect(node)
+        seen = await self._look(node)
         if seen.state in _LEAVING:
             return seen
         ended = await self._api.terminate(node.id)
@@ -219,20 +284,32 @@ class LambdaCloud:
 
     # --- the rest --------------------------------------------------------------------------------------------------
 
-    def _key(self, owner: str) -> OwnerKey:
-        if owner not in self._keys:
-            self._keys[owner] = OwnerKey(self._api, self._folder, owner)
-        return self._keys[owner]
+    def _key(self, owner: str) -> _OwnerKey:
+        return _OwnerKey("lambda", self._folder, owner)
 
     def _identity(self, owner: str | None) -> str | None:
-        private = self._key(owner).private if owner else None
-        return str(private) if private is not None and private.exists() else None
+        return self._key(owner).identity if owner else None
 
     async def diagnose(self) -> Sequence[Diagnosis]:
-        """Key, rights and what runs, by two calls that cost nothing."""
-        from lepton_lambda._diagnosis import diagnoses
+        """Key, rights and what runs, by two calls that cost nothing; what the API does not tell is said so."""
+        try:
+            keys = await self._api.ssh_keys()
+        except LeptonError as error:
+            return [Diagnosis("lambda key", False, error.message, error.hint or "")]
+        ours = sum(key.name.startswith("lepton-") for key in keys)
+        return [
+            Diagnosis("lambda key", True, f"accepted; {len(keys)} SSH keys in the account, {ours} of them lepton's"),
+            await self._diagnose_instances(),
+            Diagnosis("lambda quota", None, "the API does not tell quotas; a launch beyond one is refused and costs nothing"),
+        ]
 
-        return await diagnoses(self._api)
+    async def _diagnose_instances(self) -> Diagnosis:
+        try:
+            found = [instance for instance in await self._api.instances() if instance.status != "terminated"]
+        except LeptonError as error:
+            return Diagnosis("lambda instances", False, error.message, error.hint or "")
+        ours = sum(owner_of(instance) is not None for instance in found)
+        return Diagnosis("lambda instances", True, f"{len(found)} in the account, {ours} of them lepton's")
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import json
 import secrets
 import signal
 import sys
@@ -11,6 +13,8 @@ import time
 import click
 
 __all__ = ["command"]
+
+_VARIABLE = "LEPTON_SDK_PROVIDERS_CRUSOE"
 
 
 def command() -> click.Command:
@@ -26,12 +30,14 @@ def command() -> click.Command:
 @click.option("--secret-key", default="", help="Its secret half; made up when not given.")
 @click.option("--boot", default=2.0, show_default=True, help="Seconds until a machine runs.")
 @click.option("--ending", default=1.0, show_default=True, help="Seconds until a machine is gone.")
+@click.option("--sshd", default="", help="Path of an sshd that runs for each machine, at an address of its own.")
 @click.option(
-    "--sshd",
+    "--machine",
     default="",
-    help="Command that plays each machine, with {address}, {port}, {folder} and {authorized_keys}; stays in the foreground.",
+    help="Instead of sshd: a command with {address}, {port}, {folder} and {authorized_keys} that stays in the foreground.",
 )
-@click.option("--ssh-port", default=2201, show_default=True, help="Where that command listens.")
+@click.option("--ssh-port", default=2201, show_default=True, help="Where each machine's sshd listens.")
+@click.option("--json", "as_json", is_flag=True, help="Say where it listens as one line of JSON.")
 def _double(
     port: int,
     control_port: int,
@@ -41,7 +47,9 @@ def _double(
     boot: float,
     ending: float,
     sshd: str,
+    machine: str,
     ssh_port: int,
+    as_json: bool,
 ) -> None:
     """A stand-in for Crusoe Cloud on this host: it keeps a bill and rents out nothing."""
     from lepton_crusoe.double.cloud import Cloud, Rules
@@ -49,27 +57,33 @@ def _double(
     from lepton_crusoe.double.server import Double, serve
 
     secret = secret_key or secrets.token_urlsafe(24)
-    hosts = Hosts(sshd, ssh_port)
+    hosts = Hosts(machine, ssh_port, sshd)
     double = Double(Cloud(Rules(project, boot, ending), hosts, time.time), {access_key_id: secret})
     api, control = serve(double, port, control_port)
     threads = [threading.Thread(target=server.serve_forever, daemon=True) for server in (api, control)]
     for thread in threads:
         thread.start()
-    _say(api.server_address[1], control.server_address[1], access_key_id, secret, project, ssh_port if sshd else 22)
+    variables = {
+        f"{_VARIABLE}_BASE_URL": f"http://127.0.0.1:{api.server_address[1]}/v1",
+        "CRUSOE_ACCESS_KEY_ID": access_key_id,
+        "CRUSOE_SECRET_KEY": secret,
+        "CRUSOE_PROJECT_ID": project,
+        f"{_VARIABLE}_SSH_PORT": str(ssh_port if sshd or machine else 22),
+        f"{_VARIABLE}_SSH_USER": getpass.getuser(),
+    }
+    _say(variables, f"http://127.0.0.1:{control.server_address[1]}", as_json=as_json)
     _until_told()
     hosts.stop_all()
 
 
-def _say(port: int, control: int, access_key_id: str, secret: str, project: str, ssh_port: int) -> None:
-    lines = [
-        f"export LEPTON_SDK_PROVIDERS_CRUSOE_BASE_URL=http://127.0.0.1:{port}/v1",
-        f"export CRUSOE_ACCESS_KEY_ID={access_key_id}",
-        f"export CRUSOE_SECRET_KEY={secret}",
-        f"export CRUSOE_PROJECT_ID={project}",
-        f"export LEPTON_SDK_PROVIDERS_CRUSOE_SSH_PORT={ssh_port}",
-        f"# control: http://127.0.0.1:{control}",
-    ]
-    click.echo("\n".join(lines))
+def _say(variables: dict[str, str], control: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"environment": variables, "control": control}))
+    else:
+        click.echo(f"A double of Crusoe Cloud; it is steered at {control}. In another terminal:")
+        for name, value in variables.items():
+            click.echo(f"  export {name}={value}")
+        click.echo("  lepton run --provider crusoe --gpu L40S:1 -- nvidia-smi")
     sys.stdout.flush()
 
 

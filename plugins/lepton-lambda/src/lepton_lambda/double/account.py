@@ -50,6 +50,10 @@ class Machine:
         began, until = self.launched + self.boots, now if self.ended is None else self.ended
         return round(math.ceil(max(0.0, until - began) / 60) * self.cents / 60, 2)
 
+    def take_back(self, now: float) -> None:
+        """End it as the vendor does when it cannot hand it over."""
+        self.ended = now
+
     def show(self, now: float) -> dict[str, Any]:
         """As the API writes it."""
         state, leaving = self.state(now), self.ended is not None

@@ -2,8 +2,8 @@
 
 Everything is JSON. ``GET``: ``/exchanges``, ``/machines``, ``/bill``. ``POST``: ``/time`` {skip}, ``/settings`` {…},
 ``/stock`` {type, region, left}, ``/price`` {type, cents}, ``/quota`` {account, gpus}, ``/key`` {key, account, trouble,
-no_instances}, ``/machine`` {id, status}, ``/fault`` {kind, method, path, times, status, code, seconds}, ``/calm`` {},
-``/reset`` {}.
+no_instances}, ``/machine`` {id, status}, ``/take-back`` {id}, ``/fault`` {kind, method, path, times, status, code, seconds},
+``/calm`` {}, ``/reset`` {}.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class ControlServer(ThreadingHTTPServer):
             "/quota": lambda order: setattr(self._cloud.accounts[order["account"]], "quota", int(order["gpus"])),
             "/key": lambda order: self._cloud.add_key(**order),
             "/machine": lambda order: setattr(self._machines()[order["id"]], "status", order["status"]),
+            "/take-back": lambda order: self._machines()[order["id"]].take_back(self._cloud.time.now()),
             "/fault": lambda order: self.api.faults.add(**order),
             "/calm": lambda order: self.api.faults.clear(),
             "/reset": lambda order: self.api.begin(),

@@ -1,0 +1,249 @@
+"""Two clouds without an account: each vendor's double with real sshd machines, and ``lepton`` as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "proxy"))
+
+QUICK = str(Path(__file__).with_name("quick.py"))
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+# The machine is shared, so whatever a test waits for may take long; nothing is asserted of how long.
+PATIENCE = 90.0
+
+collect_ignore = [] if SSHD and sys.platform == "linux" else ["test_faults.py", "test_kills.py", "test_runs.py"]
+
+
+class Cloud:
+    """One vendor's double in a process of its own.
+
+    Attributes:
+        environment: what leads the installed plugin to it.
+        gpu: something that it sells in more than one region.
+    """
+
+    name: str
+    gpu: str
+    create: str
+    end: str
+    listing: str
+    options: tuple[str, ...]
+
+    def __init__(self, folder: Path) -> None:
+        words = [self.name, "double", "--port", "0", "--json", "--boot", "0.2", *self.options]
+        machines = ["--sshd", str(SSHD), "--ssh-port", _free_port()] if SSHD else []
+        command = [sys.executable, "-m", "lepton_sdk", *words, *machines]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder)
+        assert self._process.stdout is not None
+        said = json.loads(self._process.stdout.readline())
+        self.environment: dict[str, str] = said["environment"]
+        self.control = httpx.Client(base_url=said["control"], trust_env=False, timeout=30)
+
+    def ask(self, path: str) -> Any:
+        return self.control.get(path).raise_for_status().json()
+
+    def tell(self, path: str, /, **fields: Any) -> None:
+        self.control.post(path, json=fields).raise_for_status()
+
+    @property
+    def url_variable(self) -> str:
+        return f"LEPTON_SDK_PROVIDERS_{self.name.upper()}_BASE_URL"
+
+    def close(self) -> None:
+        self.control.close()
+        self._process.terminate()
+        self._process.communicate(timeout=PATIENCE)
+
+    # What differs between the two control ports.
+
+    def open(self) -> list[str]:
+        """What is billed now."""
+        raise NotImplementedError
+
+    def dollars(self) -> float:
+        """The bill."""
+        raise NotImplementedError
+
+    def creates(self) -> Counter[str]:
+        """How often a create call arrived for each token."""
+        raise NotImplementedError
+
+    def sell_out(self, *, promise: bool) -> None:
+        """Nothing is left of `gpu`; with ``promise``, the listing still says so."""
+        raise NotImplementedError
+
+
+class Lambda(Cloud):
+    name, gpu = "lambda", "A10:1"
+    create, end, listing = "POST .*/launch", "POST .*/terminate", r"GET .*/instances$"
+    options = ("--end", "0.1", "--pace", "0", "--launch-pace", "0")
+
+    def open(self) -> list[str]:
+        names: list[str] = self.ask("/bill")["running"]
+        return names
+
+    def dollars(self) -> float:
+        return float(self.ask("/bill")["cents"]) / 100
+
+    def creates(self) -> Counter[str]:
+        bodies = [json.loads(one["request"]) for one in self.ask("/exchanges") if one["path"].endswith("/launch")]
+        return Counter(tag["value"] for body in bodies for tag in body["tags"] if tag["key"] == "lepton-token")
+
+    def sell_out(self, *, promise: bool) -> None:
+        if promise:
+            self.tell("/settings", deny=True)
+        else:
+            for region in ("us-east-1", "us-west-1"):
+                self.tell("/stock", type="gpu_1x_a10", region=region, left=0)
+
+
+class Crusoe(Cloud):
+    name, gpu = "crusoe", "L40S:1"
+    create, end, listing = r"POST .*/vms/instances$", r"DELETE .*/vms/instances/", r"GET .*/vms/instances(\?|$)"
+    options = ("--ending", "0.1")
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.environment["LEPTON_SDK_PROVIDERS_CRUSOE_PRICES"] = "l40s-48gb=1.50"
+        self.tell("/rules", per_second=1000)
+
+    def open(self) -> list[str]:
+        names: list[str] = self.ask("/bill")["open"]
+        return names
+
+    def dollars(self) -> float:
+        return float(self.ask("/bill")["total"])
+
+    def creates(self) -> Counter[str]:
+        rows = [row for row in self.ask("/traffic") if re.fullmatch(r"POST .*/vms/instances", f"{row['method']} {row['target']}")]
+        return Counter(json.loads(row["request"])["name"].split("-")[2] for row in rows)
+
+    def sell_out(self, *, promise: bool) -> None:
+        for location in ("us-east1-a", "us-northcentral1-a"):
+            place = {"type": "l40s-48gb.1x", "location": location}
+            self.tell("/stock", **place, quantity=0)
+            if promise:
+                self.tell("/promise", **place, quantity=3)
+
+
+CLOUDS = {kind.name: kind for kind in (Lambda, Crusoe)}
+
+
+def _free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str], Cloud]]:
+    """Starts a cloud by its name."""
+    started: list[Cloud] = []
+
+    def one(name: str) -> Cloud:
+        started.append(CLOUDS[name](tmp_path))
+        return started[-1]
+
+    yield one
+    for cloud in started:
+        cloud.close()
+
+
+@pytest.fixture(params=sorted(CLOUDS))
+def cloud(request: pytest.FixtureRequest, start: Callable[[str], Cloud]) -> Cloud:
+    """Each of the two."""
+    return start(request.param)
+
+
+class Lepton:
+    """The command, in a home of its own; every client of a test shares one journal.
+
+    Attributes:
+        environment: variables that tests may change.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        (folder / "work").mkdir(parents=True, exist_ok=True)
+        ours = {"HOME": str(folder), "LEPTON_SDK_STATE": str(folder / "state"), "LEPTON_SDK_CACHE": str(folder / "cache")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("LEPTON_SDK_", "XDG_"))}
+        self.environment = {**kept, **ours, **environment, "PYTHONDONTWRITEBYTECODE": "1"}
+        self._folder = folder
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """Start it, in a process group of its own."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        place = {"cwd": self._folder / "work", "env": self.environment, "start_new_session": True}
+        return subprocess.Popen([sys.executable, QUICK, *words], stdin=subprocess.DEVNULL, **pipes, **place)  # type: ignore[call-overload, no-any-return]
+
+    def __call__(self, *words: str, code: int | None = 0) -> str:
+        """Run it; what it printed. ``code``: how it must end, ``None`` for any."""
+        process = self.begin(*words)
+        out, error = process.communicate(timeout=PATIENCE * 2)
+        assert code in (None, process.returncode), f"{words} ended with {process.returncode}\n{out}\n{error}"
+        return out + error
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Every run, newest first."""
+        found: list[dict[str, Any]] = json.loads(self("ps", "--all", "--json"))
+        return found
+
+    def settle(self, cloud: Cloud) -> None:
+        """A fresh client takes over what dead ones left, until nothing is open; then nothing may be on the bill."""
+        self("follow", "--until-idle")
+        until(lambda: not cloud.open(), lambda: f"{cloud.open()} is still on the bill")
+        assert set(cloud.creates().values()) <= {1}, cloud.creates()
+
+
+def until(holds: Callable[[], bool], words: Callable[[], str]) -> None:
+    """Look again until something holds."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, words()
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool], Callable[[], str]], None]:
+    """See `until`."""
+    return until
+
+
+@pytest.fixture
+def lepton(tmp_path: Path, cloud: Cloud) -> Lepton:
+    return Lepton(tmp_path, cloud.environment)
+
+
+@pytest.fixture
+def make_lepton(tmp_path: Path) -> Callable[..., Lepton]:
+    """A command that sees several clouds."""
+
+    def make(*clouds: Cloud) -> Lepton:
+        return Lepton(tmp_path, {name: value for cloud in clouds for name, value in cloud.environment.items()})
+
+    return make
+
+
+@pytest.fixture
+def kill() -> Callable[[subprocess.Popen[str]], None]:
+    """End a client and all that it started, with no chance to tidy up."""
+
+    def now(process: subprocess.Popen[str]) -> None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=PATIENCE)
+
+    return now
