@@ -32,7 +32,15 @@ if TYPE_CHECKING:
         RateLimited,
         Unavailable,
     )
-    from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Executor, ExecutorContext
+    from lepton_sdk.spi.executor import (
+        Execution,
+        ExecutionState,
+        ExecutionStatus,
+        Executor,
+        ExecutorContext,
+        GuardingExecutor,
+        Watchdog,
+    )
     from lepton_sdk.spi.provider import Diagnosis, Launch, Pacer, Provider, ProviderContext
     from lepton_sdk.spi.secret import Secret
     from lepton_sdk.spi.spec import (
@@ -43,6 +51,7 @@ if TYPE_CHECKING:
         PowerOff,
         ProviderSpec,
         Timings,
+        WatchdogWay,
     )
 
 _HOMES = {
@@ -70,7 +79,15 @@ _HOMES = {
         "RateLimited",
         "Unavailable",
     ),
-    "lepton_sdk.spi.executor": ("Execution", "ExecutionState", "ExecutionStatus", "Executor", "ExecutorContext"),
+    "lepton_sdk.spi.executor": (
+        "Execution",
+        "ExecutionState",
+        "ExecutionStatus",
+        "Executor",
+        "ExecutorContext",
+        "GuardingExecutor",
+        "Watchdog",
+    ),
     "lepton_sdk.spi.provider": ("Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext"),
     "lepton_sdk.spi.secret": ("Secret",),
     "lepton_sdk.spi.spec": (
@@ -81,6 +98,7 @@ _HOMES = {
         "PowerOff",
         "ProviderSpec",
         "Timings",
+        "WatchdogWay",
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -104,6 +122,7 @@ __all__ = [
     "ExecutorSpec",
     "Gpu",
     "GpuRequest",
+    "GuardingExecutor",
     "Interrupted",
     "Job",
     "KubernetesAccess",
@@ -134,6 +153,8 @@ __all__ = [
     "TermsKind",
     "Timings",
     "Unavailable",
+    "Watchdog",
+    "WatchdogWay",
 ]
 
 
