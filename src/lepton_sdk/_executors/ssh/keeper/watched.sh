@@ -12,10 +12,14 @@ arm() { # the script that installs it on stdin; only the superuser may power a m
 
 lives() { # FOLDER: how its watchdog stands, if it lives; starts no process
   clock
-  if { read -r noted seen aged phase deadline _ <"$1/state"; } 2>/dev/null &&
-    [ "$noted" = "$boot" ] && [ $((now - seen + lease_base)) -lt 6000 ]; then
+  if { read -r noted seen aged phase deadline guard guard_born <"$1/state"; } 2>/dev/null &&
+    [ "$noted" = "$boot" ] && [ $((now - seen + lease_base)) -lt 6000 ] && shown "$guard" "$guard_born"; then
     say "armed $((aged - lease_base)) $phase $((deadline - lease_base))"
   fi
+}
+
+shown() { # PID BORN: whether that process lives, as far as this user may see processes of others
+  [ ! -d /proc/1 ] || { look "$1" && [ "$born" = "$2" ]; }
 }
 
 visit() { # FOLDER: somebody looks after this machine
