@@ -26,6 +26,8 @@ _ENDS: dict[str, tuple[RunState, str]] = {
     "cancelled": (RunState.STOPPED, "the run was stopped on request"),
     "setup": (RunState.FAILED, "setup ended with exit code {}"),
     "refused": (RunState.FAILED, "the job could not be started"),
+    "idle": (RunState.TIMED_OUT, "the job left its GPUs idle for longer than its limit and was ended"),
+    "budget": (RunState.TIMED_OUT, "the run had used up its total limit before the job began"),
 }
 
 
@@ -51,8 +53,8 @@ def blocked_names(run: Run) -> set[str]:
 def after(run: Run, now: datetime) -> Iterator[Event]:
     """The rows that follow the release of an attempt's last node: how the run ended, or why another attempt is due."""
     record = telling(run)
-    if record.node is None and record.reason is None and not run.stop_requested:
-        # The provider refused; that stands in the history already.
+    if is_judged(run) and not run.stop_requested:
+        # The provider refused, or what it gave could not be used; that stands in the history already.
         return
     state, error = _judged(run, record)
     cause = _cause(record, state)
