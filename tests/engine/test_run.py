@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lepton_sdk import Client, Job, Money, RunState
-from lepton_sdk._engine.execute import time_limit
+from lepton_sdk._engine.limits import time_limit
 from lepton_sdk.errors import JobFailed, JobSpecError, NoCapacity, NoOffers, Unavailable, UsageError
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider, fake_offer
 
@@ -92,10 +92,15 @@ def test_the_time_limit_ends_the_job(cloud: FakeProvider, make_client: MakeClien
 
 
 def test_a_total_budget_becomes_a_time_limit(cloud: FakeProvider, make_client: MakeClient, make_job: MakeJob) -> None:
-    # At 24 an hour, 0.50 buys 75 seconds; that is what the node is told.
-    run = make_client(cloud).run(make_job(limits={"total": "0.50"}))
+    # At 24 an hour, 50 buys 7500 seconds of the machine; the node is told what is left of them when the job begins.
+    run = make_client(cloud).run(make_job(limits={"total": "50"}))
     assert run.current is not None
-    assert time_limit(run, run.current) == 75
+    assert run.current.node is not None
+    began, since = run.current.running_at, run.current.node.since
+    assert began is not None
+    assert since is not None
+    billed = began - since
+    assert time_limit(run, run.current) == pytest.approx(7500 - billed.total_seconds())
 
 
 def test_stop_ends_the_job_and_gives_the_machine_back(cloud: FakeProvider, make_client: MakeClient, make_job: MakeJob) -> None:
@@ -156,8 +161,9 @@ def test_a_machine_that_never_boots_is_given_back(tmp_path: Path, make_client: M
     cloud = FakeProvider(tmp_path / "cloud", boot_seconds=3600)
     with Client(state=tmp_path / "state", cache=tmp_path / "cache", providers={spec: cloud}) as client:
         run = client.run(make_job())
-    assert run.state is RunState.LOST
-    assert "0 seconds" in str(run.error)
+    # Nothing ran there, so the next offer would be asked; there is none.
+    assert run.state is RunState.REFUSED
+    assert "not reachable 0 seconds after" in str(run.error)
     assert cloud.running() == []
 
 

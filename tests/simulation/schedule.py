@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import load_config
@@ -42,7 +42,7 @@ from lepton_sdk.testing import (
     run_virtual,
 )
 
-__all__ = ["DAY", "Outcome", "replay"]
+__all__ = ["DAY", "Outcome", "leave", "replay"]
 
 DAY = 86400.0
 _RAM = Path("/dev/shm")
@@ -86,6 +86,24 @@ def replay(seed: int) -> Outcome:
         return run_virtual(_play(seed, Path(folder)))
 
 
+def leave(seed: int) -> list[str]:
+    """One client begins a run and is never seen again; what of its machines is billed when days have passed."""
+    with tempfile.TemporaryDirectory(dir=_RAM if _RAM.is_dir() else None) as folder:
+        return run_virtual(_abandon(seed, Path(folder)))
+
+
+async def _abandon(seed: int, folder: Path) -> list[str]:
+    dice = random.Random(seed)
+    world = World(seed, Faults(die=dice.uniform(0, 0.05), cut=dice.choice([0, 0.1])))
+    await _submit(world, folder, Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}))
+    life = asyncio.create_task(_life(world, folder, set()))
+    await asyncio.wait({life}, timeout=dice.uniform(1, 2000))
+    life.cancel()
+    await asyncio.gather(life, return_exceptions=True)
+    await asyncio.sleep(2 * DAY)
+    return [f"{machine.id} is still billed" for machine in world.billed(asyncio.get_running_loop().time())]
+
+
 def _faults(dice: random.Random) -> Faults:
     """Another mixture for each seed: most faults off, so that those that are on meet in pairs."""
 
@@ -105,12 +123,15 @@ def _faults(dice: random.Random) -> Faults:
         forget_release=maybe(0.4, 0.7),
         unavailable=maybe(0.3, 0.3),
         cut=maybe(0.3, 0.1),
+        unarmed=maybe(0.3, 0.4),
     )
 
 
 async def _play(seed: int, folder: Path) -> Outcome:
     dice = random.Random(seed)
     world = World(seed, _faults(dice))
+    # Some clouds run nothing at boot, so that their machines have no watchdog.
+    world.spec = evolve(SIM_SPEC, watchdog=dice.choice(["startup", "startup", "none"]))
     died_at: set[str] = set()
     job = Job(
         "true",
@@ -139,7 +160,7 @@ def _client(world: World, folder: Path, died_at: set[str]) -> Iterator[tuple[Ses
     session = Session(
         load_config(state=folder / "state", cache=folder / "cache", environ={"LEPTON_SDK_PLUGINS": "", "HOME": str(folder)}),
         clock=process,
-        providers={SIM_SPEC: SimCloud(process)},
+        providers={world.spec: SimCloud(process)},
         executors={"LocalAccess": SimNodes(process)},
         open_journal=open_journal,
         entropy=world.random.randbytes,
@@ -231,6 +252,12 @@ def _check_world(world: World, job: Job, strangers: list[Machine]) -> Iterator[s
         if machine in strangers:
             continue
         yield f"{machine.id} (token {machine.token}) is still billed"
+    for machine in world.machines:
+        if machine.told and not machine.plan:
+            yield f"{machine.id} has no watchdog and was spoken to as if it had one"
+    for one in executions(world):
+        if one.machine.plan and one.began < one.machine.armed:
+            yield f"a job began on {one.machine.id} before its watchdog lived"
     for token, calls in world.calls.items():
         if calls > 1:
             yield f"{calls} create calls were made for token {token}"

@@ -163,6 +163,20 @@ def _row_closed_before_the_release(patch: pytest.MonkeyPatch) -> None:
     _nobody_cleans(patch)
 
 
+def _unarmed_machine_used(patch: pytest.MonkeyPatch) -> None:
+    """A machine is used though nobody has seen that its watchdog lives."""
+
+    async def look_at_watchdog(*_: object) -> bool:
+        return True
+
+    patch.setattr(execute, "look_at_watchdog", look_at_watchdog)
+
+
+def _lease_where_nobody_rented(patch: pytest.MonkeyPatch) -> None:
+    """A machine that has no watchdog is spoken to as if it had one."""
+    patch.setattr(execute, "folder_of", lambda record: "/var/lib/lepton/watchdog")
+
+
 def _nobody_cleans(patch: pytest.MonkeyPatch) -> None:
     """The last command of a schedule would mend what is looked for here: it lists, and gives nothing back."""
     _duplicate_ignored(patch)
@@ -180,6 +194,8 @@ _MUTANTS: list[Mutate] = [
     _absence_taken_for_gone,
     _silence_taken_for_death,
     _row_closed_before_the_release,
+    _unarmed_machine_used,
+    _lease_where_nobody_rented,
 ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from schedule import replay
+from schedule import leave, replay
 
 _MANY = int(os.environ.get("LEPTON_SDK_SCHEDULES", "160"))
 _GROUPS = 8
@@ -30,3 +30,9 @@ def test_every_schedule_ends_well(group: int) -> None:
 
 def test_a_seed_goes_the_same_way_twice() -> None:
     assert replay(11) == replay(11)
+
+
+@pytest.mark.parametrize("group", range(_GROUPS))
+def test_a_client_that_never_comes_back_leaves_no_bill(group: int) -> None:
+    left = {seed: leave(seed) for seed in range(group, _MANY, _GROUPS)}
+    assert not {seed: bills for seed, bills in left.items() if bills}

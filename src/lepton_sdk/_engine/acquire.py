@@ -9,6 +9,7 @@ from typing import Any
 from lepton_sdk._engine.failover import PEER, scopes
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.together import together
+from lepton_sdk._engine.watchdog import startup_script
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import Event, NodeRecord, Run
@@ -60,7 +61,7 @@ async def _unless_refused(session: Session, run: Run, token: str, offer: Offer, 
 async def _create(session: Session, run: Run, token: str, offer: Offer, rank: int) -> Run:
     provider = session.provider(offer.provider)
     try:
-        node = await provider.acquire(offer, _launch(session, run, token, rank))
+        node = await provider.acquire(offer, _launch(session, run, token, offer, rank))
     except LeptonError as error:
         return _failed(session, run, token, offer, error)
     except Exception as error:
@@ -73,7 +74,7 @@ async def _create(session: Session, run: Run, token: str, offer: Offer, rank: in
 async def _create_group(session: Session, run: Run, tokens: list[str], offer: Offer) -> Run:
     """One call for all nodes, of a provider that makes them all or none."""
     provider: Any = session.provider(offer.provider)
-    launches = [_launch(session, run, token, rank) for rank, token in enumerate(tokens)]
+    launches = [_launch(session, run, token, offer, rank) for rank, token in enumerate(tokens)]
     made: dict[str | None, Node] = {}
     detail = "the provider's answer does not name it"
     try:
@@ -114,7 +115,8 @@ def confirm(session: Session, run: Run, token: str, node: Node) -> Run:
         return session.journal.append(_event(session, run, "node.unknown", token, detail=broken.message))
     record = node.to_dict()
     events = [_event(session, run, "node.owned", token, node=record)]
-    if node.state is NodeState.READY and node.access is not None:
+    # One that gets a watchdog can be used once that lives.
+    if node.state is NodeState.READY and node.access is not None and not session.spec(node.provider).watched:
         events.append(_event(session, run, "node.reachable", token, node=record))
     return session.journal.append(*events)
 
@@ -173,7 +175,7 @@ def _event(session: Session, run: Run, kind: str, token: str, **data: object) ->
     return Event(kind, run.id, session.clock.now(), token, data)
 
 
-def _launch(session: Session, run: Run, token: str, rank: int) -> Launch:
+def _launch(session: Session, run: Run, token: str, offer: Offer, rank: int) -> Launch:
     async def announce(kind: str, name: str) -> None:
         session.journal.append(
             Event("node.announced", run.id, session.clock.now(), token, {"kind": kind, "name": name}),
@@ -191,4 +193,5 @@ def _launch(session: Session, run: Run, token: str, rank: int) -> Launch:
         resources=run.job.resources,
         deadline=deadline,
         announce=announce,
+        startup_script=startup_script(session, run, offer),
     )

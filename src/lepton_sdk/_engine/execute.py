@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 
 from attrs import evolve
 
@@ -11,9 +10,11 @@ from lepton_sdk._engine.acquire import refusal
 from lepton_sdk._engine.environment import describe
 from lepton_sdk._engine.failover import PEER, is_judged
 from lepton_sdk._engine.launcher import launched
+from lepton_sdk._engine.limits import is_spent, time_limit
 from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.together import together
+from lepton_sdk._engine.watchdog import boot_seconds, folder_of, look_at_watchdog
 from lepton_sdk._retry import retrying
 from lepton_sdk.domain.access import Access
 from lepton_sdk.domain.money import Money
@@ -53,44 +54,62 @@ def execution_of(session: Session, run: Run, record: NodeRecord, secrets: Mappin
         environment=describe(run, record),
         secrets=secrets,
         time_limit=time_limit(run, record),
+        watchdog=folder_of(record),
     )
 
 
-def time_limit(run: Run, record: NodeRecord) -> float | None:
-    """Seconds that the job may run: its own limit, and what its total budget buys at the node's price."""
-    limits = run.job.limits
-    bounds = [float(limits.duration)] if limits.duration else []
-    if limits.total is not None and record.price is not None and record.price.amount > 0:
-        hours = limits.total.amount / (record.price.amount * Decimal(run.job.nodes))
-        bounds.append(float(hours * 3600))
-    return min(bounds, default=None)
-
-
 async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
-    """Ask the provider once whether the node can be reached; it may take as long to boot as its type is known to take."""
+    """Look once whether the node can be used: its provider says so, and its watchdog lives if it is to have one.
+
+    It may take as long to boot as its type is known to take. One that does not come by then is given back for the next offer.
+    """
     node = record.node
     assert node is not None
-    provider, timings = session.provider(record.offer.provider), session.spec(record.offer.provider).timings
+    provider, missing = session.provider(record.offer.provider), "not reachable"
     try:
         seen = await retrying(lambda: provider.inspect(node), session.clock, seconds=_SILENCE_SECONDS)
     except MarketError as error:
         return _withdrawn(session, run, record, error)
     if seen.state is NodeState.READY and seen.access is not None:
-        return _write(session, run, record, "node.reachable", node=seen.to_dict())
+        missing = "its watchdog does not live"
+        try:
+            lives = await look_at_watchdog(session, run, record, seen)
+        except NodeError as error:
+            return _unusable(session, run, record, error.message)
+        if lives is not False:
+            return _usable(session, run, record, seen, armed=bool(lives))
     if seen.state in _ENDED:
         return _write(session, run, record, "node.lost", detail=f"the provider says {seen.state} {seen.detail}")
-    boot = timings.boot_by_type.get(record.offer.instance_type, timings.boot)
-    if (session.clock.now() - record.intended_at).total_seconds() > boot:
-        return _write(session, run, record, "node.lost", detail=f"not reachable within {boot:.0f} seconds")
+    boot, now = boot_seconds(session, record.offer), session.clock.now()
+    if (now - record.intended_at).total_seconds() > boot:
+        return _unusable(session, run, record, f"{missing} {boot:.0f} seconds after it was asked for")
+    if is_spent(run, record, now):
+        return _write(session, run, record, "node.lost", reason="budget")
     return run
 
 
 def _withdrawn(session: Session, run: Run, record: NodeRecord, error: MarketError) -> Run:
     """What was promised never comes: the offer is out as if it had been refused, and what never ran has cost nothing."""
     assert record.node is not None
-    node = evolve(record.node, price=record.price and Money("0", record.price.currency))
-    lost = {"node": node.to_dict(), "detail": error.message}
+    free = evolve(record.node, price=record.price and Money("0", record.price.currency))
+    return _given_up(session, run, record, error, node=free.to_dict())
+
+
+def _usable(session: Session, run: Run, record: NodeRecord, node: Node, *, armed: bool) -> Run:
+    now = session.clock.now()
+    rows = [Event("node.armed", run.id, now, record.token)] if armed else []
+    return session.journal.append(*rows, Event("node.reachable", run.id, now, record.token, {"node": node.to_dict()}))
+
+
+def _unusable(session: Session, run: Run, record: NodeRecord, detail: str) -> Run:
+    """Nothing ever ran on the machine: it is given back, and the next offer is asked."""
+    return _given_up(session, run, record, NodeLost(detail, provider=record.offer.provider))
+
+
+def _given_up(session: Session, run: Run, record: NodeRecord, error: LeptonError, **more: object) -> Run:
+    lost = {"detail": error.message, **more}
     if is_judged(run := session.journal.run(run.id)):
+        # Another node of the attempt has said already why it failed.
         return _write(session, run, record, "node.lost", **lost, reason=PEER)
     return session.journal.append(
         refusal(session, run, record.token, record.offer, error),

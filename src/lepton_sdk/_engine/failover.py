@@ -26,6 +26,8 @@ _ENDS: dict[str, tuple[RunState, str]] = {
     "cancelled": (RunState.STOPPED, "the run was stopped on request"),
     "setup": (RunState.FAILED, "setup ended with exit code {}"),
     "refused": (RunState.FAILED, "the job could not be started"),
+    "idle": (RunState.TIMED_OUT, "the job left its GPUs idle for longer than its limit and was ended"),
+    "budget": (RunState.TIMED_OUT, "the run had used up its total limit before the job began"),
 }
 
 

@@ -27,7 +27,7 @@ _RESOURCES = (
     "spot",
     "allow_flagged",
 )
-_LIMITS = ("duration", "hourly", "total")
+_LIMITS = ("duration", "hourly", "total", "idle", "keep")
 _OPTIONS = (
     click.option("--name", help="Name of the job: lower-case letters, digits and dashes."),
     click.option("--workdir", help="Folder to copy for the run; the current one for a command given after --."),
@@ -41,6 +41,8 @@ _OPTIONS = (
     click.option("--duration", metavar="TIME", help="Longest time that the job may run (6h, 90m)."),
     click.option("--hourly", metavar="PRICE", help="Highest price for one hour."),
     click.option("--total", metavar="PRICE", help="Highest cost of the run."),
+    click.option("--idle", metavar="TIME", help="Longest time that the job may leave its GPUs idle (30m)."),
+    click.option("--keep", metavar="TIME", help="How long a machine waits for its outputs to be fetched (1h)."),
     click.option(
         "--wait", metavar="TIME", is_flag=False, flag_value="30d", help="Look again until an offer fits, for so long (6h)."
     ),

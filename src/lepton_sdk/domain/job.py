@@ -75,13 +75,25 @@ def _total(value: Any) -> Money | None:
     return _money("total", value)
 
 
-def _duration(value: Any) -> int | None:
+def _seconds(name: str, value: Any) -> int | None:
     if value is None:
         return None
     try:
         return parse_duration(value)
     except UsageError as error:
-        raise _fail("limits.duration", error.message, error.hint or "") from None
+        raise _fail(f"limits.{name}", error.message, error.hint or "") from None
+
+
+def _duration(value: Any) -> int | None:
+    return _seconds("duration", value)
+
+
+def _idle(value: Any) -> int | None:
+    return _seconds("idle", value)
+
+
+def _keep(value: Any) -> int | None:
+    return _seconds("keep", value)
 
 
 @frozen
@@ -91,12 +103,18 @@ class Limits:
     Args:
         duration: the longest that the job may run, ``"6h"`` or seconds; enforced on the node itself.
         hourly: the highest price of all nodes for one hour; dearer offers are not taken.
-        total: the highest cost of the run; divided by the hourly price it shortens ``duration``.
+        total: the highest cost of the run, all attempts and the time to boot included; what is left of it when the job
+            begins, divided by the hourly price, shortens ``duration``.
+        idle: the longest that the job may leave every GPU without work; where that cannot be told, it never acts.
+        keep: how long a rented machine with a watchdog is kept after the job has ended when nobody fetches what it made;
+            an hour without a word.
     """
 
     duration: int | None = field(default=None, converter=_duration)
     hourly: Money | None = field(default=None, converter=_hourly)
     total: Money | None = field(default=None, converter=_total)
+    idle: int | None = field(default=None, converter=_idle)
+    keep: int | None = field(default=None, converter=_keep)
 
     @classmethod
     def parse(cls, value: Any) -> Limits:
@@ -107,7 +125,7 @@ class Limits:
 
     def to_dict(self) -> dict[str, object]:
         """Only the limits that act, as plain JSON values."""
-        values = {"duration": self.duration, "hourly": self.hourly, "total": self.total}
+        values = {name: getattr(self, name) for name in fields_dict(type(self))}
         return {k: str(v) if isinstance(v, Money) else v for k, v in values.items() if v is not None}
 
 

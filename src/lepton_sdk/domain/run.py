@@ -61,7 +61,7 @@ class Event:
 
     Attributes:
         kind: ``run.planned``, ``run.stop``, ``run.finished``, ``attempt.failed``, ``node.announced`` (a billable thing
-            that comes with a node is about to be made), or ``node.<stage>``.
+            that comes with a node is about to be made), ``node.armed`` (its watchdog lives), or ``node.<stage>``.
         data: plain JSON values.
         seq: the row's number; 0 until it was written.
     """
@@ -112,7 +112,7 @@ class Attempt:
 
 @frozen
 class NodeRecord:
-    """One node of one attempt as the journal knows it."""
+    """One node of one attempt as the journal knows it. ``armed_at`` is when its watchdog, if it has one, was seen to live."""
 
     token: str
     run: str
@@ -133,6 +133,7 @@ class NodeRecord:
     detail: str = ""
     increment: float = 1
     announced: tuple[str, ...] = ()
+    armed_at: datetime | None = None
 
     @property
     def open(self) -> bool:
@@ -173,8 +174,8 @@ class NodeRecord:
     def from_dict(cls, data: Mapping[str, Any]) -> NodeRecord:
         """The reverse of `to_dict`."""
         values = dict(data)
-        for name in ("intended_at", "running_at", "released_at", "started_at", "finished_at"):
-            values[name] = _time(values[name])
+        for name in ("intended_at", "running_at", "released_at", "started_at", "finished_at", "armed_at"):
+            values[name] = _time(values.get(name))
         values["offer"] = Offer.from_dict(values["offer"])
         values["node"] = Node.from_dict(values["node"]) if values["node"] else None
         values["stage"] = Stage(values["stage"])
@@ -346,6 +347,8 @@ def apply(run: Run | None, event: Event) -> Run:
         return evolve(run, history=(*run.history, Attempt(**event.data, at=event.at.isoformat())))
     if event.kind == "node.announced":
         return _announce(run, event)
+    if event.kind == "node.armed":
+        return evolve(run, nodes=tuple(evolve(n, armed_at=event.at) if n.token == event.token else n for n in run.nodes))
     return _step(run, event)
 
 

@@ -33,7 +33,15 @@ if TYPE_CHECKING:
         RateLimited,
         Unavailable,
     )
-    from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Executor, ExecutorContext
+    from lepton_sdk.spi.executor import (
+        Execution,
+        ExecutionState,
+        ExecutionStatus,
+        Executor,
+        ExecutorContext,
+        GuardingExecutor,
+        Watchdog,
+    )
     from lepton_sdk.spi.provider import Diagnosis, Launch, Pacer, Provider, ProviderContext
     from lepton_sdk.spi.reference import reference_offers
     from lepton_sdk.spi.secret import Secret
@@ -45,6 +53,7 @@ if TYPE_CHECKING:
         PowerOff,
         ProviderSpec,
         Timings,
+        WatchdogWay,
     )
     from lepton_sdk.spi.sshkeys import KeyPair
 
@@ -74,7 +83,15 @@ _HOMES = {
         "RateLimited",
         "Unavailable",
     ),
-    "lepton_sdk.spi.executor": ("Execution", "ExecutionState", "ExecutionStatus", "Executor", "ExecutorContext"),
+    "lepton_sdk.spi.executor": (
+        "Execution",
+        "ExecutionState",
+        "ExecutionStatus",
+        "Executor",
+        "ExecutorContext",
+        "GuardingExecutor",
+        "Watchdog",
+    ),
     "lepton_sdk.spi.provider": ("Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext"),
     "lepton_sdk.spi.reference": ("reference_offers",),
     "lepton_sdk.spi.secret": ("Secret",),
@@ -86,6 +103,7 @@ _HOMES = {
         "PowerOff",
         "ProviderSpec",
         "Timings",
+        "WatchdogWay",
     ),
     "lepton_sdk.spi.sshkeys": ("KeyPair",),
 }
@@ -110,6 +128,7 @@ __all__ = [
     "ExecutorSpec",
     "Gpu",
     "GpuRequest",
+    "GuardingExecutor",
     "Interrupted",
     "Job",
     "KeyPair",
@@ -142,6 +161,8 @@ __all__ = [
     "TermsKind",
     "Timings",
     "Unavailable",
+    "Watchdog",
+    "WatchdogWay",
     "reference_offers",
 ]
 

@@ -14,7 +14,7 @@ from lepton_sdk._clock import Clock
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.node import Node
 
-__all__ = ["Execution", "ExecutionState", "ExecutionStatus", "Executor", "ExecutorContext"]
+__all__ = ["Execution", "ExecutionState", "ExecutionStatus", "Executor", "ExecutorContext", "GuardingExecutor", "Watchdog"]
 
 
 @frozen
@@ -39,6 +39,8 @@ class Execution:
         time_limit: seconds that the node itself enforces; ``None`` without limit.
         lease: seconds after the last `poll` at which the node itself stops the execution, which is then lost, so that
             whoever cannot reach the node knows when nothing runs there any more; ``None`` to run on without a follower.
+        watchdog: the folder of the node's watchdog, which is told of the start, and by each `poll` that somebody is there;
+            ``""`` where there is none. Never set for a machine that nobody rented for the run.
     """
 
     run_id: str
@@ -50,6 +52,20 @@ class Execution:
     secrets: Mapping[str, str] = field(factory=dict, repr=False)
     time_limit: float | None = None
     lease: float | None = None
+    watchdog: str = ""
+
+
+@frozen
+class Watchdog:
+    """The program that powers a rented machine off when nobody gives it back, as an executor meets it.
+
+    Attributes:
+        folder: where it lives on the node.
+        script: what installs it, for the superuser's POSIX shell; ``""`` where the vendor runs it at boot.
+    """
+
+    folder: str
+    script: str = field(default="", repr=False)
 
 
 class ExecutionState(StrEnum):
@@ -111,4 +127,18 @@ class Executor(Protocol):
 
     async def aclose(self) -> None:
         """Close connections."""
+        ...
+
+
+@runtime_checkable
+class GuardingExecutor(Executor, Protocol):
+    """An executor that can see a node's watchdog, and install it where the vendor does not."""
+
+    async def armed(self, node: Node, watchdog: Watchdog) -> bool:
+        """Whether the watchdog lives there; one whose script is given and which does not live is installed first.
+
+        Raises:
+            NodeUnreachable: the node did not answer.
+            NodeError: it cannot be installed there.
+        """
         ...

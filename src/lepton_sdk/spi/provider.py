@@ -65,6 +65,8 @@ class Launch:
         run_id, job_name, attempt, rank: for names and labels that people read.
         resources: what the job asked of one node, for providers that hand out parts of a machine.
         deadline: when the job's own limits will have ended it, UTC; ``None`` without limits.
+        startup_script: a shell script that the vendor shall run as the superuser when the machine boots, given for a spec with
+            ``watchdog="startup"``: it arms the watchdog. ``""`` where there is nothing to run.
         announce: ``await announce(kind, name)`` writes a durable journal row for a billable prerequisite **before** it is made.
     """
 
@@ -77,6 +79,7 @@ class Launch:
     resources: Resources
     deadline: datetime | None
     announce: Callable[[str, str], Awaitable[None]] = field(repr=False)
+    startup_script: str = field(default="", repr=False)
 
 
 @frozen

@@ -18,6 +18,7 @@ __all__ = [
     "PowerOff",
     "ProviderSpec",
     "Timings",
+    "WatchdogWay",
 ]
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -73,6 +74,19 @@ class PowerOff(StrEnum):
     UNKNOWN = "unknown"
 
 
+class WatchdogWay(StrEnum):
+    """How a machine that ``acquire`` created gets its watchdog, which powers it off when nobody gives it back.
+
+    ``startup``: ``acquire`` hands ``launch.startup_script`` to the vendor, who runs it as the superuser at boot. ``login``:
+    core installs it over SSH, as the superuser or by ``sudo`` without a password. ``none``: never, as on a machine that was
+    there before and in a pod.
+    """
+
+    NONE = "none"
+    STARTUP = "startup"
+    LOGIN = "login"
+
+
 @frozen
 class Timings:
     """Facts about a vendor's clockwork that safety needs; all in seconds.
@@ -107,6 +121,7 @@ class ProviderSpec:
             ``offers`` asks nothing but this host, so that read-only questions may call it.
         config: the keys of its section.
         power_off: what power-off does to the bill.
+        watchdog: how its machines get a watchdog.
         timings: see `Timings`.
         name_pattern: what the vendor accepts as a name, a regular expression.
         rates: seconds between two calls of a bucket, shared by all processes of this host that use one key. The bucket
@@ -123,6 +138,7 @@ class ProviderSpec:
     capabilities: frozenset[str] = field(default=frozenset(), converter=_words, kw_only=True)
     config: tuple[ConfigField, ...] = field(default=(), kw_only=True)
     power_off: PowerOff = field(default=PowerOff.UNKNOWN, converter=PowerOff, kw_only=True)
+    watchdog: WatchdogWay = field(default=WatchdogWay.NONE, converter=WatchdogWay, kw_only=True)
     timings: Timings = field(factory=Timings, kw_only=True)
     name_pattern: str = field(default=r"[a-z][a-z0-9-]{0,62}", kw_only=True)
     rates: Mapping[str, float] = field(factory=dict, kw_only=True, hash=False)
@@ -133,6 +149,11 @@ class ProviderSpec:
         if "multi_node" in self.capabilities:
             return 0.0
         return float(max(self.rates.get("launch", 0.0), self.rates.get("", 0.0)))
+
+    @property
+    def watched(self) -> bool:
+        """Whether its machines get a watchdog: not where power-off would end nothing but the view of what was made there."""
+        return self.watchdog is not WatchdogWay.NONE and self.power_off in (PowerOff.ENDS, PowerOff.UNKNOWN)
 
 
 @frozen

@@ -8,6 +8,7 @@ provider and the executor as such a process sees them.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
@@ -19,7 +20,7 @@ from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.resources import Resources
 from lepton_sdk.errors import NoCapacity, OutcomeUnknown, Unavailable
 from lepton_sdk.spi.provider import Launch
-from lepton_sdk.spi.spec import ProviderSpec, Timings
+from lepton_sdk.spi.spec import PowerOff, ProviderSpec, Timings, WatchdogWay
 from lepton_sdk.testing.fake import fake_offer
 from lepton_sdk.testing.virtual import VirtualClock
 
@@ -29,6 +30,8 @@ SIM_SPEC = ProviderSpec(
     "sim",
     title="Simulated cloud",
     factory="lepton_sdk.testing.simcloud:SimCloud",
+    power_off=PowerOff.ENDS,
+    watchdog=WatchdogWay.STARTUP,
     timings=Timings(listing_lag=30, create_horizon=300, boot=600, billing_increment=60, poll=5),
 )
 
@@ -52,6 +55,7 @@ class Faults:
         forget_release: a release is accepted and nothing happens.
         unavailable: a question is not answered.
         cut: a node cannot be reached for a while.
+        unarmed: a machine's watchdog never lives.
     """
 
     die: float = 0.0
@@ -66,11 +70,20 @@ class Faults:
     forget_release: float = 0.0
     unavailable: float = 0.0
     cut: float = 0.0
+    unarmed: float = 0.0
 
 
 @define
 class Machine:
-    """A machine of the world, with the times of its life in seconds."""
+    """A machine of the world, with the times of its life in seconds.
+
+    Attributes:
+        plan: its watchdog's, by word, in seconds from ``armed``; empty without a watchdog.
+        armed: when the watchdog began to live.
+        begun, over: of what runs on it.
+        visited: when somebody last looked after it.
+        told: whether it was ever spoken to as to a machine with a watchdog.
+    """
 
     id: str
     token: str
@@ -81,11 +94,36 @@ class Machine:
     ready: float
     interrupted: float
     gone: float | None = None
+    plan: dict[str, float] = field(factory=dict)
+    armed: float = 1e12
+    begun: float | None = None
+    over: float = 1e12
+    visited: float = 0.0
+    told: bool = False
+
+    def off(self) -> float:
+        """When its watchdog ends it, if nothing else happens."""
+        if not self.plan:
+            return 1e12
+        budget = self.armed + self.plan.get("budget", 1e12)
+        put_off = self.visited + self.plan["keep"]
+        if self.begun is None:
+            return min(budget, max(self.armed + self.plan["boot"], put_off))
+        limit = self.begun + self.plan.get("limit", 1e12)
+        if limit < self.over:
+            return min(budget, limit)
+        return min(budget, max(self.over + self.plan["keep"], put_off))
+
+    def ended(self) -> float:
+        """When its bill ends, as things are."""
+        return min(self.off(), self.gone if self.gone is not None else 1e12)
 
     def state(self, now: float) -> NodeState:
         """What is true of it at a time."""
+        if now >= self.ended():
+            return NodeState.GONE
         if self.gone is not None:
-            return NodeState.GONE if now >= self.gone else NodeState.RELEASING
+            return NodeState.RELEASING
         if now >= self.interrupted:
             # A machine that was taken back is stopped, and its disk is still billed.
             return NodeState.INTERRUPTED
@@ -93,7 +131,7 @@ class Machine:
 
     def alive(self, now: float) -> bool:
         """Whether something can run on it."""
-        return self.created <= now < self.interrupted and (self.gone is None or now < self.gone)
+        return self.created <= now < self.interrupted and now < self.ended()
 
 
 @define
@@ -106,12 +144,14 @@ class World:
 
     Attributes:
         calls: how many create calls were made for each token.
+        spec: what its provider says of itself.
     """
 
     seed: int
     faults: Faults = field(factory=Faults)
     machines: list[Machine] = field(factory=list)
     calls: dict[str, int] = field(factory=dict)
+    spec: ProviderSpec = SIM_SPEC
     random: random.Random = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -131,7 +171,7 @@ class World:
 
     def billed(self, now: float) -> list[Machine]:
         """The machines that cost money now."""
-        return [m for m in self.machines if m.created <= now and (m.gone is None or now < m.gone)]
+        return [machine for machine in self.machines if machine.created <= now < machine.ended()]
 
 
 class SimProcess:
@@ -266,6 +306,9 @@ class SimCloud:
             ready=ready,
             interrupted=ready + world.between(0, 600) if world.happens(faults.interrupt) else 1e12,
         )
+        if launch.startup_script:
+            machine.plan = _plan_in(launch.startup_script)
+            machine.armed = 1e12 if world.happens(faults.unarmed) else ready + world.between(0, 60)
         world.machines.append(machine)
         return machine
 
@@ -286,3 +329,8 @@ class SimCloud:
             price=machine.offer.price,
             since=self._process.now() - timedelta(seconds=now - machine.created),
         )
+
+
+def _plan_in(script: str) -> dict[str, float]:
+    """The watchdog's plan as the script has it, in seconds."""
+    return {name: int(value) / 100 for name, value in re.findall(r"\b(boot|limit|budget|keep)=(\d+)", script.splitlines()[-1])}

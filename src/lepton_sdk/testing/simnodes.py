@@ -9,7 +9,7 @@ from attrs import define, field
 from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import NodeUnreachable, StaleEpoch
-from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus
+from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Watchdog
 from lepton_sdk.testing.simcloud import Machine, SimProcess, World
 
 __all__ = ["Running", "SimNodes", "executions"]
@@ -30,8 +30,7 @@ class Running:
 
     def end(self) -> float:
         """When it stopped, by itself or with its machine."""
-        gone = self.machine.gone if self.machine.gone is not None else float("inf")
-        return min(self.over, self.machine.interrupted, gone)
+        return min(self.over, self.machine.interrupted, self.machine.ended())
 
 
 @define
@@ -75,6 +74,7 @@ class SimNodes:
             machine = self._machine(node)
             one = Running(machine, execution.run_id, execution.attempt, execution.rank, execution.epoch, now, now + took)
             executions(self._world).append(one)
+            machine.begun, machine.over = now, one.over
         elif execution.epoch < found.epoch:
             raise StaleEpoch("a newer follower was here", provider=node.provider)
         else:
@@ -82,8 +82,12 @@ class SimNodes:
         await self._reach(node)
 
     async def poll(self, node: Node, execution: Execution) -> ExecutionStatus:
-        """The execution now."""
+        """The execution now; whoever asks looks after the machine."""
         await self._reach(node)
+        if execution.watchdog:
+            machine = self._machine(node)
+            machine.visited = self._process.monotonic()
+            machine.told = True
         found = self._find(node, execution)
         if found is None:
             return ExecutionStatus(ExecutionState.ABSENT)
@@ -104,6 +108,12 @@ class SimNodes:
         found, now = self._find(node, execution), self._process.monotonic()
         if found is not None and now < found.over:
             found.over, found.cancelled = now, True
+            found.machine.over = now
+
+    async def armed(self, node: Node, watchdog: Watchdog) -> bool:
+        """Whether the machine's watchdog lives."""
+        await self._reach(node)
+        return self._machine(node).armed <= self._process.monotonic()
 
     async def aclose(self) -> None:
         """Nothing is open."""

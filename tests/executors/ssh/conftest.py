@@ -22,10 +22,11 @@ import pytest
 
 from lepton_sdk._clock import SystemClock
 from lepton_sdk._executors._kernel import process_table
+from lepton_sdk._executors.watchdog.program import WatchdogPlan, install_script
 from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.node import Node
-from lepton_sdk.spi.executor import Execution, ExecutionStatus, ExecutorContext
+from lepton_sdk.spi.executor import Execution, ExecutionStatus, ExecutorContext, Watchdog
 
 T = TypeVar("T")
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -310,3 +311,54 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def wait_until() -> Callable[..., Any]:
     """Look again and again until something holds; its value."""
     return until
+
+
+class Guarded:
+    """A watchdog on the far side of an executor; its files can be looked at from here."""
+
+    def __init__(self, host: Any, folder: Path) -> None:
+        self.host, self.folder, self.off = host, folder / "watchdog", folder / "off"
+
+    def watchdog(self, *, boot: float = 3600.0, **plan: float) -> Watchdog:
+        script = install_script(
+            WatchdogPlan(boot, age=0, tick=0.05, power_off=f"echo off >>{self.off}", **plan), str(self.folder)
+        )
+        return Watchdog(str(self.folder), script)
+
+    def arm(self, **plan: float) -> None:
+        assert self.host.do(self.host.executor.armed(self.host.node, self.watchdog(**plan))) is True
+
+    @property
+    def phase(self) -> str:
+        return (self.folder / "state").read_text().split()[3]
+
+    @property
+    def aged(self) -> float:
+        """Seconds that it has counted."""
+        return (int((self.folder / "state").read_text().split()[2]) - 10**15) / 100
+
+    def start(self, command: str, **more: Any) -> Any:
+        from attrs import evolve
+
+        return self.host.start(evolve(self.host.execution(command, **more), watchdog=str(self.folder)))
+
+    def close(self) -> None:
+        with suppress(OSError, ProcessLookupError):
+            pid = (self.folder / "state").read_text().split()[5]
+            # In a process namespace of its own the number is another one; that host ends whole.
+            if b"watchdog" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(int(pid), signal.SIGKILL)
+
+
+@pytest.fixture
+def make_guarded(tmp_path: Path) -> Iterator[Callable[[Any], Guarded]]:
+    made: list[Guarded] = []
+
+    def make(host: Any) -> Guarded:
+        made.append(Guarded(host, tmp_path / f"machine{len(made)}"))
+        made[-1].folder.parent.mkdir()
+        return made[-1]
+
+    yield make
+    for guarded in made:
+        guarded.close()

@@ -146,3 +146,41 @@ def test_pulled_plug_is_unreachable_and_the_run_of_the_dead_host_is_lost(far: An
     assert (status.state, status.exit_code) == (ExecutionState.LOST, None)
     assert Path(far.folder(run), "log").read_bytes() == b"ready\n"
     assert far.logs(run, follow=True) == b"ready\n"
+
+
+def test_watchdog_ends_a_machine_behind_a_cut_cable(far: Any, cable: Cable, make_guarded: Callable[[Any], Any]) -> None:
+    guarded = make_guarded(far)
+    guarded.arm(keep=1.0)
+    run = guarded.start("echo ready; while ! [ -e go ]; do sleep 0.02; done; echo done")
+    far.until(lambda: far.logs(run) == b"ready\n")
+    cable.set("down")
+    # Nobody can reach it: within its limits it runs on, however long that takes.
+    far.until(lambda: guarded.phase == "running", 60)
+    aged = guarded.aged
+    far.until(lambda: guarded.aged > aged + 2.5, 60)
+    assert not guarded.off.exists()
+    (far.folder(run) / "work/go").touch()
+    far.until(guarded.off.exists, 60)
+    assert (far.folder(run) / "log").read_bytes() == b"ready\ndone\n"
+    cable.set("up")
+    far.do(far.executor.aclose())
+
+
+def test_watchdog_counts_on_after_the_plug_was_pulled_and_starts_nothing(far: Any, make_guarded: Callable[[Any], Any]) -> None:
+    guarded = make_guarded(far)
+    guarded.arm(boot=3600.0, keep=5.0)
+    run = guarded.start("echo ready; sleep 600")
+    far.until(lambda: far.logs(run) == b"ready\n")
+    far.until(lambda: guarded.phase == "running", 60)
+    far.server.process.kill()
+    far.server.process.wait(10)
+    aged = guarded.aged
+    far.until(lambda: far.none_of(run))
+    # The host comes back as its disk has it, and what starts with the machine starts.
+    far.server.begin()
+    far.do(far.executor.aclose())
+    guarded.arm()
+    assert guarded.aged >= aged
+    # Its keeper died with the host: the run counts as ended, and the machine goes off though no job will ever begin there.
+    far.until(guarded.off.exists, 90)
+    assert far.none_of(run)

@@ -14,7 +14,7 @@ from lepton_sdk._executors.ssh.status import read_answer
 from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import ContractViolation, JobCancelled, NodeError, NodeUnreachable, StaleEpoch
-from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, ExecutorContext
+from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, ExecutorContext, Watchdog
 
 if TYPE_CHECKING:
     import asyncio
@@ -95,8 +95,32 @@ class SSHExecutor:
     async def poll(self, node: Node, execution: Execution) -> ExecutionStatus:
         """What the record on the node says and whether the process that keeps it lives; renews the lease if there is one."""
         lease = str(hundredths(execution.lease))
-        lines = await self._remote(node).ask("poll", run_path(execution), str(execution.epoch), lease)
-        return read_answer(lines)
+        words = (run_path(execution), str(execution.epoch), lease, execution.watchdog or "-")
+        return read_answer(await self._remote(node).ask("poll", *words))
+
+    async def armed(self, node: Node, watchdog: Watchdog) -> bool:
+        """Whether the node's watchdog lives; one whose script is given is installed first, where it does not."""
+        remote = self._remote(node)
+        if await self._lives(remote, watchdog):
+            return True
+        if watchdog.script:
+            await self._arm(remote, watchdog)
+        return bool(watchdog.script) and await self._lives(remote, watchdog)
+
+    async def _lives(self, remote: Remote, watchdog: Watchdog) -> bool:
+        return any(line.startswith("armed ") for line in await remote.ask("lives", watchdog.folder))
+
+    async def _arm(self, remote: Remote, watchdog: Watchdog) -> None:
+        channel = await remote.call("arm")
+        try:
+            await channel.send(watchdog.script.encode())
+            channel.finish()
+            said = await remote.in_time(channel, _START_SECONDS)
+        finally:
+            channel.close()
+        if said:
+            text = f"the watchdog cannot be installed on {remote.title}: {said[0].removeprefix('error ').strip()}"
+            raise NodeError(text, hint="the user there must be root, or allowed to sudo without a password")
 
     async def logs(self, node: Node, execution: Execution, offset: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
         """Output from byte ``offset`` in pieces of 64 KiB at most; with ``follow``, until the execution has ended.

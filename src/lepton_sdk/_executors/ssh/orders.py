@@ -48,6 +48,7 @@ def orders(execution: Execution, grace: float) -> bytes:
         "grace": hundredths(grace),
         "limit": "" if execution.time_limit is None else hundredths(execution.time_limit),
         "lease": "" if execution.lease is None else hundredths(execution.lease),
+        "watchdog": execution.watchdog,
         "setup": execution.job.setup or "",
         "command": execution.job.command,
     }

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Remote"]
 
-_PARTS = ("base", "processes", "files", "run", "verbs")
+_PARTS = ("base", "facts", "processes", "files", "run", "watched", "verbs")
 KEEPER = b"".join(Path(__file__).with_name("keeper").joinpath(f"{part}.sh").read_bytes() for part in _PARTS)
 _NAME = sha256(KEEPER).hexdigest()[:20]
 _ANSWER_SECONDS = 30.0

@@ -7,7 +7,7 @@
 # BASE/runs/RUN: work (the job's files), log, start (who keeps it), status (how it ended). What must be noted on a full
 # disk is the name of an empty file, because a name needs no room.
 #
-# The files of this folder are one program, joined in the order base, processes, files, run, verbs.
+# The files of this folder are one program, joined in the order base, facts, processes, files, run, watched, verbs.
 # shellcheck shell=sh disable=SC2013,SC2034
 
 # Before anything is assigned here: a job gets these names of the node's environment and no others.
@@ -42,21 +42,12 @@ lease_base=1000000000000000
 boot=
 { read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null
 
-say() {
-  printf '%s\n' "$*"
-}
-
 fail() { # TEXT: an answer that says what went wrong
   say "error $(printf '%s' "$1" | head -n 3 | tr '\n' ' ')"
 }
 
 nap() { # a short sleep; old tools know whole seconds only
   sleep 0.05 2>/dev/null || sleep 1
-}
-
-clock() { # sets now: hundredths of a second since boot, suspend included
-  read -r up _ </proc/uptime
-  now=$((${up%.*} * 100 + 1${up#*.} - 100))
 }
 
 stamp() { # sets at: the time of day in seconds

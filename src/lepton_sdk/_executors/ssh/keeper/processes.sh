@@ -1,37 +1,6 @@
 # Which processes belong to a run, and ending them.
 # shellcheck shell=sh disable=SC2013,SC2034,SC2154
 
-look() { # PID: sets parent group session born; fails when no such process runs
-  facts=
-  { while IFS= read -r line; do facts="$facts $line"; done <"/proc/$1/stat"; } 2>/dev/null
-  [ -n "$facts" ] || return 1
-  # The name stands in parentheses and may hold anything, also parentheses.
-  # shellcheck disable=SC2086
-  set -- ${facts##*) }
-  parent=$2 group=$3 session=$4 born=${20}
-  case $1 in Z | X) return 1 ;; esac
-}
-
-recall() { # sets what the start of the run says; fails when it was never started
-  [ -f "$run/start" ] || return 1
-  keeper='' keeper_born='' keeper_boot='' mark='' grace=0 started='' epoch_started=0
-  while read -r key value; do
-    case $key in
-      pid) keeper=$value ;;
-      born) keeper_born=$value ;;
-      boot) keeper_boot=$value ;;
-      mark) mark=$value ;;
-      grace) grace=$value ;;
-      started) started=$value ;;
-      epoch) epoch_started=$value ;;
-    esac
-  done <"$run/start"
-}
-
-kept() { # whether the process that claimed the run lives: same boot, same pid, same start time
-  [ "$keeper_boot" = "$boot" ] && look "$keeper" && [ "$born" = "$keeper_born" ]
-}
-
 leading() { # sets leaders: the sessions that the job's scripts began in
   leaders=' '
   for file in "$run"/leader.*; do

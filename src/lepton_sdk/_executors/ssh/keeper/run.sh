@@ -10,7 +10,7 @@ keep() { # RUN IN PARENT SETSID: orders on stdin, IN the folder of a received tr
   case $orders in *"#end") ;; *) exit ;; esac
   eval "$orders"
   orders=
-  if open "$epoch" && claim; then
+  if open "$epoch" && entrust "$1" && claim; then
     say started
     say .
     exec </dev/null >/dev/null 2>&1

@@ -2,14 +2,20 @@
 # shellcheck shell=sh disable=SC2034,SC2154
 
 serve() { # one question for each line; starts no process
-  while read -r verb run epoch lease; do
-    run=$base/runs/$run
-    [ "$verb" != poll ] || poll
+  while read -r verb run epoch lease watchdog; do
+    case $verb in
+      poll)
+        run=$base/runs/$run
+        poll
+        ;;
+      lives) lives "$run" ;;
+    esac
     say .
   done
 }
 
 poll() {
+  [ "$watchdog" = - ] || visit "$watchdog"
   if ! recall; then
     say absent
     return
@@ -120,6 +126,6 @@ else
       # shellcheck disable=SC2086
       $setsid /bin/sh "$self" "$base" "$@" $$ "$setsid"
       ;;
-    need | receive | serve | logs | cancel) "$@" ;;
+    need | receive | serve | logs | cancel | arm) "$@" ;;
   esac
 fi

@@ -1,0 +1,79 @@
+"""The watchdog of a rented machine: its plan goes out with the create call, and no job begins before it lives."""
+
+from __future__ import annotations
+
+from lepton_sdk._engine.limits import budget_seconds
+from lepton_sdk._engine.session import Session
+from lepton_sdk._executors.watchdog.program import FOLDER, WatchdogPlan, install_script
+from lepton_sdk.domain.node import Node
+from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.errors import NodeUnreachable
+from lepton_sdk.spi.executor import GuardingExecutor, Watchdog
+from lepton_sdk.spi.spec import WatchdogWay
+
+__all__ = ["boot_seconds", "folder_of", "look_at_watchdog", "startup_script"]
+
+# A job is sent, its environment is made ready; whoever does that visits the machine and so puts the end off further.
+_BEFORE_START = 900.0
+# The node ends the job at its limit first, with time to say so; the watchdog is for when that went wrong.
+_MARGIN = 300.0
+# Long enough to come back from a closed laptop, short enough to be a small part of a bill.
+_KEEP = 3600.0
+# Tests replace it: what they start must not power this host off.
+_POWER_OFF: str | None = None
+
+
+def boot_seconds(session: Session, offer: Offer) -> float:
+    """How long a machine of the offer may take until it can be used."""
+    timings = session.spec(offer.provider).timings
+    return timings.boot_by_type.get(offer.instance_type, timings.boot)
+
+
+def startup_script(session: Session, run: Run, offer: Offer) -> str:
+    """What the vendor shall run when the machine boots; ``""`` for nothing."""
+    spec = session.spec(offer.provider)
+    if not spec.watched or spec.watchdog is not WatchdogWay.STARTUP:
+        return ""
+    return install_script(_plan(session, run, offer), FOLDER)
+
+
+def _plan(session: Session, run: Run, offer: Offer, age: float | None = None) -> WatchdogPlan:
+    limits = run.job.limits
+    bought = budget_seconds(run, offer, earlier_than=run.attempts)
+    return WatchdogPlan(
+        boot=boot_seconds(session, offer) + _BEFORE_START,
+        limit=None if limits.duration is None else limits.duration + _MARGIN,
+        budget=None if bought is None else bought + _MARGIN,
+        keep=_KEEP if limits.keep is None else limits.keep,
+        age=age,
+        power_off=_POWER_OFF,
+    )
+
+
+async def look_at_watchdog(session: Session, run: Run, record: NodeRecord, node: Node) -> bool | None:
+    """Whether the machine's watchdog lives; ``None`` for a machine that has none.
+
+    Raises:
+        NodeError: none can be installed there.
+    """
+    spec = session.spec(record.offer.provider)
+    if not spec.watched or node.access is None:
+        return None
+    executor = session.executor(node.access)
+    if not isinstance(executor, GuardingExecutor):
+        return None
+    script = ""
+    if spec.watchdog is WatchdogWay.LOGIN:
+        age = (session.clock.now() - (node.since or record.intended_at)).total_seconds()
+        script = install_script(_plan(session, run, record.offer, max(0.0, age)), FOLDER)
+    try:
+        return await executor.armed(node, Watchdog(FOLDER, script))
+    except NodeUnreachable:
+        # A provider says ready before the machine lets anyone in.
+        return False
+
+
+def folder_of(record: NodeRecord) -> str:
+    """The folder of the node's watchdog on the node; ``""`` for a node without one."""
+    return FOLDER if record.armed_at is not None else ""
