@@ -60,12 +60,12 @@ async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
     provider, timings = session.provider(record.offer.provider), session.spec(record.offer.provider).timings
     seen = await retrying(lambda: provider.inspect(node), session.clock, seconds=_SILENCE_SECONDS)
     if seen.state is NodeState.READY and seen.access is not None:
-        return _write(session, run, record, "node.reachable", node=seen.to_dict())
+        return await _write(session, run, record, "node.reachable", node=seen.to_dict())
     if seen.state in _ENDED:
-        return _write(session, run, record, "node.lost", detail=f"the provider says {seen.state} {seen.detail}")
+        return await _write(session, run, record, "node.lost", detail=f"the provider says {seen.state} {seen.detail}")
     boot = timings.boot_by_type.get(record.offer.instance_type, timings.boot)
     if (session.clock.now() - record.intended_at).total_seconds() > boot:
-        return _write(session, run, record, "node.lost", detail=f"not reachable within {boot:.0f} seconds")
+        return await _write(session, run, record, "node.lost", detail=f"not reachable within {boot:.0f} seconds")
     return run
 
 
@@ -73,7 +73,7 @@ async def start(session: Session, run: Run, epoch: int, secrets: Mapping[str, st
     """Announce the start on every node of the attempt that is ready for it, then start."""
     now = session.clock.now()
     ready = [member.token for member in run.members if member.stage is Stage.REACHABLE]
-    run = session.journal.append(*(Event("node.running", run.id, now, token, {"epoch": epoch}) for token in ready))
+    run = await session.journal.write(*(Event("node.running", run.id, now, token, {"epoch": epoch}) for token in ready))
     begun = [begin(session, run, member, secrets) for member in run.members if member.token in ready]
     runs = await together(*begun)
     return runs[0] if len(runs) == 1 else session.journal.run(run.id)
@@ -84,21 +84,21 @@ async def begin(session: Session, run: Run, record: NodeRecord, secrets: Mapping
     access, node = _held(record)
     if missing := [name for name in run.job.secrets if name not in secrets]:
         text = f"the value of the secret {missing[0]} is not here: it is never stored, and the client that had it is gone"
-        return _finished(session, run, record, ExecutionStatus(ExecutionState.FINISHED, reason="refused", detail=text))
+        return await _finished(session, run, record, ExecutionStatus(ExecutionState.FINISHED, reason="refused", detail=text))
     execution = execution_of(session, run, record, secrets)
     executor = session.executor(access)
     try:
         await retrying(lambda: executor.start(node, execution), session.clock, seconds=_SILENCE_SECONDS)
     except JobSpecError as error:
         status = ExecutionStatus(ExecutionState.FINISHED, reason="refused", detail=error.message)
-        return _finished(session, run, record, status)
+        return await _finished(session, run, record, status)
     except JobCancelled as error:
         status = ExecutionStatus(ExecutionState.FINISHED, reason="cancelled", detail=error.message)
-        return _finished(session, run, record, status)
+        return await _finished(session, run, record, status)
     except StaleEpoch:
         raise
     except NodeError as error:
-        return _write(session, run, record, "node.lost", detail=error.message)
+        return await _write(session, run, record, "node.lost", detail=error.message)
     return run
 
 
@@ -119,13 +119,15 @@ async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, *, 
         status = await _out_of_reach(session, run, record, pace, error, ending=ending)
     match status.state:
         case ExecutionState.FINISHED:
-            return _finished(session, run, record, status, reason=_reason(run, status))
+            return await _finished(session, run, record, status, reason=_reason(run, status))
         case ExecutionState.LOST:
             return await _lost(session, run, record, executor, execution, status)
         case ExecutionState.ABSENT if not ending:
             return await begin(session, run, record, secrets)
         case ExecutionState.ABSENT:
-            return _write(session, run, record, "node.releasing", reason=_ended_for(run), detail="it was never started there")
+            return await _write(
+                session, run, record, "node.releasing", reason=_ended_for(run), detail="it was never started there"
+            )
     return run
 
 
@@ -172,11 +174,11 @@ async def _lost(
         # What is left of the process tree must not run on unseen.
         await executor.cancel(_held(record)[1], execution)
     except NodeError as error:
-        return _write(session, run, record, "node.lost", detail=f"{status.detail}; {error.message}")
-    return _write(session, run, record, "node.lost", detail=status.detail or "the job ended without a result")
+        return await _write(session, run, record, "node.lost", detail=f"{status.detail}; {error.message}")
+    return await _write(session, run, record, "node.lost", detail=status.detail or "the job ended without a result")
 
 
-def _finished(session: Session, run: Run, record: NodeRecord, status: ExecutionStatus, reason: str | None = None) -> Run:
+async def _finished(session: Session, run: Run, record: NodeRecord, status: ExecutionStatus, reason: str | None = None) -> Run:
     """The result, and in the same row group that the node is given back from now on."""
     result = {
         "exit_code": status.exit_code,
@@ -187,7 +189,7 @@ def _finished(session: Session, run: Run, record: NodeRecord, status: ExecutionS
         "detail": status.detail,
     }
     now = session.clock.now()
-    return session.journal.append(
+    return await session.journal.write(
         Event("node.finished", run.id, now, record.token, result),
         Event("node.releasing", run.id, now, record.token, {"detail": status.detail}),
     )
@@ -199,5 +201,5 @@ def _held(record: NodeRecord) -> tuple[Access, Node]:
     return record.node.access, record.node
 
 
-def _write(session: Session, run: Run, record: NodeRecord, kind: str, **data: object) -> Run:
-    return session.journal.append(Event(kind, run.id, session.clock.now(), record.token, data))
+async def _write(session: Session, run: Run, record: NodeRecord, kind: str, **data: object) -> Run:
+    return await session.journal.write(Event(kind, run.id, session.clock.now(), record.token, data))

@@ -47,6 +47,7 @@ class Journal(Claims):
         super().__init__(open_store(place, writable=writable), clock)
         self._listeners: list[Callable[[Event], None]] = []
         self._group = Group(self._commit)
+        self._marks = marks
         self._mark: Mark | None = None
         self._seen: tuple[int, int] | None = None
         try:
@@ -58,13 +59,14 @@ class Journal(Claims):
             if writable and marks is not None:
                 self._hold_against(Mark(marks, self.owner))
         except BaseException:
-            self._store.close()
+            self.close()
             raise
-        self._marks = marks
 
     def close(self) -> None:
         """Write what waits, and close."""
         self._group.close()
+        if self._mark is not None:
+            self._mark.close()
         self._store.close()
 
     def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
@@ -168,6 +170,8 @@ class Journal(Claims):
             execute("DELETE FROM meta WHERE name = 'frozen'")
         self._read_owner()
         self._seen = None
+        if self._mark is not None:
+            self._mark.close()
         self._mark = Mark(self._marks, self.owner) if self._marks is not None else None
 
     def refuse_frozen(self) -> None:

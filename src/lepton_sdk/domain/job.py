@@ -279,7 +279,9 @@ class Job:
         if both:
             raise _fail("secrets", f"{both[0]} stands under env as well", "keep it in one of the two")
         if self.launcher is Launcher.TORCHRUN and not _is_one_program(self.command):
-            raise _fail("command", "torchrun starts one program, and this is more than one", "put what comes before it under setup")
+            raise _fail(
+                "command", "torchrun starts one program, and this is more than one", "put what comes before it under setup"
+            )
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Job:
