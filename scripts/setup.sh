@@ -24,9 +24,10 @@ missing_packages() {
     [ "$profile" = dev ] || return 0
     command -v git >/dev/null || echo git
     echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || echo gcc libc6-dev
-    # Tests meet a real sshd, on hosts with little on them, behind cables that can be cut.
+    # Tests meet a real sshd and a real PostgreSQL, on hosts with little on them, behind cables that can be cut.
     [ -x /usr/sbin/sshd ] || echo openssh-server
     command -v ssh >/dev/null || echo openssh-client
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || echo postgresql
     command -v busybox >/dev/null || echo busybox-static
     [ -x /usr/sbin/ip ] || [ -x /sbin/ip ] || echo iproute2
 }

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from lepton_sdk.spi.secret import Secret
+
+sys.path.insert(0, str(Path(__file__).parent / "props"))
+
+if TYPE_CHECKING:
+    from postgres import Server
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +35,29 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 def run_async() -> Callable[[Coroutine[Any, Any, Any]], Any]:
     """Run a coroutine to its end in a loop of its own."""
     return asyncio.run
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server of this test process."""
+    from postgres import serving
+
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture(params=["file", "database"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | Secret]:
+    """Where a journal may lie: everything that holds for one must hold for the other."""
+    if request.param == "file":
+        yield tmp_path / "state" / "journal.db"
+        return
+    server = request.getfixturevalue("postgres")
+    with server.database() as name:
+        yield server.url(name)
+
+
+@pytest.fixture
+def state(place: Path | Secret) -> str:
+    """The same as what ``LEPTON_SDK_STATE`` says."""
+    return str(place.parent) if isinstance(place, Path) else place.reveal()

@@ -9,7 +9,8 @@
     │  └─ OutcomeUnknown  reconcile    the create call left, its answer did not come back
     ├─ NodeError          next-offer   NodeLost · Interrupted · NodeUnreachable (retry-same) · StaleEpoch (give-up)
     ├─ JobError           give-up      JobFailed · JobTimedOut · JobCancelled
-    ├─ JournalError       give-up      JournalLocked · JournalCorrupt · JournalTooNew · JournalUnwritable · JournalForeign
+    ├─ JournalError       give-up      JournalLocked · JournalCorrupt · JournalTooNew · JournalUnwritable · JournalUnreachable ·
+    │                               JournalForeign · JournalRolledBack
     └─ PluginError        fix-input    PluginBroken · PluginIncompatible · PluginConflict · PluginDisabled · PluginMissing
 
 A class says *what the engine does next* (its disposition) and *how much it blocks* (its scope), so that the engine holds
@@ -38,7 +39,9 @@ __all__ = [
     "JournalError",
     "JournalForeign",
     "JournalLocked",
+    "JournalRolledBack",
     "JournalTooNew",
+    "JournalUnreachable",
     "JournalUnwritable",
     "LeptonError",
     "MarketError",
@@ -314,7 +317,15 @@ class JournalTooNew(JournalError):
 
 
 class JournalForeign(JournalError):
-    """The journal was made on another host: it may be a copy, and the original may still act."""
+    """The journal was made on another host or in another database: it may be a copy, and the original may still act."""
+
+
+class JournalRolledBack(JournalError):
+    """The journal is older than what was created from it: rows are lost, and machines may exist that it does not know."""
+
+
+class JournalUnreachable(JournalError):
+    """The database that holds the journal does not answer."""
 
 
 class JournalUnwritable(JournalError):

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "httpx": {"lepton_crusoe._credentials", "lepton_sdk.spi.http"},
     "pathspec": {"lepton_sdk._executors.ignore"},
+    "psycopg": {"lepton_sdk._journal.postgres"},
     "pynvml": {"lepton_byoc.gpus"},
-    "sqlite3": {"lepton_sdk._journal.journal", "lepton_sdk._journal.opening"},
+    "sqlite3": {"lepton_sdk._journal.sqlite"},
     "tenacity": {"lepton_sdk._retry"},
     "yaml": {"lepton_sdk._jobfile.yaml"},
 }

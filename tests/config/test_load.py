@@ -84,7 +84,7 @@ def test_strict(tmp_path: Path, text: str, on: bool) -> None:
         ("[plugins]\ndisabled = 'a'", "plugins.disabled: 'a' is not a list of names", "disabled = ["),
         ("[plugins.prefer]\na = 1", "plugins.prefer.a: 1 is not a text", 'a = "…"'),
         ("a = ", "is not TOML: Invalid value (at end of document)", "toml.io"),
-        ("state = 'postgresql://db/x'", "postgresql:// is not supported", "path of a folder"),
+        ("state = 'mysql://db/x'", "mysql:// is not supported", "path of a folder"),
     ],
 )
 def test_a_wrong_file_is_named_with_key_value_and_fix(tmp_path: Path, text: str, message: str, hint: str) -> None:

@@ -16,13 +16,13 @@ def environment(cap: str, home: Path) -> dict[str, str]:
     return {"LEPTON_SDK_LIMITS_HOURLY": cap, "HOME": str(home), "PATH": "/usr/bin:/bin"}
 
 
-def test_many_clients_at_once_stay_under_one_cap(tmp_path: Path) -> None:
+def test_many_clients_at_once_stay_under_one_cap(tmp_path: Path, state: str) -> None:
     cloud = FakeProvider(tmp_path / "cloud")
     most = 0
 
     async def one(number: int) -> Run:
         async with AsyncClient(
-            state=tmp_path / "s",
+            state=state,
             cache=tmp_path / "c",
             providers={FAKE_SPEC: cloud},
             environment=environment("50", tmp_path),
@@ -49,10 +49,10 @@ def test_many_clients_at_once_stay_under_one_cap(tmp_path: Path) -> None:
     assert most == 2
 
 
-def test_a_run_above_the_cap_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+def test_a_run_above_the_cap_is_refused_before_anything_is_made(tmp_path: Path, state: str) -> None:
     cloud = FakeProvider(tmp_path / "cloud")
     with Client(
-        state=tmp_path / "s", cache=tmp_path / "c", providers={FAKE_SPEC: cloud}, environment=environment("20", tmp_path)
+        state=state, cache=tmp_path / "c", providers={FAKE_SPEC: cloud}, environment=environment("20", tmp_path)
     ) as client:
         run = client.run(Job("true", resources="H100:8"))
     assert run.state is RunState.REFUSED

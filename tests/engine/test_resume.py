@@ -29,13 +29,15 @@ def on_event(event):
     print(event.kind, flush=True)
     if event.kind == kill_at:
         os.kill(os.getpid(), 9)
-with Client(state=folder / "state", cache=folder / "cache", providers={FAKE_SPEC: cloud}) as client:
+with Client(cache=folder / "cache", providers={FAKE_SPEC: cloud}) as client:
     client.run(Job("echo begun; sleep 0.3; echo ended", resources="H100:8", name="long"), on_event=on_event)
 """
 
 
-def die_at(folder: Path, row: str, fault: str = "") -> None:
-    process = subprocess.run([sys.executable, "-c", _CLIENT, str(folder), row, fault], capture_output=True, text=True, timeout=60)
+def die_at(folder: Path, state: str, row: str, fault: str = "") -> None:
+    command = [sys.executable, "-c", _CLIENT, str(folder), row, fault]
+    environment = os.environ | {"LEPTON_SDK_STATE": state}
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
     assert process.returncode in (-signal.SIGKILL, 9), process.stderr
 
 
@@ -52,8 +54,8 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_a_client_killed_at_a_row_leaves_nothing_behind(row: str, tmp_path: Path, make_client: MakeClient) -> None:
-    die_at(tmp_path, row)
+def test_a_client_killed_at_a_row_leaves_nothing_behind(row: str, tmp_path: Path, state: str, make_client: MakeClient) -> None:
+    die_at(tmp_path, state, row)
     cloud = FakeProvider(tmp_path / "cloud")
     client = make_client(cloud)
     run = client.wait("long")
@@ -64,8 +66,8 @@ def test_a_client_killed_at_a_row_leaves_nothing_behind(row: str, tmp_path: Path
     assert len(cloud.machines()) == 1
 
 
-def test_a_machine_made_by_a_call_that_never_returned_is_adopted(tmp_path: Path, make_client: MakeClient) -> None:
-    die_at(tmp_path, "nothing", fault="die")
+def test_a_machine_made_by_a_call_that_never_returned_is_adopted(tmp_path: Path, state: str, make_client: MakeClient) -> None:
+    die_at(tmp_path, state, "nothing", fault="die")
     cloud = FakeProvider(tmp_path / "cloud")
     assert len(cloud.running()) == 1
     run = make_client(cloud).wait("long")
@@ -74,10 +76,11 @@ def test_a_machine_made_by_a_call_that_never_returned_is_adopted(tmp_path: Path,
     assert cloud.running() == []
 
 
-def test_the_job_runs_on_while_no_client_lives(tmp_path: Path, make_client: MakeClient) -> None:
-    process = subprocess.Popen([sys.executable, "-c", _CLIENT, str(tmp_path), "never", ""], stdout=subprocess.PIPE, text=True)
+def test_the_job_runs_on_while_no_client_lives(tmp_path: Path, own_home: Path, state: str, make_client: MakeClient) -> None:
+    command, environment = [sys.executable, "-c", _CLIENT, str(tmp_path), "never", ""], os.environ | {"LEPTON_SDK_STATE": state}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     with process:
-        log = _wait_for_log(tmp_path)
+        log = _wait_for_log(tmp_path, own_home)
         process.kill()
     end = time.monotonic() + 20
     while b"ended" not in log.read_bytes():
@@ -91,15 +94,15 @@ def test_the_job_runs_on_while_no_client_lives(tmp_path: Path, make_client: Make
     assert client.nodes() == []
 
 
-def _wait_for_log(folder: Path) -> Path:
+def _wait_for_log(*folders: Path) -> Path:
     end = time.monotonic() + 20
-    while not (found := list((folder / "state" / "runs").rglob("log"))):
+    while not (found := [path for folder in folders for path in folder.rglob("log")]):
         assert time.monotonic() < end, "no log appeared"
         time.sleep(0.02)
     return found[0]
 
 
-def test_two_clients_never_drive_one_run(tmp_path: Path, make_client: MakeClient) -> None:
+def test_two_clients_never_drive_one_run(tmp_path: Path, state: str, make_client: MakeClient) -> None:
     cloud = FakeProvider(tmp_path / "cloud")
     first, second = make_client(cloud), make_client(cloud)
     run = first.run({"command": "true", "resources": {"gpu": "H100:8"}})

@@ -79,6 +79,10 @@ class _MortalJournal(Journal):
             raise
         return run
 
+    async def write(self, *events: Event, hourly_cap: Money | None = None) -> Run:
+        # The thread that commits lives in real time, and a seed must go the same way twice.
+        return self.append(*events, hourly_cap=hourly_cap)
+
 
 def replay(seed: int) -> Outcome:
     """Play the schedule of a seed."""
@@ -152,8 +156,8 @@ async def _play(seed: int, folder: Path) -> Outcome:
 def _client(world: World, folder: Path, died_at: set[str]) -> Iterator[tuple[Session, SimProcess]]:
     process = SimProcess(world)
 
-    def open_journal(path: Path, clock: Clock) -> Journal:
-        journal = _MortalJournal(path, clock)
+    def open_journal(path: Path, clock: Clock, *, marks: Path) -> Journal:
+        journal = _MortalJournal(path, clock, marks=marks)
         journal.process, journal.died_at = process, died_at
         return journal
 

@@ -27,9 +27,9 @@ def _create_retried_blindly(patch: pytest.MonkeyPatch) -> None:
     """A lost answer is taken for a refusal, so the next offer is asked at once."""
     honest = acquire._failed
 
-    def failed(session: Session, run: Run, token: str, offer: object, error: LeptonError) -> Run:
+    async def failed(session: Session, run: Run, token: str, offer: object, error: LeptonError) -> Run:
         told = NoCapacity(error.message) if isinstance(error, OutcomeUnknown) else error
-        return honest(session, run, token, offer, told)  # type: ignore[arg-type]
+        return await honest(session, run, token, offer, told)  # type: ignore[arg-type]
 
     patch.setattr(acquire, "_failed", failed)
     _nobody_cleans(patch)
@@ -129,7 +129,7 @@ def _absence_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
     async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
         provider = session.provider(record.offer.provider)
         if not [node async for node in provider.find(session.journal.owner, record.token)]:
-            lost = execute._write(session, run, record, "node.lost", detail="not listed")
+            lost = await execute._write(session, run, record, "node.lost", detail="not listed")
             now = session.clock.now()
             return session.journal.append(
                 Event("node.releasing", lost.id, now, record.token), Event("node.released", lost.id, now, record.token)

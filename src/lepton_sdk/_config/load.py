@@ -10,6 +10,7 @@ from lepton_sdk._config.model import Config
 from lepton_sdk._config.tomlfile import as_list, as_table, as_text, check_keys, read_toml
 from lepton_sdk.domain.money import Money
 from lepton_sdk.errors import ConfigError, UsageError
+from lepton_sdk.spi.secret import Secret
 
 __all__ = ["load_config"]
 
@@ -27,7 +28,8 @@ def load_config(
 
     Args:
         file: the config file; else ``LEPTON_SDK_CONFIG``, else ``lepton/config.toml`` under ``XDG_CONFIG_HOME``.
-        state: the state folder; else ``LEPTON_SDK_STATE``, else ``state`` in the file.
+        state: the state folder, or ``postgresql://…`` for a journal that several hosts share; else
+            ``LEPTON_SDK_STATE``, else ``state`` in the file.
         cache: the cache folder; else ``LEPTON_SDK_CACHE``, else ``cache`` in the file.
         environ: variables; nothing for those of this process.
 
@@ -40,10 +42,12 @@ def load_config(
     tables, exposed = read_toml(path, needed=bool(named))
     check_keys(path, "", tables, ("state", "cache", "providers", "plugins", "limits"))
     origins: dict[str, str] = {}
+    place = _setting("state", state, variables, path, tables, origins)
     return Config(
         path=path,
-        state_dir=_folder("state", state, variables, path, tables, origins),
-        cache_dir=_folder("cache", cache, variables, path, tables, origins),
+        state_dir=_xdg(variables, "STATE", ".local/state") if isinstance(place, Secret) else place,
+        cache_dir=_cache(_setting("cache", cache, variables, path, tables, origins), origins),
+        database=place if isinstance(place, Secret) else None,
         providers=_providers(path, tables.get("providers", {})),
         hourly_cap=_hourly_cap(path, tables.get("limits", {}), variables, origins),
         exposed=exposed,
@@ -87,14 +91,21 @@ def _absolute(text: str | os.PathLike[str], variables: Mapping[str, str], base: 
     return Path(os.path.abspath((base or Path.cwd()) / plain))  # noqa: PTH100 - resolve() would follow links
 
 
-def _folder(
+def _cache(place: Path | Secret, origins: Mapping[str, str]) -> Path:
+    if isinstance(place, Secret):
+        raise ConfigError(f"cache ({origins['cache']}): a cache is a folder", hint="write the path of a folder")
+    return place
+
+
+def _setting(
     name: str,
     argument: str | os.PathLike[str] | None,
     variables: Mapping[str, str],
     path: Path,
     tables: Mapping[str, object],
     origins: dict[str, str],
-) -> Path:
+) -> Path | Secret:
+    """A folder, or the address of a database."""
     variable, base = f"LEPTON_SDK_{name.upper()}", None
     if argument:
         text, origins[name] = argument, "argument"
@@ -105,11 +116,12 @@ def _folder(
     else:
         origins[name] = "default"
         return _xdg(variables, name.upper(), ".local/state" if name == "state" else ".cache")
-    if "://" in str(text):
-        scheme = str(text).partition("://")[0]
-        raise ConfigError(
-            f"{name} ({origins[name]}): {scheme}:// is not supported by this version", hint="write the path of a folder"
-        )
+    scheme, colon, _ = str(text).partition("://")
+    if colon and scheme in {"postgresql", "postgres"}:
+        return Secret(str(text))
+    if colon:
+        hint = "write the path of a folder, or postgresql://user@host/database"
+        raise ConfigError(f"{name} ({origins[name]}): {scheme}:// is not supported by this version", hint=hint)
     return _absolute(text, variables, base)
 
 

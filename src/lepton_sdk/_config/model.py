@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from lepton_sdk.domain.money import Money
+from lepton_sdk.spi.secret import Secret
 
 __all__ = ["Config"]
 
@@ -18,7 +19,8 @@ class Config:
 
     Attributes:
         path: the config file, whether it exists or not.
-        state_dir: where the journal and the files of runs live.
+        state_dir: where the files of runs live, and the journal unless it is in a database.
+        database: the address of a PostgreSQL database that holds the journal; it may hold a password. ``None`` for a file.
         cache_dir: what can be made again.
         providers: the tables under ``[providers]`` as the file has them.
         prefer: plugin name → the distribution that it shall come from.
@@ -34,6 +36,7 @@ class Config:
     path: Path
     state_dir: Path
     cache_dir: Path
+    database: Secret | None = None
     providers: Mapping[str, Mapping[str, object]] = field(factory=dict, repr=False)
     prefer: Mapping[str, str] = field(factory=dict)
     disabled: frozenset[str] = frozenset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lepton_sdk._config.address import shown_address
 from lepton_sdk._config.model import Config
 from lepton_sdk._config.section import read_section
 from lepton_sdk.errors import ConfigError
@@ -23,7 +24,7 @@ def config_to_dict(config: Config, specs: Mapping[str, ProviderSpec]) -> dict[st
     """
     allowed = None if config.allowed is None else sorted(config.allowed)
     core = {
-        "state": str(config.state_dir),
+        "state": str(config.state_dir) if config.database is None else shown_address(config.database),
         "cache": str(config.cache_dir),
         "plugins.allowed": allowed,
         "plugins.disabled": sorted(config.disabled),

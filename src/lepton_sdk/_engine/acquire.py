@@ -39,7 +39,7 @@ async def acquire(session: Session, run: Run, offer: Offer, epoch: int) -> Run:
     shared = {"attempt": attempt, "epoch": epoch, "offer": offer.to_dict(), "increment": increment}
     now, tokens = session.clock.now(), [session.new_id() for _ in range(run.job.nodes)]
     rows = [Event("node.intended", run.id, now, token, shared | {"rank": rank}) for rank, token in enumerate(tokens)]
-    run = session.journal.append(*rows, hourly_cap=session.config.hourly_cap)
+    run = await session.journal.write(*rows, hourly_cap=session.config.hourly_cap)
     if len(tokens) == 1:
         return await _create(session, run, tokens[0], offer, 0)
     if "multi_node" in session.spec(offer.provider).capabilities:
@@ -55,7 +55,7 @@ async def _unless_refused(session: Session, run: Run, token: str, offer: Offer, 
         if not run.stop_requested and not any(member.failed for member in run.members):
             return await _create(session, run, token, offer, rank)
         detail = "not asked for: the attempt had failed by then"
-        return session.journal.append(_event(session, run, "node.released", token, detail=detail, reason=PEER))
+        return await session.journal.write(_event(session, run, "node.released", token, detail=detail, reason=PEER))
 
 
 async def _create(session: Session, run: Run, token: str, offer: Offer, rank: int) -> Run:
@@ -63,11 +63,11 @@ async def _create(session: Session, run: Run, token: str, offer: Offer, rank: in
     try:
         node = await provider.acquire(offer, _launch(session, run, token, offer, rank))
     except LeptonError as error:
-        return _failed(session, run, token, offer, error)
+        return await _failed(session, run, token, offer, error)
     except Exception as error:
         # Nobody knows what a bug in a plugin has left behind.
         text = f"{type(error).__name__}: {error}"
-        return session.journal.append(_event(session, run, "node.unknown", token, detail=text))
+        return await session.journal.write(_event(session, run, "node.unknown", token, detail=text))
     return await _confirmed(session, run, token, node)
 
 
@@ -81,7 +81,7 @@ async def _create_group(session: Session, run: Run, tokens: list[str], offer: Of
         made = {node.token: node for node in await provider.acquire_group(offer, launches)}
     except LeptonError as error:
         if error.disposition is not Disposition.RECONCILE:
-            return _refused_whole(session, run, tokens, offer, error)
+            return await _refused_whole(session, run, tokens, offer, error)
         detail = error.message
     except Exception as error:
         detail = f"{type(error).__name__}: {error}"
@@ -89,36 +89,36 @@ async def _create_group(session: Session, run: Run, tokens: list[str], offer: Of
         if token in made:
             run = await _confirmed(session, run, token, made[token])
         else:
-            run = session.journal.append(_event(session, run, "node.unknown", token, detail=detail))
+            run = await session.journal.write(_event(session, run, "node.unknown", token, detail=detail))
     return run
 
 
-def _refused_whole(session: Session, run: Run, tokens: list[str], offer: Offer, error: LeptonError) -> Run:
-    run = _failed(session, run, tokens[0], offer, error)
+async def _refused_whole(session: Session, run: Run, tokens: list[str], offer: Offer, error: LeptonError) -> Run:
+    run = await _failed(session, run, tokens[0], offer, error)
     gone = [_event(session, run, "node.released", token, detail=error.message, reason=PEER) for token in tokens[1:]]
-    return session.journal.append(*gone)
+    return await session.journal.write(*gone)
 
 
 async def _confirmed(session: Session, run: Run, token: str, node: Node) -> Run:
     try:
-        return confirm(session, run, token, node)
+        return await confirm(session, run, token, node)
     except ContractViolation:
         # We were away for so long that another follower has closed the row: this machine is a duplicate.
         await session.provider(node.provider).release(node)
         raise
 
 
-def confirm(session: Session, run: Run, token: str, node: Node) -> Run:
+async def confirm(session: Session, run: Run, token: str, node: Node) -> Run:
     """Write that the node is ours, and in the same breath that it can be reached when the provider says so."""
     if node.token != token or not node.id:
         broken = ContractViolation(f"the node {node.id!r} does not carry our token", provider=node.provider)
-        return session.journal.append(_event(session, run, "node.unknown", token, detail=broken.message))
+        return await session.journal.write(_event(session, run, "node.unknown", token, detail=broken.message))
     record = node.to_dict()
     events = [_event(session, run, "node.owned", token, node=record)]
     # One that gets a watchdog can be used once that lives.
     if node.state is NodeState.READY and node.access is not None and not session.spec(node.provider).watched:
         events.append(_event(session, run, "node.reachable", token, node=record))
-    return session.journal.append(*events)
+    return await session.journal.write(*events)
 
 
 async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
@@ -133,7 +133,7 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
     if alive:
         for surplus in alive[1:]:
             await provider.release(surplus)
-        return confirm(session, run, record.token, alive[0])
+        return await confirm(session, run, record.token, alive[0])
     horizon = record.intended_at + timedelta(seconds=timings.create_horizon + timings.listing_lag)
     if session.clock.now() < horizon:
         return run
@@ -142,13 +142,13 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
     if any(rest.state is not NodeState.GONE for rest in rests):
         return run
     detail = f"nothing of it appeared within {timings.create_horizon:.0f} seconds"
-    return session.journal.append(_event(session, run, "node.released", record.token, detail=detail))
+    return await session.journal.write(_event(session, run, "node.released", record.token, detail=detail))
 
 
-def _failed(session: Session, run: Run, token: str, offer: Offer, error: LeptonError) -> Run:
+async def _failed(session: Session, run: Run, token: str, offer: Offer, error: LeptonError) -> Run:
     if error.disposition is Disposition.RECONCILE:
-        return session.journal.append(_event(session, run, "node.unknown", token, detail=error.message))
-    return session.journal.append(
+        return await session.journal.write(_event(session, run, "node.unknown", token, detail=error.message))
+    return await session.journal.write(
         refusal(session, run, token, offer, error),
         _event(session, run, "node.released", token, detail=error.message),
     )
@@ -177,7 +177,7 @@ def _event(session: Session, run: Run, kind: str, token: str, **data: object) ->
 
 def _launch(session: Session, run: Run, token: str, offer: Offer, rank: int) -> Launch:
     async def announce(kind: str, name: str) -> None:
-        session.journal.append(
+        await session.journal.write(
             Event("node.announced", run.id, session.clock.now(), token, {"kind": kind, "name": name}),
         )
 

@@ -23,23 +23,24 @@ async def examine(session: Session, only: str | None = None) -> list[Diagnosis]:
 
 
 def _journal(session: Session) -> Diagnosis:
-    if not session.has_journal():
-        return Diagnosis("journal", None, f"none yet at {session.journal_path}", "the first lepton run makes it")
     try:
+        if not session.has_journal():
+            return Diagnosis("journal", None, f"none yet at {session.journal_name}", "the first lepton run makes it")
         count = session.journal.verify()
     except LeptonError as error:
         return Diagnosis("journal", False, error.message, error.hint or "")
     open_runs = len(session.journal.runs(open_only=True))
-    return Diagnosis("journal", True, f"{session.journal_path}: {count} rows hold, {open_runs} runs open")
+    return Diagnosis("journal", True, f"{session.journal.place}: {count} rows hold, {open_runs} runs open")
 
 
 def state_of(session: Session) -> dict[str, object]:
     """Where the journal is, whose it is, and whether it may act."""
-    state: dict[str, object] = {"path": str(session.journal_path), "exists": session.has_journal()}
+    state: dict[str, object] = {"path": session.journal_name, "exists": session.has_journal()}
     if session.has_journal():
         journal = session.journal
         former = list(journal.owners[1:])
         state |= {"owner": journal.owner, "former_owners": former, "host": journal.host, "foreign": journal.is_foreign}
+        state["frozen"] = journal.frozen
     return state
 
 

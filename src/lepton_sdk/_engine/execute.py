@@ -69,49 +69,49 @@ async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
     try:
         seen = await retrying(lambda: provider.inspect(node), session.clock, seconds=_SILENCE_SECONDS)
     except MarketError as error:
-        return _withdrawn(session, run, record, error)
+        return await _withdrawn(session, run, record, error)
     if seen.state is NodeState.READY and seen.access is not None:
         missing = "its watchdog does not live"
         try:
             lives = await look_at_watchdog(session, run, record, seen)
         except NodeError as error:
-            return _unusable(session, run, record, error.message)
+            return await _unusable(session, run, record, error.message)
         if lives is not False:
-            return _usable(session, run, record, seen, armed=bool(lives))
+            return await _usable(session, run, record, seen, armed=bool(lives))
     if seen.state in _ENDED:
-        return _write(session, run, record, "node.lost", detail=f"the provider says {seen.state} {seen.detail}")
+        return await _write(session, run, record, "node.lost", detail=f"the provider says {seen.state} {seen.detail}")
     boot, now = boot_seconds(session, record.offer), session.clock.now()
     if (now - record.intended_at).total_seconds() > boot:
-        return _unusable(session, run, record, f"{missing} {boot:.0f} seconds after it was asked for")
+        return await _unusable(session, run, record, f"{missing} {boot:.0f} seconds after it was asked for")
     if is_spent(run, record, now):
-        return _write(session, run, record, "node.lost", reason="budget")
+        return await _write(session, run, record, "node.lost", reason="budget")
     return run
 
 
-def _withdrawn(session: Session, run: Run, record: NodeRecord, error: MarketError) -> Run:
+async def _withdrawn(session: Session, run: Run, record: NodeRecord, error: MarketError) -> Run:
     """What was promised never comes: the offer is out as if it had been refused, and what never ran has cost nothing."""
     assert record.node is not None
     free = evolve(record.node, price=record.price and Money("0", record.price.currency))
-    return _given_up(session, run, record, error, node=free.to_dict())
+    return await _given_up(session, run, record, error, node=free.to_dict())
 
 
-def _usable(session: Session, run: Run, record: NodeRecord, node: Node, *, armed: bool) -> Run:
+async def _usable(session: Session, run: Run, record: NodeRecord, node: Node, *, armed: bool) -> Run:
     now = session.clock.now()
     rows = [Event("node.armed", run.id, now, record.token)] if armed else []
-    return session.journal.append(*rows, Event("node.reachable", run.id, now, record.token, {"node": node.to_dict()}))
+    return await session.journal.write(*rows, Event("node.reachable", run.id, now, record.token, {"node": node.to_dict()}))
 
 
-def _unusable(session: Session, run: Run, record: NodeRecord, detail: str) -> Run:
+async def _unusable(session: Session, run: Run, record: NodeRecord, detail: str) -> Run:
     """Nothing ever ran on the machine: it is given back, and the next offer is asked."""
-    return _given_up(session, run, record, NodeLost(detail, provider=record.offer.provider))
+    return await _given_up(session, run, record, NodeLost(detail, provider=record.offer.provider))
 
 
-def _given_up(session: Session, run: Run, record: NodeRecord, error: LeptonError, **more: object) -> Run:
+async def _given_up(session: Session, run: Run, record: NodeRecord, error: LeptonError, **more: object) -> Run:
     lost = {"detail": error.message, **more}
     if is_judged(run := session.journal.run(run.id)):
         # Another node of the attempt has said already why it failed.
-        return _write(session, run, record, "node.lost", **lost, reason=PEER)
-    return session.journal.append(
+        return await _write(session, run, record, "node.lost", **lost, reason=PEER)
+    return await session.journal.write(
         refusal(session, run, record.token, record.offer, error),
         Event("node.lost", run.id, session.clock.now(), record.token, lost),
     )
@@ -121,7 +121,7 @@ async def start(session: Session, run: Run, epoch: int, secrets: Mapping[str, st
     """Announce the start on every node of the attempt that is ready for it, then start."""
     now = session.clock.now()
     ready = [member.token for member in run.members if member.stage is Stage.REACHABLE]
-    run = session.journal.append(*(Event("node.running", run.id, now, token, {"epoch": epoch}) for token in ready))
+    run = await session.journal.write(*(Event("node.running", run.id, now, token, {"epoch": epoch}) for token in ready))
     begun = [begin(session, run, member, secrets) for member in run.members if member.token in ready]
     runs = await together(*begun)
     return runs[0] if len(runs) == 1 else session.journal.run(run.id)
@@ -132,21 +132,21 @@ async def begin(session: Session, run: Run, record: NodeRecord, secrets: Mapping
     access, node = _held(record)
     if missing := [name for name in run.job.secrets if name not in secrets]:
         text = f"the value of the secret {missing[0]} is not here: it is never stored, and the client that had it is gone"
-        return _finished(session, run, record, ExecutionStatus(ExecutionState.FINISHED, reason="refused", detail=text))
+        return await _finished(session, run, record, ExecutionStatus(ExecutionState.FINISHED, reason="refused", detail=text))
     execution = execution_of(session, run, record, secrets)
     executor = session.executor(access)
     try:
         await retrying(lambda: executor.start(node, execution), session.clock, seconds=_SILENCE_SECONDS)
     except JobSpecError as error:
         status = ExecutionStatus(ExecutionState.FINISHED, reason="refused", detail=error.message)
-        return _finished(session, run, record, status)
+        return await _finished(session, run, record, status)
     except JobCancelled as error:
         status = ExecutionStatus(ExecutionState.FINISHED, reason="cancelled", detail=error.message)
-        return _finished(session, run, record, status)
+        return await _finished(session, run, record, status)
     except StaleEpoch:
         raise
     except NodeError as error:
-        return _write(session, run, record, "node.lost", detail=error.message)
+        return await _write(session, run, record, "node.lost", detail=error.message)
     return run
 
 
@@ -167,13 +167,15 @@ async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, *, 
         status = await _out_of_reach(session, run, record, pace, error, ending=ending)
     match status.state:
         case ExecutionState.FINISHED:
-            return _finished(session, run, record, status, reason=_reason(run, status))
+            return await _finished(session, run, record, status, reason=_reason(run, status))
         case ExecutionState.LOST:
             return await _lost(session, run, record, executor, execution, status)
         case ExecutionState.ABSENT if not ending:
             return await begin(session, run, record, secrets)
         case ExecutionState.ABSENT:
-            return _write(session, run, record, "node.releasing", reason=_ended_for(run), detail="it was never started there")
+            return await _write(
+                session, run, record, "node.releasing", reason=_ended_for(run), detail="it was never started there"
+            )
     return run
 
 
@@ -220,11 +222,11 @@ async def _lost(
         # What is left of the process tree must not run on unseen.
         await executor.cancel(_held(record)[1], execution)
     except NodeError as error:
-        return _write(session, run, record, "node.lost", detail=f"{status.detail}; {error.message}")
-    return _write(session, run, record, "node.lost", detail=status.detail or "the job ended without a result")
+        return await _write(session, run, record, "node.lost", detail=f"{status.detail}; {error.message}")
+    return await _write(session, run, record, "node.lost", detail=status.detail or "the job ended without a result")
 
 
-def _finished(session: Session, run: Run, record: NodeRecord, status: ExecutionStatus, reason: str | None = None) -> Run:
+async def _finished(session: Session, run: Run, record: NodeRecord, status: ExecutionStatus, reason: str | None = None) -> Run:
     """The result, and in the same row group that the node is given back from now on."""
     result = {
         "exit_code": status.exit_code,
@@ -235,7 +237,7 @@ def _finished(session: Session, run: Run, record: NodeRecord, status: ExecutionS
         "detail": status.detail,
     }
     now = session.clock.now()
-    return session.journal.append(
+    return await session.journal.write(
         Event("node.finished", run.id, now, record.token, result),
         Event("node.releasing", run.id, now, record.token, {"detail": status.detail}),
     )
@@ -247,5 +249,5 @@ def _held(record: NodeRecord) -> tuple[Access, Node]:
     return record.node.access, record.node
 
 
-def _write(session: Session, run: Run, record: NodeRecord, kind: str, **data: object) -> Run:
-    return session.journal.append(Event(kind, run.id, session.clock.now(), record.token, data))
+async def _write(session: Session, run: Run, record: NodeRecord, kind: str, **data: object) -> Run:
+    return await session.journal.write(Event(kind, run.id, session.clock.now(), record.token, data))

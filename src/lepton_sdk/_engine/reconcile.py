@@ -169,7 +169,7 @@ async def _compare(session: Session, name: str, nodes: list[Node], *, release_st
             # A disk or a network of a machine that is held goes with that machine.
             lines.append(_child(node, record, now))
             continue
-        known = node.token is not None and session.journal.knows(node.token)
+        known = node.token is not None and session.journal.run_of(node.token) is not None
         lines.append(await _surplus(session, node, now, known=known, release=known or release_strays))
     missing = [record for token, record in records.items() if token not in listed]
     return lines + [_line(record, now, Difference.MISSING) for record in missing]

@@ -25,7 +25,7 @@ async def release(session: Session, run: Run, record: NodeRecord, pace: Pace, *,
     """
     if record.stage is not Stage.RELEASING:
         data = {"reason": reason} if reason else {}
-        run = session.journal.append(Event("node.releasing", run.id, session.clock.now(), record.token, data))
+        run = await session.journal.write(Event("node.releasing", run.id, session.clock.now(), record.token, data))
     if (node := record.node) is not None:
         if pace.due("keep", record.token):
             await keep_log(session, run, record)
@@ -36,7 +36,7 @@ async def release(session: Session, run: Run, record: NodeRecord, pace: Pace, *,
             return run
     now, run = session.clock.now(), session.journal.run(run.id)
     released = Event("node.released", run.id, now, record.token)
-    return session.journal.append(released, *(() if _others(run, record) else after(run, now)))
+    return await session.journal.write(released, *(() if _others(run, record) else after(run, now)))
 
 
 def _others(run: Run, record: NodeRecord) -> bool:

@@ -115,10 +115,10 @@ class Drive:
     async def _next_attempt(self, run: Run) -> Run:
         now = self._session.clock.now()
         if run.members and not is_judged(run) and (rows := tuple(after(run, now))):
-            return self._session.journal.append(*rows)
+            return await self._session.journal.write(*rows)
         if run.stop_requested:
             end = {"state": "stopped", "error": "the run was stopped on request"}
-            return self._session.journal.append(Event("run.finished", run.id, now, None, end))
+            return await self._session.journal.write(Event("run.finished", run.id, now, None, end))
         if (due := due_at(run)) is not None and due > now:
             return run
         plan, self._plan = self._plan or await plan_for(self._session, run.job, live=True), None
@@ -126,13 +126,13 @@ class Drive:
         if offer is None:
             refused = run.failures(Cause.NO_CAPACITY)
             words = f"{len(refused)} offers were refused; the last said: {refused[-1].message}" if refused else ""
-            return self._session.journal.append(no_offer(run, words or plan.nearest_miss(), now))
+            return await self._session.journal.write(no_offer(run, words or plan.nearest_miss(), now))
         try:
             if run.job.nodes == 1:
                 return await acquire(self._session, run, offer, self._epoch)
             return await self._in_turn(run, offer, plan)
         except BudgetExceeded as error:
-            return self._session.journal.append(no_offer(run, error.message, now))
+            return await self._session.journal.write(no_offer(run, error.message, now))
 
     async def _in_turn(self, run: Run, offer: Offer, plan: Plan) -> Run:
         """Two runs that want several machines of one kind would each take half of the last ones, and neither would start."""

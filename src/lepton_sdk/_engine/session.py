@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lepton_sdk._clock import Clock, SystemClock
-from lepton_sdk._config import Config
+from lepton_sdk._config import Config, shown_address
 from lepton_sdk._engine.holder import this_process
-from lepton_sdk._journal import Journal
+from lepton_sdk._journal import Journal, Place, exists
 from lepton_sdk._plugins.registry import Registry
 from lepton_sdk.domain.access import Access
 from lepton_sdk.domain.ids import new_id
@@ -39,7 +39,7 @@ class Session:
         clock: Clock | None = None,
         providers: Mapping[ProviderSpec, Provider] | None = None,
         executors: Mapping[str, Executor] | None = None,
-        open_journal: Callable[[Path, Clock], Journal] = Journal,
+        open_journal: Callable[..., Journal] = Journal,
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.config = config
@@ -103,22 +103,28 @@ class Session:
         return self.config.state_dir / "runs"
 
     @property
-    def journal_path(self) -> Path:
-        """The journal's file."""
-        return self.config.state_dir / "journal.db"
+    def journal_place(self) -> Place:
+        """The journal's file, or the address of its database."""
+        return self.config.database or self.config.state_dir / "journal.db"
+
+    @property
+    def journal_name(self) -> str:
+        """Where the journal is, as people are told."""
+        place = self.journal_place
+        return str(place) if isinstance(place, Path) else shown_address(place)
 
     @property
     def journal(self) -> Journal:
         """The journal, made on first use."""
         if self._journal is None:
-            self._journal = self._open_journal(self.journal_path, self.clock)
+            self._journal = self._open_journal(self.journal_place, self.clock, marks=self.config.cache_dir / "journals")
             if (observers := self.registry.observers()) is not None:
                 self._journal.listen(lambda event: observers.hook.on_transition(event=event.to_dict()))
         return self._journal
 
     def has_journal(self) -> bool:
         """Whether anything was ever written; a question alone must not make a journal."""
-        return self._journal is not None or self.journal_path.exists()
+        return self._journal is not None or exists(self.journal_place)
 
     async def aclose(self) -> None:
         """Close providers, executors and the journal."""

@@ -100,9 +100,11 @@ def leave_follower(session: Session, run_id: str, secrets: Mapping[str, str]) ->
     """
     config = session.config
     # It must see what this client sees, also what came as arguments.
-    places = {"LEPTON_SDK_STATE": config.state_dir, "LEPTON_SDK_CACHE": config.cache_dir}
+    state = str(config.state_dir) if config.database is None else config.database.reveal()
+    places = {"LEPTON_SDK_STATE": state, "LEPTON_SDK_CACHE": str(config.cache_dir)}
     if config.path.exists():
-        places["LEPTON_SDK_CONFIG"] = config.path
+        places["LEPTON_SDK_CONFIG"] = str(config.path)
+    config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = config.state_dir / "follower.log"
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
@@ -112,7 +114,7 @@ def leave_follower(session: Session, run_id: str, secrets: Mapping[str, str]) ->
             stdout=descriptor,
             stderr=descriptor,
             start_new_session=True,
-            env={**os.environ, **{name: str(path) for name, path in places.items()}},
+            env={**os.environ, **places},
             cwd="/",
         )
     finally:

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from lepton_sdk._journal.journal import Journal
+from lepton_sdk._journal.store import Place, exists
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "Place", "exists"]

@@ -52,5 +52,20 @@ CREATE TABLE claims (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+# What a node may cost stands beside it, so that a cap over ten thousand of them is one sum.
+_SECOND = """
+ALTER TABLE nodes ADD COLUMN price TEXT;
+ALTER TABLE nodes ADD COLUMN currency TEXT;
+UPDATE nodes SET (price, currency) = (
+    SELECT coalesce(json_extract(node.value, '$.node.price_per_hour'), json_extract(node.value, '$.offer.price_per_hour')),
+           coalesce(json_extract(node.value, '$.node.currency'), json_extract(node.value, '$.offer.currency'))
+    FROM runs, json_each(runs.record, '$.nodes') AS node
+    WHERE runs.id = nodes.run AND json_extract(node.value, '$.token') = nodes.token
+) WHERE open = 1;
+DROP INDEX nodes_by_open;
+CREATE INDEX nodes_by_open ON nodes (open, provider, price, currency, run);
+CREATE TABLE accounts (provider TEXT PRIMARY KEY, account TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
 VERSION = len(MIGRATIONS)

@@ -1,4 +1,4 @@
-"""Opening the journal's file: is it ours, whole, of a version that we know, and can it be written?
+"""The journal in a file of SQLite: is it ours, whole, of a version that we know, and can it be written?
 
 A file that does not hold is copied aside and left as it is. Nothing here ever repairs or overwrites.
 """
@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import socket
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
+from threading import Lock
 
+from lepton_sdk._clock import Clock
 from lepton_sdk._journal.schema import APPLICATION_ID, MIGRATIONS, VERSION
+from lepton_sdk._journal.store import Execute, Row
 from lepton_sdk.errors import (
     JournalCorrupt,
     JournalError,
@@ -21,12 +26,82 @@ from lepton_sdk.errors import (
     JournalUnwritable,
 )
 
-__all__ = ["connect", "set_aside", "translated"]
+__all__ = ["SqliteStore", "this_host"]
 
 # How long one process waits for another's transaction. Ours last milliseconds.
 _BUSY_SECONDS = 10.0
 _UNWRITABLE = ("readonly", "full", "unable to open", "disk i/o")
 _CORRUPT = ("malformed", "not a database", "corrupt")
+# A journal up to this size is read whole on opening (a few milliseconds); a larger one row by row as it is used.
+_SMALL_BYTES = 1024 * 1024
+
+
+class SqliteStore:
+    """A `Store` in one file, safe for several processes and threads of one host."""
+
+    def __init__(self, path: Path, *, writable: bool) -> None:
+        self.place = str(path)
+        self.home = this_host()
+        self._path = path
+        self._reader = _connect(path, writable=writable)
+        # Of its own, so that nobody reads what is not committed, or waits for a commit on its way to the disk.
+        self._writer: sqlite3.Connection | None = None
+        self._turn = Lock()
+
+    def query(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
+        """Read what is committed."""
+        with translated(self._path):
+            return self._reader.execute(statement, tuple(values)).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Execute]:
+        """Write, alone among all processes; on the disk when the block has ended."""
+        with self._turn, translated(self._path):
+            writer = self._writer = self._writer or _connect(self._path, writable=True)
+
+            def execute(statement: str, values: Sequence[object] = ()) -> list[Row]:
+                return writer.execute(statement, tuple(values)).fetchall()
+
+            writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield execute
+                writer.execute("COMMIT")
+            except BaseException:
+                # A full disk ends the transaction by itself; the first error is the one to show.
+                with suppress(sqlite3.OperationalError):
+                    writer.execute("ROLLBACK")
+                raise
+
+    def now(self, clock: Clock) -> datetime:
+        """The time of this host: nobody else writes here."""
+        return clock.now()
+
+    def fault(self) -> str | None:
+        """What SQLite finds wrong."""
+        problem = self.query("PRAGMA integrity_check(1)")[0][0]
+        return None if problem == "ok" else str(problem)
+
+    def corrupt(self, what: str) -> JournalCorrupt:
+        """The error for rows that are not what was written, after a copy was put aside."""
+        return corrupt(self._path, what)
+
+    def is_small(self) -> bool:
+        """Whether the file is read in a few milliseconds."""
+        with translated(self._path):
+            return self._path.stat().st_size <= _SMALL_BYTES
+
+    def close(self) -> None:
+        """Close the file."""
+        for connection in filter(None, (self._reader, self._writer)):
+            connection.close()
+
+
+def this_host() -> str:
+    """The host's own id, which a copy of a file does not bring along (machine-id(5)); its name where it has none."""
+    try:
+        return Path("/etc/machine-id").read_text().strip() or socket.gethostname()
+    except OSError:
+        return socket.gethostname()
 
 
 @contextmanager
@@ -62,7 +137,7 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> JournalError:
 
 def corrupt(path: Path, what: str) -> JournalCorrupt:
     """The error for a journal whose bytes are not what was written, after a copy was put aside."""
-    copy = set_aside(path, "damaged")
+    copy = _set_aside(path, "damaged")
     return JournalCorrupt(
         f"the journal {path} is damaged: {what}",
         hint=f"a copy lies at {copy}; restore a backup, or move the file away to begin a new journal "
@@ -70,7 +145,7 @@ def corrupt(path: Path, what: str) -> JournalCorrupt:
     )
 
 
-def set_aside(path: Path, why: str) -> Path:
+def _set_aside(path: Path, why: str) -> Path:
     """Copy the journal and its side files beside themselves, once for the same content; the path of the copy."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     copy = path.with_name(f"{path.name}.{why}-{digest}")
@@ -82,7 +157,7 @@ def set_aside(path: Path, why: str) -> Path:
     return copy
 
 
-def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
+def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     """A connection to a journal that holds; with ``writable`` the file is made or brought to our version."""
     with translated(path):
         if writable:
@@ -114,7 +189,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     if version > VERSION:
         raise JournalTooNew(
             f"the journal {path} has version {version}; this lepton_sdk knows up to {VERSION}",
-            hint=f"install the newer lepton_sdk again; a copy of the journal lies at {set_aside(path, 'newer')}",
+            hint=f"install the newer lepton_sdk again; a copy of the journal lies at {_set_aside(path, 'newer')}",
         )
 
 

@@ -1,0 +1,98 @@
+"""Appending: what one transaction does with the events of several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from attrs import evolve, frozen
+
+from lepton_sdk._journal.rows import event_row, node_row, read_run, run_row
+from lepton_sdk._journal.store import Execute, Store
+from lepton_sdk.domain.money import Money
+from lepton_sdk.domain.run import Event, Run, apply
+from lepton_sdk.errors import BudgetExceeded, LeptonError
+
+__all__ = ["Entry", "Written", "write_entries"]
+
+_EVENT = "INSERT INTO events (seq, at, kind, run, token, data, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_RUN = """
+INSERT INTO runs (id, name, state, ended, record, checksum) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET
+    name = excluded.name, state = excluded.state, ended = excluded.ended, record = excluded.record, checksum = excluded.checksum
+"""
+_NODE = """
+INSERT INTO nodes (token, run, provider, stage, open, price, currency) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (token) DO UPDATE SET
+    stage = excluded.stage, open = excluded.open, price = excluded.price, currency = excluded.currency
+"""
+
+
+@frozen
+class Entry:
+    """Events of one run that stand or fall together, and the cap that they must keep."""
+
+    events: tuple[Event, ...]
+    hourly_cap: Money | None = None
+
+
+@frozen
+class Written:
+    """A run after its events, and these with their numbers."""
+
+    run: Run
+    events: tuple[Event, ...]
+
+
+def write_entries(store: Store, execute: Execute, entries: Iterable[Entry]) -> list[Written | LeptonError]:
+    """Write entries in order inside the caller's transaction; one that is refused leaves no trace and hinders no other."""
+    # The number is part of what the checksum covers, so it is counted here, under the transaction's lock.
+    seq = int(execute("SELECT coalesce(max(seq), 0) FROM events")[0][0])
+    answers: list[Written | LeptonError] = []
+    for entry in entries:
+        try:
+            before, run = _applied(store, execute, entry.events)
+            if entry.hourly_cap is not None:
+                _hold(execute, run, entry.hourly_cap)
+        except LeptonError as error:
+            answers.append(error)
+            continue
+        events = tuple(evolve(event, seq=seq + number) for number, event in enumerate(entry.events, 1))
+        seq += len(events)
+        _insert(execute, before, run, events)
+        answers.append(Written(run, events))
+    return answers
+
+
+def _applied(store: Store, execute: Execute, events: Sequence[Event]) -> tuple[Run | None, Run]:
+    rows = execute("SELECT id, record, checksum FROM runs WHERE id = ?", (events[0].run,))
+    before = run = read_run(store, rows[0]) if rows else None
+    for event in events:
+        run = apply(run, event)
+    assert run is not None
+    return before, run
+
+
+def _insert(execute: Execute, before: Run | None, run: Run, events: Iterable[Event]) -> None:
+    for event in events:
+        execute(_EVENT, event_row(event))
+    execute(_RUN, run_row(run))
+    known = before.nodes if before else ()
+    for node in run.nodes:
+        if node not in known:
+            execute(_NODE, node_row(node))
+
+
+def _hold(execute: Execute, run: Run, cap: Money) -> None:
+    """Every open node together under the cap, the run's own as they would be."""
+    query = "SELECT price, currency, count(*) FROM nodes WHERE open = 1 AND run <> ? GROUP BY price, currency"
+    others = [(Money(price, currency) * count if price else None) for price, currency, count in execute(query, (run.id,))]
+    prices = others + [node.price for node in run.nodes if node.open]
+    if None in prices:
+        raise BudgetExceeded("a machine whose price nobody knows cannot be held under limits.hourly")
+    hourly = sum((price for price in prices if price is not None), Money(Decimal(0), cap.currency))
+    if hourly > cap:
+        raise BudgetExceeded(
+            f"all machines together would cost {hourly.display()} an hour, above the cap of {cap.display()}",
+            hint="stop a run (lepton nodes), or raise limits.hourly in the config",
+        )

@@ -1,0 +1,60 @@
+"""The journal's tables in PostgreSQL, as a list of migrations: entry N takes the schema from version N to N + 1."""
+
+from __future__ import annotations
+
+__all__ = ["MIGRATIONS", "VERSION"]
+
+_FIRST = """
+CREATE SCHEMA lepton_sdk;
+
+CREATE TABLE meta (name text PRIMARY KEY, value text NOT NULL);
+INSERT INTO meta (name, value) VALUES ('version', '0');
+
+CREATE TABLE events (
+    seq bigint PRIMARY KEY,
+    at text NOT NULL,
+    kind text NOT NULL,
+    run text NOT NULL,
+    token text,
+    data text NOT NULL,
+    checksum bigint NOT NULL
+);
+CREATE INDEX events_by_run ON events (run, seq);
+CREATE FUNCTION events_are_final() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'events are append-only'; END
+$$;
+CREATE TRIGGER events_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON events
+    FOR EACH STATEMENT EXECUTE FUNCTION events_are_final();
+
+CREATE TABLE runs (
+    id text COLLATE "C" PRIMARY KEY,
+    name text NOT NULL,
+    state text NOT NULL,
+    ended integer NOT NULL,
+    record text NOT NULL,
+    checksum bigint NOT NULL
+);
+CREATE INDEX runs_by_end ON runs (ended, id);
+
+CREATE TABLE nodes (
+    token text PRIMARY KEY,
+    run text NOT NULL,
+    provider text NOT NULL,
+    stage text NOT NULL,
+    open integer NOT NULL,
+    price text,
+    currency text
+);
+CREATE INDEX nodes_by_open ON nodes (open, provider, price, currency, run);
+
+CREATE TABLE claims (
+    run text PRIMARY KEY,
+    holder text NOT NULL,
+    epoch bigint NOT NULL,
+    until text NOT NULL
+);
+CREATE TABLE accounts (provider text PRIMARY KEY, account text NOT NULL, at text NOT NULL);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+VERSION = len(MIGRATIONS)

@@ -1,0 +1,135 @@
+"""What is asked of the journal. Nothing here writes."""
+
+from __future__ import annotations
+
+from lepton_sdk._clock import Clock
+from lepton_sdk._journal.rows import EVENT_COLUMNS, read_event, read_run
+from lepton_sdk._journal.store import Row, Store
+from lepton_sdk.domain.run import Event, Run, apply
+from lepton_sdk.errors import UsageError
+
+__all__ = ["Reading"]
+
+_BATCH = 5000
+# A run counts as open until nothing of it can cost anything, be it a machine that may still turn up.
+_OPEN = "ended = 0 OR id IN (SELECT run FROM nodes WHERE open = 1)"
+
+
+class Reading:
+    """The questions to a journal."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    @property
+    def place(self) -> str:
+        """Where it lies, as people are told."""
+        return self._store.place
+
+    def run(self, run_id: str) -> Run:
+        """The run of a whole id.
+
+        Raises:
+            UsageError: there is none.
+        """
+        run = self._load(run_id)
+        if run is None:
+            raise UsageError(f"there is no run {run_id}", hint="list the runs with lepton ps --all")
+        return run
+
+    def resolve(self, text: str) -> str:
+        """The id of the run that ``text`` names: an id, the end or beginning of one, or the name of the newest such job.
+
+        Raises:
+            UsageError: none or several.
+        """
+        if self._load(text):
+            return text
+        escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        query = "SELECT id FROM runs WHERE id LIKE ? ESCAPE '\\' OR id LIKE ? ESCAPE '\\' LIMIT 3"
+        ids = [row[0] for row in self._store.query(query, (f"{escaped}%", f"%{escaped}"))]
+        if len(ids) > 1:
+            raise UsageError(f"{text!r} names several runs: {', '.join(ids)}…", hint="write more of the id")
+        named = self._store.query("SELECT max(id) FROM runs WHERE name = ?", (text,))[0][0]
+        if ids or named:
+            return str(ids[0] if ids else named)
+        raise UsageError(f"no run is called {text!r}", hint="list the runs with lepton ps --all")
+
+    def runs(self, *, open_only: bool = False, limit: int | None = None) -> list[Run]:
+        """Runs, newest first."""
+        where = f"WHERE {_OPEN}" if open_only else ""
+        most = "" if limit is None else f"LIMIT {int(limit)}"
+        rows = self._store.query(f"SELECT id, record, checksum FROM runs {where} ORDER BY id DESC {most}")  # noqa: S608 - ours
+        return [read_run(self._store, row) for row in rows]
+
+    def open_runs(self) -> list[str]:
+        """The ids of runs that have not ended, oldest first."""
+        return [row[0] for row in self._store.query("SELECT id FROM runs WHERE ended = 0 ORDER BY id")]
+
+    def is_stopping(self, run_id: str) -> bool:
+        """Whether a run was asked to stop."""
+        return bool(self._store.query("SELECT 1 FROM events WHERE run = ? AND kind = 'run.stop' LIMIT 1", (run_id,)))
+
+    def events(self, run_id: str, after: int = 0) -> list[Event]:
+        """The rows of one run behind number ``after``, oldest first."""
+        query = f"SELECT {EVENT_COLUMNS} FROM events WHERE run = ? AND seq > ? ORDER BY seq"  # noqa: S608 - ours
+        return [read_event(self._store, row) for row in self._store.query(query, (run_id, after))]
+
+    def providers_with_open_nodes(self) -> list[str]:
+        """Names of the providers where something of ours may cost money."""
+        return [row[0] for row in self._store.query("SELECT DISTINCT provider FROM nodes WHERE open = 1 ORDER BY provider")]
+
+    def run_of(self, token: str) -> Run | None:
+        """The run that a node's token was written for, ended or not; ``None`` for a token that was never written here."""
+        rows = self._store.query(
+            "SELECT id, record, checksum FROM runs WHERE id = (SELECT run FROM nodes WHERE token = ?)", (token,)
+        )
+        return read_run(self._store, rows[0]) if rows else None
+
+    def account(self, provider: str) -> str | None:
+        """The account in which our machines at a provider are; ``None`` before anything was taken there."""
+        rows = self._store.query("SELECT account FROM accounts WHERE provider = ?", (provider,))
+        return str(rows[0][0]) if rows else None
+
+    def verify(self) -> int:
+        """Read everything and hold it against its checksums and against itself; the number of events.
+
+        Raises:
+            JournalCorrupt: something is not what was written.
+        """
+        if (problem := self._store.fault()) is not None:
+            raise self._store.corrupt(problem)
+        rebuilt: dict[str, Run] = {}
+        count = 0
+        while rows := self._batch(after=count):
+            for row in rows:
+                count += 1
+                event = read_event(self._store, row)
+                if event.seq != count:
+                    raise self._store.corrupt(f"row {count} is missing")
+                rebuilt[event.run] = apply(rebuilt.get(event.run), event)
+        for run in self.runs():
+            if rebuilt.get(run.id) != run:
+                raise self._store.corrupt(f"the record of run {run.id} is not what its events add up to")
+        return count
+
+    def _batch(self, after: int) -> list[Row]:
+        query = f"SELECT {EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT {_BATCH}"  # noqa: S608 - ours
+        return self._store.query(query, (after,))
+
+    def _check_rows(self) -> None:
+        if (problem := self._store.fault()) is not None:
+            raise self._store.corrupt(problem)
+        seen = 0
+        while rows := self._batch(after=seen):
+            for row in rows:
+                seen = read_event(self._store, row).seq
+
+    def _load(self, run_id: str) -> Run | None:
+        rows = self._store.query("SELECT id, record, checksum FROM runs WHERE id = ?", (run_id,))
+        return read_run(self._store, rows[0]) if rows else None
+
+    def _meta(self, name: str) -> str | None:
+        rows = self._store.query("SELECT value FROM meta WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None

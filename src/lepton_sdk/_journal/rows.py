@@ -1,0 +1,63 @@
+"""Events and runs as rows, each with a checksum over what it says."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from zlib import crc32
+
+from lepton_sdk._journal.store import Row, Store
+from lepton_sdk.domain.run import Event, NodeRecord, Run
+
+__all__ = ["EVENT_COLUMNS", "event_row", "node_row", "read_event", "read_run", "run_row"]
+
+EVENT_COLUMNS = "seq, at, kind, run, token, data, checksum"
+
+
+def checksum(*parts: object) -> int:
+    """Over the parts as text, in order."""
+    return crc32("\x1f".join("" if part is None else str(part) for part in parts).encode())
+
+
+def event_row(event: Event) -> Row:
+    """The columns of an event that has its number."""
+    data = json.dumps(dict(event.data), separators=(",", ":"), sort_keys=True)
+    row = (event.seq, event.at.isoformat(), event.kind, event.run, event.token, data)
+    return (*row, checksum(*row))
+
+
+def run_row(run: Run) -> Row:
+    """The columns of a run: ``id, name, state, ended, record, checksum``."""
+    record = json.dumps(run.to_record(), separators=(",", ":"))
+    return (run.id, run.name, str(run.state), int(run.state.ended), record, checksum(run.id, record))
+
+
+def node_row(node: NodeRecord) -> Row:
+    """The columns of a node: ``token, run, provider, stage, open, price, currency``."""
+    price = node.price
+    money = (None, None) if price is None else (str(price), price.currency)
+    return (node.token, node.run, node.offer.provider, str(node.stage), int(node.open), *money)
+
+
+def read_event(store: Store, row: Row) -> Event:
+    """The event of a row.
+
+    Raises:
+        JournalCorrupt: it is not what was written.
+    """
+    seq, at, kind, run, token, data, total = row
+    if checksum(seq, at, kind, run, token, data) != total:
+        raise store.corrupt(f"row {seq} does not match its checksum")
+    return Event(kind, run, datetime.fromisoformat(at), token, json.loads(data), seq)
+
+
+def read_run(store: Store, row: Row) -> Run:
+    """The run of ``id, record, checksum``.
+
+    Raises:
+        JournalCorrupt: it is not what was written.
+    """
+    run_id, record, total = row
+    if checksum(run_id, record) != total:
+        raise store.corrupt(f"the record of run {run_id} does not match its checksum")
+    return Run.from_record(json.loads(record))

@@ -1,0 +1,50 @@
+"""The table of steps: nothing else is legal, whoever writes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from writing import NOW, intend, plan
+
+from lepton_sdk.domain.node import STAGES, Stage
+from lepton_sdk.domain.run import Event, Run, RunState, apply
+from lepton_sdk.errors import ContractViolation
+
+_STAGES = st.lists(st.sampled_from(list(Stage)), max_size=8)
+
+
+def _event(stage: Stage) -> Event:
+    data = {"epoch": 1} if stage is Stage.RUNNING else {}
+    return Event(f"node.{stage}", "r", NOW, "t", data)
+
+
+@given(_STAGES)
+def test_only_steps_of_the_table_are_legal(stages: list[Stage]) -> None:
+    run: Run = apply(apply(None, plan("r")), intend("r", "t"))
+    at = Stage.INTENDED
+    for stage in stages:
+        if stage in STAGES[at]:
+            run, at = apply(run, _event(stage)), stage
+        else:
+            with pytest.raises(ContractViolation):
+                apply(run, _event(stage))
+    assert run.current is not None
+    assert run.current.stage is at
+    assert Run.from_record(run.to_record()) == run
+
+
+def test_what_is_being_given_back_is_never_used_again() -> None:
+    assert STAGES[Stage.RELEASING] == {Stage.RELEASED}
+    reachable, todo = set(), [Stage.RELEASING]
+    while todo:
+        stage = todo.pop()
+        reachable.add(stage)
+        todo += [s for s in STAGES[stage] if s not in reachable]
+    assert reachable == {Stage.RELEASING, Stage.RELEASED}
+
+
+def test_a_run_does_not_end_while_a_node_may_cost_something() -> None:
+    run = apply(apply(None, plan("r")), intend("r", "t"))
+    with pytest.raises(ContractViolation, match="cost"):
+        apply(run, Event("run.finished", "r", NOW, None, {"state": str(RunState.FAILED)}))

@@ -1,0 +1,45 @@
+"""Rows for the journal's tests."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+
+from lepton_sdk._journal import Journal
+from lepton_sdk.domain.ids import new_id
+from lepton_sdk.domain.run import Event
+from lepton_sdk.testing import fake_offer
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+class FixedClock:
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def now(self) -> datetime:
+        self.time += timedelta(milliseconds=1)
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+def plan(run: str) -> Event:
+    return Event("run.planned", run, NOW, None, {"job": {"command": "true", "name": "job"}})
+
+
+def intend(run: str, token: str) -> Event:
+    data = {"attempt": 1, "rank": 0, "epoch": 1, "offer": fake_offer(seen_at=NOW).to_dict(), "increment": 1}
+    return Event("node.intended", run, NOW, token, data)
+
+
+def filled(journal: Journal, runs: int = 3) -> list[str]:
+    ids = [new_id(NOW + timedelta(seconds=n), os.urandom(6)) for n in range(runs)]
+    for number, run in enumerate(ids):
+        journal.append(plan(run))
+        journal.append(intend(run, f"token-{number}"))
+    return ids
