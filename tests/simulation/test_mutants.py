@@ -69,7 +69,7 @@ def _intent_written_after(patch: pytest.MonkeyPatch) -> None:
 def _release_believed_at_once(patch: pytest.MonkeyPatch) -> None:
     """The first answer to a release counts as gone."""
 
-    async def give_back(session: Session, node: Node, seconds: float) -> Node:
+    async def give_back(session: Session, node: Node) -> Node:
         await session.provider(node.provider).release(node)
         return node.with_state(NodeState.GONE)
 
@@ -81,11 +81,11 @@ def _stopped_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
     """A machine that was taken back, and is still billed, is not released."""
     honest = release._give_back
 
-    async def give_back(session: Session, node: Node, seconds: float) -> Node:
+    async def give_back(session: Session, node: Node) -> Node:
         seen = await session.provider(node.provider).inspect(node)
         if seen.state is NodeState.INTERRUPTED:
             return node.with_state(NodeState.GONE)
-        return await honest(session, node, seconds)
+        return await honest(session, node)
 
     patch.setattr(release, "_give_back", give_back)
     _nobody_cleans(patch)
@@ -146,7 +146,7 @@ def _silence_taken_for_death(patch: pytest.MonkeyPatch) -> None:
     async def out_of_reach(*_: object, **__: object) -> ExecutionStatus:
         return ExecutionStatus(ExecutionState.LOST, detail="no answer")
 
-    async def give_back(session: Session, node: Node, seconds: float) -> Node:
+    async def give_back(session: Session, node: Node) -> Node:
         return node.with_state(NodeState.GONE)
 
     patch.setattr(execute, "_out_of_reach", out_of_reach)
@@ -156,7 +156,7 @@ def _silence_taken_for_death(patch: pytest.MonkeyPatch) -> None:
 def _row_closed_before_the_release(patch: pytest.MonkeyPatch) -> None:
     """The last row is written before the provider was asked to release anything."""
 
-    async def give_back(session: Session, node: Node, seconds: float) -> Node:
+    async def give_back(session: Session, node: Node) -> Node:
         return node.with_state(NodeState.GONE)
 
     patch.setattr(release, "_give_back", give_back)

@@ -35,7 +35,7 @@ async def drive(
     wait: bool = True,
 ) -> Run | None:
     """Drive one run to its end; ``None`` when another follower holds it, takes it over or is on its way to it."""
-    if _is_awaited(session, run_id, secrets or {}):
+    if _is_driven(session, run_id) or _is_awaited(session, run_id, secrets or {}):
         return None
     lost: list[asyncio.Future[Run]] = []
     # Somebody else drives the run once our claim is lost: two must not.

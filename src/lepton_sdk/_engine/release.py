@@ -13,8 +13,6 @@ from lepton_sdk.domain.run import Event, NodeRecord, Run
 __all__ = ["release"]
 
 _PATIENCE_SECONDS = 600.0
-# The other nodes of a run are not looked at while one is asked for.
-_PATIENCE_AMONG_OTHERS = 20.0
 
 
 async def release(session: Session, run: Run, record: NodeRecord, pace: Pace, *, reason: str | None = None) -> Run:
@@ -29,9 +27,7 @@ async def release(session: Session, run: Run, record: NodeRecord, pace: Pace, *,
     if (node := record.node) is not None:
         if pace.due("keep", record.token):
             await keep_log(session, run, record)
-        if not pace.due("release", record.token, session.spec(node.provider).timings.poll):
-            return run
-        answer = await _give_back(session, node, _PATIENCE_AMONG_OTHERS if _others(run, record) else _PATIENCE_SECONDS)
+        answer = await _give_back(session, node)
         if answer.state is not NodeState.GONE:
             return run
     now, run = session.clock.now(), session.journal.run(run.id)
@@ -43,6 +39,6 @@ def _others(run: Run, record: NodeRecord) -> bool:
     return any(member.open for member in run.members if member.token != record.token)
 
 
-async def _give_back(session: Session, node: Node, seconds: float) -> Node:
+async def _give_back(session: Session, node: Node) -> Node:
     provider = session.provider(node.provider)
-    return await retrying(lambda: provider.release(node), session.clock, seconds=seconds)
+    return await retrying(lambda: provider.release(node), session.clock, seconds=_PATIENCE_SECONDS)

@@ -16,8 +16,8 @@ from lepton_sdk._engine.failover import PEER, after, blocked_names, due_at, is_j
 from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.release import release
 from lepton_sdk._engine.session import Session
+from lepton_sdk._engine.side_by_side import SideBySide
 from lepton_sdk._engine.submit import plan_for
-from lepton_sdk._engine.together import together
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.retry import Cause
@@ -60,42 +60,60 @@ class Drive:
         self._plan = plan
         self._wait = wait
         self._pace = Pace(session.clock)
+        self._steps: SideBySide[Run] = SideBySide()
 
     async def to_the_end(self) -> Run:
         """Advance until the run has ended, or (without waiting) until nothing moves."""
-        run, pause = self._session.journal.run(self._run_id), _SHORTEST_LOOK
+        try:
+            return await self._advance_all(self._session.journal.run(self._run_id))
+        finally:
+            await self._steps.stop()
+
+    async def _advance_all(self, run: Run) -> Run:
+        pause = _SHORTEST_LOOK
         while not run.state.ended:
-            before, run = run, await self.advance(run)
+            before, run = run, await self.advance(run, pause)
             if run != before:
                 pause = _SHORTEST_LOOK
                 continue
-            if not self._wait:
-                break
-            await self._session.clock.sleep(self._pause(run, pause))
+            if not self._steps:
+                if not self._wait:
+                    break
+                await self._session.clock.sleep(self._pause(run, pause))
             pause = min(_LONGEST_LOOK, pause * 1.3)
             if not run.stop_requested and self._session.journal.is_stopping(run.id):
                 run = self._session.journal.run(run.id)
         return run
 
-    async def advance(self, run: Run) -> Run:
-        """Take every step that is due now."""
+    async def advance(self, run: Run, pause: float) -> Run:
+        """Take every step that is due now; of those that take long, what has been reached before the next look is due."""
         if not any(member.open for member in run.members):
             return await self._next_attempt(run)
-        runs = await together(*self._steps(run))
-        return run if not runs else runs[0] if len(runs) == 1 else self._session.journal.run(run.id)
+        self._begin(run, pause)
+        if not self._steps:
+            return run
+        runs = await self._steps.some(self._pause(run, pause))
+        if all(one is run for one in runs):
+            return run
+        # Of steps side by side none knows what the others have written.
+        return runs[0] if len(run.members) == 1 else self._session.journal.run(run.id)
 
-    def _steps(self, run: Run) -> Iterator[Coroutine[Any, Any, Run]]:
+    def _begin(self, run: Run, pause: float) -> None:
         """One step for each node of the attempt that has one. One node that failed ends the attempt for all."""
+        if run.id in self._steps:
+            # A start reaches all nodes at once.
+            return
         members = [member for member in run.members if member.open]
         over = run.stop_requested or any(member.failed for member in run.members)
         if not over and {member.stage for member in members} <= _READY and any(m.stage is Stage.REACHABLE for m in members):
-            yield start(self._session, run, self._epoch, self._secrets)
+            if not self._steps:
+                self._steps.begin(run.id, start(self._session, run, self._epoch, self._secrets))
             return
         for member in members:
-            if (step := self._step(run, member, over=over)) is not None:
-                yield step
+            if member.token not in self._steps and (step := self._step(run, member, pause, over=over)) is not None:
+                self._steps.begin(member.token, step)
 
-    def _step(self, run: Run, member: NodeRecord, *, over: bool) -> Coroutine[Any, Any, Run] | None:
+    def _step(self, run: Run, member: NodeRecord, look: float, *, over: bool) -> Coroutine[Any, Any, Run] | None:
         session, pace = self._session, self._pace
         poll = session.spec(member.offer.provider).timings.poll
         match member.stage:
@@ -107,10 +125,13 @@ class Drive:
                 return look_at_boot(session, run, member) if pace.due("boot", member.token, poll) else None
             case Stage.REACHABLE:
                 return None
-            case Stage.RUNNING:
+            case Stage.RUNNING if pace.due("look", member.token, 0.9 * look):
+                # A little early, because a clock may wake us so.
                 return follow(session, run, member, pace, ending=over, secrets=self._secrets)
+            case Stage.RUNNING:
+                return None
             case _:
-                return release(session, run, member, pace)
+                return release(session, run, member, pace) if pace.due("release", member.token, poll) else None
 
     async def _next_attempt(self, run: Run) -> Run:
         now = self._session.clock.now()
@@ -154,6 +175,6 @@ class Drive:
         members = [member for member in run.members if member.open]
         if not members:
             return _LOOK_SECONDS
-        if any(member.stage is Stage.RUNNING for member in members):
+        if any(member.stage is Stage.RUNNING and member.token not in self._steps for member in members):
             return pause
         return min(self._session.spec(member.offer.provider).timings.poll for member in members)

@@ -1,0 +1,55 @@
+"""Work on several nodes side by side, one piece at a time for each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Generic, TypeVar
+
+__all__ = ["SideBySide"]
+
+_T = TypeVar("_T")
+
+
+class SideBySide(Generic[_T]):
+    """What is going on, by node. A long piece of work on one node keeps none of the others waiting."""
+
+    def __init__(self) -> None:
+        self._going: dict[str, asyncio.Task[_T]] = {}
+
+    def __contains__(self, name: str) -> bool:
+        """Whether something is going on there."""
+        return name in self._going
+
+    def __bool__(self) -> bool:
+        """Whether anything is going on anywhere."""
+        return bool(self._going)
+
+    def begin(self, name: str, work: Coroutine[Any, Any, _T]) -> None:
+        """Begin a piece of work; the one before it on the same node has ended."""
+        self._going[name] = asyncio.ensure_future(work)
+
+    async def some(self, seconds: float) -> list[_T]:
+        """What has ended, waiting for the first of it, or for so many seconds.
+
+        Raises:
+            Exception: the first error, once everything has ended: a node that cannot be asked must not cut off what is
+                being done on the others of its run.
+        """
+        done, _ = await asyncio.wait(self._going.values(), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if any(task.cancelled() or task.exception() for task in done):
+            done, _ = await asyncio.wait(self._going.values())
+        ended = [task for task in self._going.values() if task in done]
+        self._going = {name: task for name, task in self._going.items() if task not in done}
+        # All of them are asked, because an error that nobody asked for is logged as one that got lost.
+        errors = [None if task.cancelled() else task.exception() for task in ended]
+        if error := next(filter(None, errors), None):
+            raise error
+        return [task.result() for task in ended]
+
+    async def stop(self) -> None:
+        """Break everything off."""
+        for task in self._going.values():
+            task.cancel()
+        await asyncio.gather(*self._going.values(), return_exceptions=True)
+        self._going.clear()
