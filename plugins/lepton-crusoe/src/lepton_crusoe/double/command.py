@@ -80,6 +80,9 @@ def _double(
     }
     try:
         if command:
+            # Ours go before a key in the user's configuration, which leads elsewhere.
+            key = {"ACCESS_KEY_ID": access_key_id, "SECRET_KEY": secret, "PROJECT_ID": project}
+            variables |= {f"{_VARIABLE}_{name}": value for name, value in key.items()}
             click.get_current_context().exit(subprocess.call(command, env=os.environ | variables))  # noqa: S603
         _say(variables, f"http://127.0.0.1:{control.server_address[1]}", as_json=as_json)
         _until_told()

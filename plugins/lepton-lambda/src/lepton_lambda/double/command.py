@@ -82,7 +82,9 @@ def _double(as_json: bool, command: tuple[str, ...], **options: Any) -> None:
 
 def _around(command: tuple[str, ...], api: ApiServer, options: dict[str, Any]) -> None:
     threading.Thread(target=api.serve_forever, daemon=True).start()
-    code = subprocess.call(command, env=os.environ | _environment(api, options))  # noqa: S603 - the user's own command
+    # Ours goes before a key in the user's configuration, which leads elsewhere.
+    environment = os.environ | _environment(api, options) | {f"{_VARIABLE}_API_KEY": options["key"]}
+    code = subprocess.call(command, env=environment)  # noqa: S603 - the user's own command
     click.get_current_context().exit(code)
 
 
