@@ -14,7 +14,7 @@ from api import module_page, values_page
 from commands import command_pages
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
-from providers import provider_pages
+from providers import provider_pages, provider_part
 from tables import error_table, event_table, gpu_table, job_table, schema_text, stage_table
 
 _MARK = re.compile(r"<!-- generated: ([\w .-]+) -->")
@@ -49,6 +49,8 @@ def on_config(config: Any) -> Any:
 def on_files(files: Any, config: Any) -> Any:
     """Add one page for each provider."""
     for name, text in provider_pages().items():
+        if files.get_file_from_path(f"providers/{name}.md") is not None:
+            continue
         files.append(File.generated(config, f"providers/{name}.md", content=text))
     return files
 
@@ -57,6 +59,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Fill the marks of a page."""
 
     def part(match: re.Match[str]) -> str:
+        if match[1].startswith("provider "):
+            return provider_part(match[1].removeprefix("provider "))
         if match[1] not in _PARTS:
             raise PluginError(f"{page.file.src_uri}: nothing is generated under the name {match[1]!r}; known: {sorted(_PARTS)}")
         return _PARTS[match[1]]()

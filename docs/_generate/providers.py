@@ -1,4 +1,4 @@
-"""A page for each installed provider, from its spec."""
+"""What a spec says of its provider: a page for each installed one, or a part of the page that somebody wrote for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lepton_sdk._config import load_config
 from lepton_sdk._plugins.registry import Registry
 from lepton_sdk.spi import ConfigField, ProviderSpec, Timings
 
-__all__ = ["provider_pages"]
+__all__ = ["provider_pages", "provider_part"]
 
 
 @cache
@@ -25,8 +25,16 @@ def provider_pages() -> dict[str, str]:
         if isinstance(spec, ProviderSpec):
             pages[spec.name] = _page(spec, status.distribution, status.version)
             rows.append(f"| [{spec.title}]({spec.name}.md) | `{status.distribution}` | {_words(spec)} |")
+    # Pages that were written by hand lie beside the generated ones and take their part of them by a mark.
     head = "# Providers\n\nThe providers that were installed when this site was built. Their pages are made from their specs."
     return {"index": "\n\n".join([head, "\n".join(rows)])} | pages
+
+
+@cache
+def provider_part(name: str) -> str:
+    """Configuration, capabilities and facts of one provider."""
+    registry = Registry(load_config(environ={"HOME": "/nonexistent"}), SystemClock())
+    return _part(registry.spec(name))
 
 
 def _words(spec: ProviderSpec) -> str:
@@ -37,6 +45,13 @@ def _page(spec: ProviderSpec, distribution: str, version: str) -> str:
     parts = [
         f"# {spec.title} (`{spec.name}`)",
         f"Distribution `{distribution}` {version}" + (f", <{spec.homepage}>." if spec.homepage else "."),
+        _part(spec),
+    ]
+    return "\n\n".join(parts)
+
+
+def _part(spec: ProviderSpec) -> str:
+    parts = [
         f"## Configuration\n\nKeys of `[providers.{spec.name}]`, beside `enabled`, which every provider has.",
         _config(spec),
         f"## Capabilities\n\n{_words(spec)}",

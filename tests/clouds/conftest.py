@@ -87,6 +87,10 @@ class Cloud:
         """Nothing is left of `gpu`; with ``promise``, the listing still says so."""
         raise NotImplementedError
 
+    def leave_one(self) -> None:
+        """One machine of `gpu` is left in one region, and none elsewhere."""
+        raise NotImplementedError
+
 
 class Lambda(Cloud):
     name, gpu = "lambda", "A10:1"
@@ -110,6 +114,10 @@ class Lambda(Cloud):
         else:
             for region in ("us-east-1", "us-west-1"):
                 self.tell("/stock", type="gpu_1x_a10", region=region, left=0)
+
+    def leave_one(self) -> None:
+        self.sell_out(promise=False)
+        self.tell("/stock", type="gpu_1x_a10", region="us-east-1", left=1)
 
 
 class Crusoe(Cloud):
@@ -139,6 +147,11 @@ class Crusoe(Cloud):
             self.tell("/stock", **place, quantity=0)
             if promise:
                 self.tell("/promise", **place, quantity=3)
+
+    def leave_one(self) -> None:
+        self.sell_out(promise=False)
+        self.tell("/stock", type="l40s-48gb.1x", location="us-east1-a", quantity=1)
+        self.tell("/promise", type="l40s-48gb.1x", location="us-east1-a", quantity=2)
 
 
 CLOUDS = {kind.name: kind for kind in (Lambda, Crusoe)}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,3 +62,32 @@ def test_doctor_holds_for_each(cloud: Any, lepton: Any) -> None:
     said = lepton("doctor", cloud.name)
     assert "accepted" in said
     assert cloud.dollars() == 0
+
+
+@pytest.fixture
+def two_nodes(cloud: Any, tmp_path: Path) -> str:
+    """A job file that asks for two machines."""
+    file = tmp_path / "work" / "two.yaml"
+    file.parent.mkdir(exist_ok=True)
+    resources = {"gpu": cloud.gpu, "providers": [cloud.name]}
+    job = {"name": "two", "nodes": 2, "command": "echo rank $NODE_RANK of $NNODES", "resources": resources}
+    file.write_text(json.dumps(job))
+    return str(file)
+
+
+def test_two_nodes_of_one_run(two_nodes: str, cloud: Any, lepton: Any) -> None:
+    lepton("run", two_nodes)
+    (run,) = lepton.runs()
+    assert (run["state"], run["attempts"]) == ("succeeded", 1)
+    assert "rank 0 of 2" in lepton("logs", "two")
+    assert sorted(cloud.creates().values()) == [1, 1]
+    assert cloud.open() == []
+    assert float(run["cost"]) == pytest.approx(cloud.dollars(), abs=0.0001)
+
+
+def test_a_group_that_cannot_be_whole_leaves_no_machine(two_nodes: str, cloud: Any, lepton: Any) -> None:
+    cloud.leave_one()
+    lepton("run", two_nodes, code=69)
+    (run,) = lepton.runs()
+    assert (run["state"], run["history"][0]["error"]) == ("refused", "NoCapacity")
+    assert cloud.open() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lepton_sdk._config import Config, config_to_dict, read_section
-from lepton_sdk.errors import ConfigError
+from lepton_sdk.errors import ConfigError, PluginBroken
 from lepton_sdk.spi import ConfigField, ProviderSpec, Secret
 
 _SPEC = ProviderSpec(
@@ -133,3 +134,62 @@ def test_what_no_spec_vouches_for_is_dots(section: dict[str, Any], specs: dict[s
     shown = json.dumps(config_to_dict(_config(section), specs), ensure_ascii=False)
     assert "s3cret" not in shown
     assert "••••••" in shown
+
+
+# --- the vendor's own file -------------------------------------------------------------------------------------------
+
+_STORED: dict[str, str] = {}
+
+
+def stored(home: Path) -> tuple[Path, dict[str, str]]:
+    """What the vendor's own tool would have stored."""
+    if "fault" in _STORED:
+        raise ValueError(_STORED["fault"])
+    return home / ".acme", _STORED
+
+
+@pytest.fixture
+def theirs(monkeypatch: pytest.MonkeyPatch) -> ProviderSpec:
+    """A spec whose vendor has a file of its own, with a whole key and a region in it."""
+    sys.modules.setdefault("acme_stored", sys.modules[__name__])
+    for key in list(_STORED):
+        monkeypatch.delitem(_STORED, key)
+    for key, value in {"api_key": "theirs-1", "api_secret": "theirs-2", "region": "south", "unknown": "x"}.items():
+        monkeypatch.setitem(_STORED, key, value)
+    config = (
+        ConfigField("api_key", required=True, secret=True, env="ACME_KEY"),
+        ConfigField("api_secret", required=True, secret=True, env="ACME_SECRET"),
+        ConfigField("region", required=True),
+    )
+    return ProviderSpec("acme-east", title="Acme", factory="acme:create", config=config, stored="acme_stored:stored")
+
+
+def test_the_vendors_file_comes_last_and_its_secrets_are_dots(theirs: ProviderSpec) -> None:
+    section = read_section(_config(HOME="/home/me"), theirs)
+    assert section.values == {"api_key": Secret("theirs-1"), "api_secret": Secret("theirs-2"), "region": "south"}
+    assert set(section.origins.values()) == {"file /home/me/.acme"}
+    assert not section.missing
+    assert not section.named
+    shown = json.dumps(config_to_dict(_config(HOME="/home/me"), {"acme-east": theirs}))
+    assert "theirs" not in shown
+    assert "file /home/me/.acme" in shown
+
+
+def test_half_a_key_is_never_filled_up_from_another_place(theirs: ProviderSpec) -> None:
+    section = read_section(_config(HOME="/home/me", ACME_KEY="mine"), theirs)
+    assert section.values == {"api_key": Secret("mine"), "api_secret": None, "region": "south"}
+    assert [item.name for item in section.missing] == ["api_secret"]
+
+
+def test_a_whole_key_of_ours_goes_before_theirs(theirs: ProviderSpec) -> None:
+    ours = {"api_key": "a", "api_secret": "b", "region": "north"}
+    assert set(read_section(_config(ours, HOME="/home/me"), theirs).origins.values()) == {"file /c.toml"}
+
+
+def test_a_reader_that_fails_is_the_plugins_fault_and_quotes_nothing(
+    theirs: ProviderSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_STORED, "fault", "line 3: key = s3cret")
+    with pytest.raises(PluginBroken, match=r"acme_stored:stored failed \(ValueError\)") as caught:
+        read_section(_config(HOME="/home/me"), theirs)
+    assert "s3cret" not in str(caught.value)

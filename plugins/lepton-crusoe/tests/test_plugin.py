@@ -60,13 +60,14 @@ def test_a_types_own_price_goes_before_its_familys_and_list_prices_come_last() -
     from lepton_crusoe._listing import Prices, type_named
 
     prices = Prices.read(["a100-80gb=2.00", "a100-80gb.8x=14"])
-    assert prices.of(type_named("a100-80gb.4x"))[0] == Money("8")
-    assert prices.of(type_named("a100-80gb.8x"))[0] == Money("14")
-    listed, source = prices.of(type_named("h100-80gb-sxm-ib.8x"))
-    assert re.fullmatch(r"reference: .+, read \d{4}-\d\d-\d\d", source)
-    assert listed is not None
-    assert prices.of(type_named("c1a.4x"))[0] is None
+    assert prices.of(type_named("a100-80gb.4x")).amount == Money("8")
+    assert prices.of(type_named("a100-80gb.8x")).amount == Money("14")
+    listed = prices.of(type_named("h100-80gb-sxm-ib.8x"))
+    assert listed.amount is not None
+    assert listed.read_at is not None
+    assert re.fullmatch(rf"reference: .+, read {listed.read_at.date()}", listed.source)
+    assert prices.of(type_named("c1a.4x")).amount is None
     # The name alone leaves PCIe or SXM open.
-    open_name, _ = Prices.read([]).of(type_named("a100-80gb.1x"))
-    dearer, _ = Prices.read([]).of(type_named("a100-80gb-sxm-ib.1x"))
+    open_name, dearer = (prices.of(type_named(f"{name}.1x")).amount for name in ("a100-80gb-sxm", "a100-80gb-sxm-ib"))
     assert open_name == dearer
+    assert Prices.read([]).of(type_named("a100-80gb.1x")).amount == dearer

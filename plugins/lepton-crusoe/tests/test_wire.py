@@ -13,6 +13,7 @@ import respx
 from lepton_crusoe._credentials import read_credentials, read_key, sign
 from lepton_crusoe._listing import Prices
 from lepton_crusoe.double.auth import expected_signature
+from lepton_crusoe.plugin import stored
 from lepton_crusoe.provider import CrusoeCloud
 from lepton_sdk.spi import (
     AuthError,
@@ -235,21 +236,18 @@ def test_a_key_that_cannot_be_one_is_named_and_not_shown(access: str, secret: st
     assert not secret or secret not in str(caught.value)
 
 
-def test_the_vendors_own_file_fills_what_is_empty(own_home: Path) -> None:
+def test_what_the_vendors_own_command_has_stored(own_home: Path) -> None:
     project = "6f1c3a52-0000-4000-8000-000000000007"
-    text = f'[default]\naccess_key_id = "theirs"\nsecret_key = "YWJj"\ndefault_project = "{project}"\n'
-    (own_home / ".crusoe").mkdir()
-    (own_home / ".crusoe" / "config").write_text(text)
-    found = read_credentials({})
-    assert (found.access_key_id, found.key, found.project) == ("theirs", b"abc", project)
-    mine = read_credentials({"access_key_id": Secret("mine"), "secret_key": Secret("eHl6"), "project_id": "p1"})
-    assert (mine.access_key_id, mine.key, mine.project) == ("mine", b"xyz", "p1")
-    # A key is one pair: half of one and half of another is never tried.
-    with pytest.raises(AuthError, match="CRUSOE_SECRET_KEY is empty"):
-        read_credentials({"access_key_id": Secret("mine")})
-    (own_home / ".crusoe" / "config").write_text("secret_key = unquoted-s3cret")
+    file = own_home / ".crusoe" / "config"
+    assert stored(own_home) == (file, {})
+    file.parent.mkdir()
+    file.write_text(f'[default]\naccess_key_id = "theirs"\nsecret_key = "YWJj"\ndefault_project = "{project}"\n')
+    assert stored(own_home)[1] == {"access_key_id": "theirs", "secret_key": "YWJj", "project_id": project}
+    file.write_text('profile = "b"\n[b]\nsecret_key = "eHl6"\ndefault_project = "by-name"\n')
+    assert stored(own_home)[1] == {"access_key_id": "", "secret_key": "eHl6", "project_id": ""}
+    file.write_text("secret_key = unquoted-s3cret")
     with pytest.raises(ConfigError, match="cannot be read") as caught:
-        read_credentials({})
+        stored(own_home)
     assert "s3cret" not in str(caught.value)
 
 

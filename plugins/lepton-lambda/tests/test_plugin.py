@@ -36,7 +36,6 @@ def test_it_is_a_provider_and_its_flags_are_true(context: Context) -> None:
     provider = create(context("http://127.0.0.1:9"))
     assert isinstance(provider, Provider)
     assert callable(provider.diagnose)
-    assert callable(provider.acquire_group)
 
 
 @pytest.mark.parametrize("key", ["", " ", "two words", "line\nbreak", "ключ"])

@@ -228,17 +228,6 @@ def test_what_has_lost_its_tags_is_still_ours(provider: LambdaCloud, double: Any
     assert run_async(_found(provider, "owner2")) == []
 
 
-def test_a_group_is_all_or_nothing(provider: LambdaCloud, double: Any, offers: Any, launch: Launch, run_async: Any) -> None:
-    offer = next(offer for offer in run_async(offers(provider)) if offer.key[1:3] == ("gpu_1x_a10", "us-west-1"))
-    launches = [evolve(launch, token=f"t{rank}", rank=rank) for rank in range(3)]
-    with pytest.raises(NoCapacity):
-        run_async(provider.acquire_group(offer, launches))
-    assert double.running() == []
-    nodes = run_async(provider.acquire_group(offer, launches[:2]))
-    assert [node.token for node in nodes] == ["t0", "t1"]
-    assert len(double.running()) == 2
-
-
 def test_a_machine_that_is_taken_back_before_it_is_active_is_no_capacity(
     provider: LambdaCloud, double: Any, take: Any, run_async: Any
 ) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 from attrs import frozen
 
 from lepton_sdk._config.model import Config
 from lepton_sdk._config.tomlfile import check_keys
-from lepton_sdk.errors import ConfigError
+from lepton_sdk.errors import ConfigError, LeptonError, PluginBroken
 from lepton_sdk.spi.secret import Secret
 from lepton_sdk.spi.spec import ConfigField, ProviderSpec
 
@@ -31,7 +32,7 @@ class Section:
 
     Attributes:
         values: field name → value; a `Secret` where the field is one.
-        origins: field name → ``"env NAME"``, ``"file PATH"`` or ``"default"``.
+        origins: field name → ``"env NAME"``, ``"file PATH"`` (ours or the vendor's own) or ``"default"``.
         missing: required fields without a value.
         named: the user asked for this provider: it has a section, or one of its credentials is in the environment.
     """
@@ -46,10 +47,11 @@ def read_section(config: Config, spec: ProviderSpec) -> Section:
     """Read the section of a provider.
 
     A value comes from ``LEPTON_SDK_PROVIDERS_NAME_FIELD``, else from ``[providers.NAME]`` in the file, else from the
-    vendor's own variable, else from the field's default.
+    vendor's own variable, else from the file of the vendor's own tool (`ProviderSpec.stored`), else from the field's default.
 
     Raises:
-        ConfigError: an unknown key or a value of the wrong type.
+        ConfigError: an unknown key or a value of the wrong type; a vendor's file that cannot be read.
+        PluginBroken: the plugin's reader of that file fails.
     """
     table = config.providers.get(spec.name, {})
     where = f"providers.{spec.name}"
@@ -57,14 +59,41 @@ def read_section(config: Config, spec: ProviderSpec) -> Section:
     named = spec.name in config.providers
     values: dict[str, object] = {}
     origins: dict[str, str] = {}
-    missing = []
     for item in spec.config:
         values[item.name], origins[item.name] = _value(config, where, item, table)
-        if item.required and _is_empty(values[item.name]):
-            missing.append(item)
         ours = origins[item.name].startswith("env LEPTON_SDK_")
         named = named or ours or (origins[item.name].startswith("env ") and (item.secret or item.required))
-    return Section(values, origins, tuple(missing), named)
+    if spec.stored:
+        _fill(config, spec, values, origins)
+    missing = tuple(item for item in spec.config if item.required and _is_empty(values[item.name]))
+    return Section(values, origins, missing, named)
+
+
+def _fill(config: Config, spec: ProviderSpec, values: dict[str, object], origins: dict[str, str]) -> None:
+    """Take what the vendor's own tool has stored for keys that are empty; its secrets all together or not at all."""
+    has_secret = any(item.secret and not _is_empty(values[item.name]) for item in spec.config)
+    empty = [item for item in spec.config if _is_empty(values[item.name]) and not (item.secret and has_secret)]
+    if not any(item.secret or item.required for item in empty):
+        return
+    path, stored = _read_stored(spec, Path(config.environ.get("HOME") or Path.home()))
+    for item in empty:
+        if stored.get(item.name):
+            values[item.name] = _typed(item, f"{path}: {item.name}", stored[item.name])
+            origins[item.name] = f"file {path}"
+
+
+def _read_stored(spec: ProviderSpec, home: Path) -> tuple[Path, Mapping[str, str]]:
+    from importlib import import_module
+
+    module, _, name = spec.stored.partition(":")
+    try:
+        path, stored = getattr(import_module(module), name)(home)
+        return Path(path), dict(stored)
+    except LeptonError:
+        raise
+    except (Exception, SystemExit) as error:
+        # Not the error's words: they could quote a secret.
+        raise PluginBroken(f"{spec.stored} failed ({type(error).__name__})", hint="tell the plugin's author") from error
 
 
 def _is_empty(value: object) -> bool:

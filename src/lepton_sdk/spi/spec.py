@@ -37,6 +37,10 @@ def _target(value: str) -> str:
     return value
 
 
+def _optional_target(value: str) -> str:
+    return _target(value) if value else ""
+
+
 def _words(values: Iterable[str]) -> frozenset[str]:
     return frozenset(values)
 
@@ -120,6 +124,9 @@ class ProviderSpec:
         capabilities: strings that name the optional protocols it keeps; unknown ones are ignored. ``local`` means that
             ``offers`` asks nothing but this host, so that read-only questions may call it.
         config: the keys of its section.
+        stored: import string of a light function that reads what the vendor's own tool has stored on this host:
+            ``stored(home)`` returns the file and key → text. It fills keys that nothing else sets; secrets only together,
+            when none of them is set elsewhere, because half a key from here and half from there is no key.
         power_off: what power-off does to the bill.
         watchdog: how its machines get a watchdog.
         timings: see `Timings`.
@@ -137,6 +144,7 @@ class ProviderSpec:
     homepage: str = field(default="", kw_only=True)
     capabilities: frozenset[str] = field(default=frozenset(), converter=_words, kw_only=True)
     config: tuple[ConfigField, ...] = field(default=(), kw_only=True)
+    stored: str = field(default="", kw_only=True, converter=_optional_target)
     power_off: PowerOff = field(default=PowerOff.UNKNOWN, converter=PowerOff, kw_only=True)
     watchdog: WatchdogWay = field(default=WatchdogWay.NONE, converter=WatchdogWay, kw_only=True)
     timings: Timings = field(factory=Timings, kw_only=True)

@@ -1,7 +1,7 @@
 """Wire calls of Crusoe's published API v1, one attempt each, signed, at our pace, and what its refusals mean in our tree.
 
 The published API declares ``{code, message}`` and the statuses 400, 401, 403 and 500. Words such as ``out_of_stock`` are
-not in it: they are read where they are seen, and listed among the assumptions of the README.
+not in it: they are read where they are seen, and listed among the assumptions in docs/providers/crusoe.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Who signs and how: the key pair and the project, and the signature as Crusoe publishes it.
 
-They come from the provider's section, else from the file of Crusoe's own command. A signature is an HMAC over path, query,
+A signature is an HMAC over path, query,
 method and time; the body is not signed.
 
 >>> key = read_key("c2VjcmV0LWtleS1mb3ItdGVzdHM")
@@ -12,11 +12,8 @@ from __future__ import annotations
 
 import base64
 import hmac
-import tomllib
 from collections.abc import Generator, Mapping
-from pathlib import Path
 from urllib.parse import quote_plus, unquote, unquote_plus
-from uuid import UUID
 
 import httpx
 from attrs import field, frozen
@@ -36,25 +33,18 @@ class Credentials:
     project: str
 
 
-def read_credentials(config: Mapping[str, object], file: Path | None = None) -> Credentials:
+def read_credentials(config: Mapping[str, object]) -> Credentials:
     """Key and project, checked as far as that goes without a call.
 
     Args:
         config: the provider's own section.
-        file: of Crusoe's own command; ``~/.crusoe/config`` when not given.
 
     Raises:
         AuthError: a half of the key is missing or cannot be one.
-        ConfigError: no project is named, or the vendor's file cannot be read.
+        ConfigError: no project is named.
     """
-    named = {name: _plain(config.get(name)) for name in ("access_key_id", "secret_key", "project_id")}
-    # One key is one pair: a half from here and a half from there would only be refused later.
-    if not (named["access_key_id"] or named["secret_key"]) or not named["project_id"]:
-        theirs = _vendors_file(file or Path.home() / ".crusoe" / "config")
-        if not (named["access_key_id"] or named["secret_key"]):
-            named |= {"access_key_id": theirs.get("access_key_id", ""), "secret_key": theirs.get("secret_key", "")}
-        named["project_id"] = named["project_id"] or _uuid(theirs.get("default_project", ""))
-    return Credentials(_access_key(named["access_key_id"]), _secret_key(named["secret_key"]), _project(named["project_id"]))
+    access, secret, project = (_plain(config.get(name)) for name in ("access_key_id", "secret_key", "project_id"))
+    return Credentials(_access_key(access), _secret_key(secret), _project(project))
 
 
 def _plain(value: object) -> str:
@@ -95,28 +85,6 @@ def _project(text: str) -> str:
             f"providers.crusoe.project_id: {text!r} is not an id", provider="crusoe", hint="write the id, not the project's name"
         )
     return text
-
-
-def _uuid(text: str) -> str:
-    """The text if it is an id: Crusoe's command also takes a project's name there, which the API does not."""
-    try:
-        return str(UUID(text))
-    except ValueError:
-        return ""
-
-
-def _vendors_file(path: Path) -> Mapping[str, str]:
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError) as error:
-        # Not the parser's words: they could quote the line that holds the secret.
-        raise ConfigError(
-            f"{path} cannot be read ({type(error).__name__})", provider="crusoe", hint="mend it, or set CRUSOE_SECRET_KEY"
-        ) from None
-    profile = data.get(str(data.get("profile", "default")), {})
-    return {key: value for key, value in profile.items() if isinstance(value, str)} if isinstance(profile, dict) else {}
 
 
 # --- signing ----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from lepton_crusoe._models import Capacity, Disk, InstanceType, Machine, Quota, 
 from lepton_sdk.spi import Availability, ConfigError, Gpu, LeptonError, Money, Node, NodeState, Offer, Terms, reference_offers
 
 __all__ = [
+    "Price",
     "Prices",
     "Stock",
     "child_node",
@@ -65,7 +66,7 @@ def offers_of(stock: Stock, prices: Prices, seen_at: datetime) -> Iterator[Offer
 
 
 def _offer(kind: InstanceType, capacity: Capacity, quotas: Mapping[str, Quota], prices: Prices, seen_at: datetime) -> Offer:
-    price, source = prices.of(kind)
+    price = prices.of(kind)
     return Offer(
         provider="crusoe",
         instance_type=kind.name,
@@ -76,9 +77,9 @@ def _offer(kind: InstanceType, capacity: Capacity, quotas: Mapping[str, Quota], 
         memory_gib=kind.memory,
         disk_gib=kind.disk,
         interconnect="InfiniBand" if kind.family.endswith("-ib") else None,
-        price=price,
-        price_source=source,
-        seen_at=seen_at,
+        price=price.amount,
+        price_source=price.source,
+        seen_at=price.read_at or seen_at,
         availability=_availability(capacity, quotas.get(capacity.quota)),
         available_count=capacity.quantity,
     )
@@ -131,7 +132,7 @@ def node_of(machine: Machine, prices: Prices, project: str) -> Node:
         state=state,
         instance_type=machine.type,
         region=machine.location,
-        price=prices.of(type_named(machine.type))[0],
+        price=prices.of(type_named(machine.type)).amount,
         since=_time(machine.created_at),
         detail=detail,
         # What was seen once and is absent is gone; what never was may be on its way.
@@ -180,6 +181,15 @@ def _time(text: str) -> datetime | None:
 
 
 @frozen
+class Price:
+    """What an hour costs, and who said so; ``read_at`` where that was another day."""
+
+    amount: Money | None
+    source: str
+    read_at: datetime | None = None
+
+
+@frozen
 class Prices:
     """What an hour costs: by the user's word, else by the dated list prices that ship with the SDK.
 
@@ -198,22 +208,22 @@ class Prices:
         """
         return cls(dict(map(_read_price, lines)))
 
-    def of(self, kind: InstanceType) -> tuple[Money | None, str]:
-        """One hour of a machine, and where that was read: the type's own price, else its family's for each GPU."""
+    def of(self, kind: InstanceType) -> Price:
+        """One hour of a machine: the type's own price, else its family's for each GPU, else the list price."""
         if kind.name in self.said:
-            return Money(str(self.said[kind.name])), _SAID
+            return Price(Money(str(self.said[kind.name])), _SAID)
         if kind.family in self.said and kind.gpus:
-            return Money(str(self.said[kind.family] * kind.gpus)), _SAID
+            return Price(Money(str(self.said[kind.family] * kind.gpus)), _SAID)
         rows = [row for row in _references() if kind.gpus and (gpu := _gpu(kind)) and row.gpu and gpu.fits(row.gpu) is None]
         # Where a name leaves open what it is, the dearest: a budget must hold.
         row = max(rows, key=lambda row: row.price.amount if row.price else Decimal(0), default=None)
         if row is None or row.price is None:
-            return None, _NOBODY
-        return row.price * Decimal(kind.gpus), row.price_source
+            return Price(None, _NOBODY)
+        return Price(row.price * Decimal(kind.gpus), row.price_source, row.seen_at)
 
     def still(self, kind: InstanceType, planned: Money | None) -> str:
         """Why a planned price no longer stands; empty when it does."""
-        now, _ = self.of(kind)
+        now = self.of(kind).amount
         if planned is None or now is None or now.amount <= planned.amount * _TOLERANCE:
             return ""
         return f"{kind.name} was planned at {planned.display()} an hour, now {now.display()}"

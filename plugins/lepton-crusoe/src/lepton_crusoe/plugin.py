@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from lepton_sdk.spi import CommandSpec, ConfigField, PowerOff, ProviderSpec, Timings
+import re
+from collections.abc import Mapping
+from pathlib import Path
 
-__all__ = ["COMMAND", "PROVIDER"]
+from lepton_sdk.spi import CommandSpec, ConfigError, ConfigField, PowerOff, ProviderSpec, Timings
+
+__all__ = ["COMMAND", "PROVIDER", "stored"]
+
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 # Machines with eight GPUs and a fabric are checked for long before they are handed over.
 _SLOW_TO_BOOT = (
@@ -15,7 +21,33 @@ _SLOW_TO_BOOT = (
     "mi300x-192gb-ib.8x",
 )
 
-_MAKE_KEY = "make one with the Crusoe console (Security, API keys)"
+_MAKE_KEY = "make a key with the Crusoe console (Security, API keys) and put"
+
+
+def stored(home: Path) -> tuple[Path, Mapping[str, str]]:
+    """What Crusoe's own command has stored.
+
+    Raises:
+        ConfigError: its file cannot be read.
+    """
+    import tomllib
+
+    path = home / ".crusoe" / "config"
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return path, {}
+    except (OSError, ValueError) as error:
+        # Not the parser's words: they could quote the line that holds the secret.
+        text = f"{path} cannot be read ({type(error).__name__})"
+        raise ConfigError(text, provider="crusoe", hint="mend it, or set CRUSOE_SECRET_KEY") from None
+    profile = data.get(str(data.get("profile", "default")), {})
+    texts = {key: value for key, value in profile.items() if isinstance(value, str)} if isinstance(profile, dict) else {}
+    keys = {"access_key_id": "access_key_id", "secret_key": "secret_key", "project_id": "default_project"}
+    found = {ours: texts.get(theirs, "") for ours, theirs in keys.items()}
+    # Their command also takes a project's name there, which the API does not.
+    return path, found if _ID.fullmatch(found["project_id"]) else found | {"project_id": ""}
+
 
 PROVIDER = ProviderSpec(
     "crusoe",
@@ -24,12 +56,27 @@ PROVIDER = ProviderSpec(
     factory="lepton_crusoe.provider:create",
     # There is no spot flag in the published API, so no "interruptible".
     capabilities={"diagnose", "live_stock", "multi_node"},
-    # None is required here: what is empty is read from ~/.crusoe/config by the factory.
     config=(
-        ConfigField("access_key_id", secret=True, env="CRUSOE_ACCESS_KEY_ID", help=f"{_MAKE_KEY}; it is the key's public half"),
-        ConfigField("secret_key", secret=True, env="CRUSOE_SECRET_KEY", help=f"{_MAKE_KEY}; it is shown once"),
         ConfigField(
-            "project_id", env="CRUSOE_PROJECT_ID", default="", help="write the project's id, as crusoe projects list shows"
+            "access_key_id",
+            required=True,
+            secret=True,
+            env="CRUSOE_ACCESS_KEY_ID",
+            help=f"{_MAKE_KEY}, its public half into CRUSOE_ACCESS_KEY_ID",
+        ),
+        ConfigField(
+            "secret_key",
+            required=True,
+            secret=True,
+            env="CRUSOE_SECRET_KEY",
+            help=f"{_MAKE_KEY}, its other half, which is shown once, into CRUSOE_SECRET_KEY",
+        ),
+        ConfigField(
+            "project_id",
+            required=True,
+            env="CRUSOE_PROJECT_ID",
+            default="",
+            help="put the project's id into CRUSOE_PROJECT_ID; crusoe projects list shows it",
         ),
         ConfigField(
             "base_url", default="https://api.cloud.crusoe.ai/v1", help="where the API is; the double's address to try it"
@@ -46,6 +93,7 @@ PROVIDER = ProviderSpec(
         ConfigField("ssh_user", default="ubuntu", help="the user that the image logs in"),
         ConfigField("ssh_port", type="int", default=22, help="where the image's sshd listens; the double uses another port"),
     ),
+    stored="lepton_crusoe.plugin:stored",
     # The published API does not say what a stopped machine costs, and disks are billed until they are deleted.
     power_off=PowerOff.UNKNOWN,
     timings=Timings(

@@ -14,7 +14,8 @@ PROVIDER = ProviderSpec(
     title="Lambda Cloud",
     homepage="https://lambda.ai",
     factory="lepton_lambda.provider:create",
-    capabilities={"diagnose", "live_stock", "multi_node"},
+    # Several nodes are several launches, which core makes and undoes, so no "multi_node"; no spot is sold.
+    capabilities={"diagnose", "live_stock"},
     config=(
         ConfigField(
             "api_key",

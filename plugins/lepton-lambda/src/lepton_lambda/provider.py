@@ -26,7 +26,6 @@ from lepton_sdk.spi import (
     NodeState,
     Offer,
     OfferGone,
-    OutcomeUnknown,
     ProviderContext,
     Resources,
     Secret,
@@ -204,30 +203,6 @@ class LambdaCloud:
         blamed = ConfigError(error.message, provider="lambda", request=error.request, hint=hint)
         blamed.scope = BlockScope.PROVIDER
         return blamed
-
-    async def acquire_group(self, offer: Offer, launches: Sequence[Launch]) -> Sequence[Node]:
-        """One instance for each launch, all or none: what came before a refusal is given back.
-
-        Raises:
-            OutcomeUnknown: an answer did not come, or an instance could not be given back; ``find`` shows which.
-        """
-        nodes: list[Node] = []
-        try:
-            for launch in launches:
-                nodes += [await self.acquire(offer, launch)]
-        except Exception as refused:
-            kept = [node.id for node in nodes if not await self._given_back(node)]
-            if kept:
-                text = f"a group was refused, and {', '.join(kept)} of it could not be given back"
-                raise OutcomeUnknown(text, provider="lambda") from refused
-            raise
-        return nodes
-
-    async def _given_back(self, node: Node) -> bool:
-        try:
-            return (await self.release(node)).state in _LEAVING
-        except LeptonError:
-            return False
 
     async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
         """Instances that carry the owner's tag or its SSH key; keys are free and not listed.

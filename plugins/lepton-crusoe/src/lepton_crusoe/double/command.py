@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import secrets
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -38,6 +40,7 @@ def command() -> click.Command:
 )
 @click.option("--ssh-port", default=2201, show_default=True, help="Where each machine's sshd listens.")
 @click.option("--json", "as_json", is_flag=True, help="Say where it listens as one line of JSON.")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def _double(
     port: int,
     control_port: int,
@@ -50,8 +53,12 @@ def _double(
     machine: str,
     ssh_port: int,
     as_json: bool,
+    command: tuple[str, ...],
 ) -> None:
-    """A stand-in for Crusoe Cloud on this host: it keeps a bill and rents out nothing."""
+    """A stand-in for Crusoe Cloud on this host: it keeps a bill and rents out nothing.
+
+    With COMMAND (after --) it runs that, with the variables that lead there, and ends with it.
+    """
     from lepton_crusoe.double.cloud import Cloud, Rules
     from lepton_crusoe.double.hosts import Hosts
     from lepton_crusoe.double.server import Double, serve
@@ -59,7 +66,7 @@ def _double(
     secret = secret_key or secrets.token_urlsafe(24)
     hosts = Hosts(machine, ssh_port, sshd)
     double = Double(Cloud(Rules(project, boot, ending), hosts, time.time), {access_key_id: secret})
-    api, control = serve(double, port, control_port)
+    api, control = serve(double, 0 if command else port, control_port)
     threads = [threading.Thread(target=server.serve_forever, daemon=True) for server in (api, control)]
     for thread in threads:
         thread.start()
@@ -71,9 +78,16 @@ def _double(
         f"{_VARIABLE}_SSH_PORT": str(ssh_port if sshd or machine else 22),
         f"{_VARIABLE}_SSH_USER": getpass.getuser(),
     }
-    _say(variables, f"http://127.0.0.1:{control.server_address[1]}", as_json=as_json)
-    _until_told()
-    hosts.stop_all()
+    try:
+        if command:
+            # Ours go before a key in the user's configuration, which leads elsewhere.
+            key = {"ACCESS_KEY_ID": access_key_id, "SECRET_KEY": secret, "PROJECT_ID": project}
+            variables |= {f"{_VARIABLE}_{name}": value for name, value in key.items()}
+            click.get_current_context().exit(subprocess.call(command, env=os.environ | variables))  # noqa: S603
+        _say(variables, f"http://127.0.0.1:{control.server_address[1]}", as_json=as_json)
+        _until_told()
+    finally:
+        hosts.stop_all()
 
 
 def _say(variables: dict[str, str], control: str, *, as_json: bool) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import signal
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +49,7 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
             click.option("--machine", default="", help="Instead of sshd: a command that starts a machine; see the README."),
             click.option("--ssh-port", type=int, default=2222, help="Where each machine's sshd listens."),
             click.option("--json", "as_json", is_flag=True, help="Say where it listens as one line of JSON."),
+            click.argument("command", nargs=-1, type=click.UNPROCESSED),
         )
     ):
         function = option(function)
@@ -55,18 +58,34 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 
 @_group.command("double")
 @_options
-def _double(as_json: bool, **options: Any) -> None:
-    """Serve a double of Lambda Cloud until Ctrl-C: state, time, stock, bills, and machines that are this host."""
+def _double(as_json: bool, command: tuple[str, ...], **options: Any) -> None:
+    """Serve a double of Lambda Cloud until Ctrl-C: state, time, stock, bills, and machines that are this host.
+
+    With COMMAND (after --) it runs that, with the variables that lead there, and ends with it.
+    """
+    if command:
+        options["port"] = 0
     with TemporaryDirectory(prefix="lepton-lambda-") as folder:
         api, control = _servers(Path(folder), options)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: threading.Thread(target=api.shutdown).start())
-        _say(api, control, options, as_json=as_json)
         threading.Thread(target=control.serve_forever, daemon=True).start()
         try:
-            api.serve_forever(poll_interval=0.05)
+            if command:
+                _around(command, api, options)
+            else:
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    signal.signal(number, lambda *_: threading.Thread(target=api.shutdown).start())
+                _say(api, control, options, as_json=as_json)
+                api.serve_forever(poll_interval=0.05)
         finally:
             api.cloud.machines.stop_all()
+
+
+def _around(command: tuple[str, ...], api: ApiServer, options: dict[str, Any]) -> None:
+    threading.Thread(target=api.serve_forever, daemon=True).start()
+    # Ours goes before a key in the user's configuration, which leads elsewhere.
+    environment = os.environ | _environment(api, options) | {f"{_VARIABLE}_API_KEY": options["key"]}
+    code = subprocess.call(command, env=environment)  # noqa: S603 - the user's own command
+    click.get_current_context().exit(code)
 
 
 def _servers(folder: Path, options: dict[str, Any]) -> tuple[ApiServer, ControlServer]:
@@ -85,13 +104,17 @@ def _servers(folder: Path, options: dict[str, Any]) -> tuple[ApiServer, ControlS
     return api, ControlServer((_HOST, options["control_port"]), api)
 
 
-def _say(api: ApiServer, control: ControlServer, options: dict[str, Any], *, as_json: bool) -> None:
-    environment = {
+def _environment(api: ApiServer, options: dict[str, Any]) -> dict[str, str]:
+    return {
         "LAMBDA_API_KEY": options["key"],
         f"{_VARIABLE}_BASE_URL": f"http://{_HOST}:{api.server_port}/api/v1",
         f"{_VARIABLE}_SSH_PORT": str(options["ssh_port"]),
         f"{_VARIABLE}_SSH_USER": getpass.getuser(),
     }
+
+
+def _say(api: ApiServer, control: ControlServer, options: dict[str, Any], *, as_json: bool) -> None:
+    environment = _environment(api, options)
     steered = f"http://{_HOST}:{control.server_port}"
     if as_json:
         click.echo(json.dumps({"environment": environment, "control": steered}))
