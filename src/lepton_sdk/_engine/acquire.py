@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lepton_sdk._engine.failover import PEER, scopes
+from lepton_sdk._engine.limits import longest_bill
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.together import together
-from lepton_sdk._engine.watchdog import startup_script
+from lepton_sdk._engine.watchdog import boot_seconds, startup_script
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import Event, NodeRecord, Run
@@ -36,10 +37,11 @@ async def acquire(session: Session, run: Run, offer: Offer, epoch: int) -> Run:
     """
     attempt = run.attempts + 1
     increment = session.spec(offer.provider).timings.billing_increment
-    shared = {"attempt": attempt, "epoch": epoch, "offer": offer.to_dict(), "increment": increment}
+    lasts = longest_bill(run, offer, boot_seconds(session, offer))
+    shared = {"attempt": attempt, "epoch": epoch, "offer": offer.to_dict(), "increment": increment, "lasts": lasts}
     now, tokens = session.clock.now(), [session.new_id() for _ in range(run.job.nodes)]
     rows = [Event("node.intended", run.id, now, token, shared | {"rank": rank}) for rank, token in enumerate(tokens)]
-    run = await session.journal.write(*rows, hourly_cap=session.config.hourly_cap)
+    run = await session.journal.write(*rows, caps=session.config.caps)
     if len(tokens) == 1:
         return await _create(session, run, tokens[0], offer, 0)
     if "multi_node" in session.spec(offer.provider).capabilities:

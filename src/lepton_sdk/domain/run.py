@@ -112,7 +112,8 @@ class Attempt:
 
 @frozen
 class NodeRecord:
-    """One node of one attempt as the journal knows it. ``armed_at`` is when its watchdog, if it has one, was seen to live."""
+    """One node of one attempt as the journal knows it. ``armed_at`` is when its watchdog, if it has one, was seen to live,
+    ``lasts`` for how many seconds its limits let it be billed at most."""
 
     token: str
     run: str
@@ -134,6 +135,7 @@ class NodeRecord:
     increment: float = 1
     announced: tuple[str, ...] = ()
     armed_at: datetime | None = None
+    lasts: float | None = None
 
     @property
     def open(self) -> bool:
@@ -400,6 +402,7 @@ def _intend(event: Event) -> NodeRecord:
         stage=Stage.INTENDED,
         intended_at=event.at,
         increment=data["increment"],
+        lasts=data.get("lasts"),
     )
 
 
