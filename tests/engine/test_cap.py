@@ -130,8 +130,8 @@ def test_what_earlier_runs_did_cost_counts_for_the_period_only(tmp_path: Path) -
     # A second of it costs 10. The period is over when the second run begins.
     for period, states in (("30d", ["succeeded", "refused"]), ("1s", ["succeeded", "succeeded"])):
         variables = environment("100000", tmp_path) | {"LEPTON_SDK_LIMITS_TOTAL": "3005", "LEPTON_SDK_LIMITS_PERIOD": period}
-        where = {"state": tmp_path / period, "cache": tmp_path / "c"}
-        with Client(**where, providers={FAKE_SPEC: cloud}, environment=variables) as client:
+        state, known = tmp_path / period, {FAKE_SPEC: cloud}
+        with Client(state=state, cache=tmp_path / "c", providers=known, environment=variables) as client:
             job = Job("sleep 1.2", resources=_DEAR, limits={"total": "3000"})
             runs = [client.run(job) for _ in range(2)]
         assert [run.state for run in runs] == states, [run.error for run in runs]
