@@ -14,7 +14,7 @@ from lepton_sdk._engine.watchdog import boot_seconds, startup_script
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import Event, NodeRecord, Run
-from lepton_sdk.errors import BlockScope, ContractViolation, Disposition, LeptonError
+from lepton_sdk.errors import BlockScope, ContractViolation, Disposition, LeptonError, StaleEpoch
 from lepton_sdk.spi.provider import Launch
 
 __all__ = ["acquire", "confirm", "refusal", "resolve"]
@@ -62,6 +62,7 @@ async def _unless_refused(session: Session, run: Run, token: str, offer: Offer, 
 
 async def _create(session: Session, run: Run, token: str, offer: Offer, rank: int) -> Run:
     provider = session.provider(offer.provider)
+    _refuse_late(session, run)
     try:
         node = await provider.acquire(offer, _launch(session, run, token, offer, rank))
     except LeptonError as error:
@@ -73,12 +74,24 @@ async def _create(session: Session, run: Run, token: str, offer: Offer, rank: in
     return await _confirmed(session, run, token, node)
 
 
+def _refuse_late(session: Session, run: Run) -> None:
+    """No create call may leave once our claim has run out: between its row and the call the host may have slept for hours.
+
+    Raises:
+        StaleEpoch: another follower may drive the run; it takes the row for a call that may have left, and looks for it.
+    """
+    claim = session.journal.holder(run.id)
+    if claim is not None and (claim[0] != session.holder or claim[1] <= session.clock.now()):
+        raise StaleEpoch(f"the claim on run {run.id} ran out before the create call left", hint="it is looked at again by itself")
+
+
 async def _create_group(session: Session, run: Run, tokens: list[str], offer: Offer) -> Run:
     """One call for all nodes, of a provider that makes them all or none."""
     provider: Any = session.provider(offer.provider)
     launches = [_launch(session, run, token, offer, rank) for rank, token in enumerate(tokens)]
     made: dict[str | None, Node] = {}
     detail = "the provider's answer does not name it"
+    _refuse_late(session, run)
     try:
         made = {node.token: node for node in await provider.acquire_group(offer, launches)}
     except LeptonError as error:
