@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from lepton_sdk._config import Config, load_config
@@ -169,16 +168,19 @@ class AsyncClient:
 
     # --- actions ---------------------------------------------------------------------------------------------------
 
-    async def submit(self, job: JobLike, *, on_plan: Callable[[Plan], None] | None = None) -> Run:
+    async def submit(self, job: JobLike, *, on_plan: Callable[[Plan], None] | None = None, accept_exposure: bool = False) -> Run:
         """Take a job in and leave a follower process that drives it; returns at once.
 
         Args:
             on_plan: called with the plan before anything is written or taken.
+            accept_exposure: also where nothing ends a machine's bill should that follower die.
 
         Raises:
             JobSpecError: the job cannot run as it is; nothing was started.
             NoOffers: nothing in the market fits.
+            ExposureNotAccepted: a machine may be billed on without a follower; nothing was started.
         """
+        from lepton_sdk._engine.exposure import exposures, refuse_exposure
         from lepton_sdk._engine.submit import leave_follower, record
 
         if self._providers:
@@ -186,7 +188,9 @@ class AsyncClient:
                 "a follower process cannot know the providers that this program brought",
                 hint="use run(), or ship the provider as a plugin",
             )
-        job, _, secrets = await self._examined(_job(job), on_plan)
+        job, plan, secrets = await self._examined(_job(job), on_plan)
+        if not accept_exposure:
+            refuse_exposure(exposures(self._session, (one.offer for one in plan), job.nodes))
         run = record(self._session, job)
         leave_follower(self._session, run.id, secrets)
         return run
@@ -213,6 +217,7 @@ class AsyncClient:
             NoOffers: nothing in the market fits.
         """
         from lepton_sdk._engine.follower import drive
+        from lepton_sdk._engine.logs import with_output
         from lepton_sdk._engine.submit import record
 
         job, plan, secrets = await self._examined(_job(job), on_plan)
@@ -220,19 +225,38 @@ class AsyncClient:
         try:
             run = record(self._session, job)
             work = drive(self._session, run.id, secrets=secrets, plan=plan)
-            ended = await self._with_output(run.id, work, on_output)
+            ended = await with_output(self._session, run.id, work, on_output)
         finally:
             if stop_listening:
                 stop_listening()
         return ended or await self.wait(run.id)
 
-    async def detach(self, run: str) -> None:
-        """Leave a follower process that drives an open run."""
+    async def detach(self, run: str, *, accept_exposure: bool = False) -> None:
+        """Leave a follower process that drives an open run.
+
+        Args:
+            accept_exposure: also where nothing ends its machines' bill should that follower die.
+
+        Raises:
+            ExposureNotAccepted: a machine may be billed on without a follower; the run goes on as it was.
+        """
+        from lepton_sdk._engine.exposure import exposures, refuse_exposure
         from lepton_sdk._engine.submit import leave_follower, read_secrets
 
         run_id = self._resolve(run)
-        job = self._session.journal.run(run_id).job
+        found = self._session.journal.run(run_id)
+        job = found.job
+        if not accept_exposure:
+            refuse_exposure(exposures(self._session, (node.offer for node in found.nodes if node.open), job.nodes))
         leave_follower(self._session, run_id, read_secrets(job, self._environment))
+
+    async def unfollowed(self, run: str) -> list[str]:
+        """What limits an open run while nobody follows it, a line each."""
+        from lepton_sdk._engine.exposure import unfollowed
+
+        found = self._session.journal.run(self._resolve(run))
+        names = {node.offer.provider for node in found.nodes if node.open}
+        return unfollowed(found, watched=bool(names) and all(self._session.spec(name).watched for name in names))
 
     async def logs(self, run: str, *, offset: int = 0, follow: bool = False, node: int | None = None) -> AsyncIterator[bytes]:
         """The output of a run from byte ``offset``; with ``follow``, live until it has ended.
@@ -334,39 +358,6 @@ class AsyncClient:
         if on_plan is not None:
             on_plan(plan)
         return job, plan, secrets
-
-    async def _with_output(
-        self, run_id: str, work: Coroutine[Any, Any, Run | None], on_output: Callable[[bytes], None] | None
-    ) -> Run | None:
-        if on_output is None:
-            return await work
-        seen = 0
-
-        async def pump(*, follow: bool) -> None:
-            nonlocal seen
-            async for chunk in self.logs(run_id, offset=seen, follow=follow):
-                seen += len(chunk)
-                on_output(chunk)
-
-        live = asyncio.ensure_future(pump(follow=True))
-        driven = asyncio.ensure_future(work)
-        try:
-            await asyncio.wait({live, driven}, return_when=asyncio.FIRST_COMPLETED)
-            if live.done():
-                # Raises when whoever wanted the output does not take it any more.
-                live.result()
-            result = await driven
-            if result is not None and result.job.nodes > 1:
-                # Lines of several nodes come in no fixed order, so the rest cannot be asked for by a place in them.
-                await live
-                return result
-        finally:
-            live.cancel()
-            driven.cancel()
-            await asyncio.gather(live, driven, return_exceptions=True)
-        # Whatever came between the last look and the end.
-        await pump(follow=False)
-        return result
 
 
 def _keys(resources: Mapping[str, Any] | str | None) -> dict[str, Any]:

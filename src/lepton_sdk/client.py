@@ -114,9 +114,9 @@ class Client:
         """See `AsyncClient.diagnose`."""
         return self._portal.call(self._client.diagnose(provider))
 
-    def submit(self, job: JobLike, *, on_plan: Callable[[Plan], None] | None = None) -> Run:
+    def submit(self, job: JobLike, *, on_plan: Callable[[Plan], None] | None = None, accept_exposure: bool = False) -> Run:
         """See `AsyncClient.submit`."""
-        return self._portal.call(self._client.submit(job, on_plan=on_plan))
+        return self._portal.call(self._client.submit(job, on_plan=on_plan, accept_exposure=accept_exposure))
 
     def run(
         self,
@@ -129,9 +129,13 @@ class Client:
         """See `AsyncClient.run`. The callbacks run in the client's own thread."""
         return self._portal.call(self._client.run(job, on_plan=on_plan, on_event=on_event, on_output=on_output))
 
-    def detach(self, run: str) -> None:
+    def detach(self, run: str, *, accept_exposure: bool = False) -> None:
         """See `AsyncClient.detach`."""
-        return self._portal.call(self._client.detach(run))
+        return self._portal.call(self._client.detach(run, accept_exposure=accept_exposure))
+
+    def unfollowed(self, run: str) -> list[str]:
+        """See `AsyncClient.unfollowed`."""
+        return self._portal.call(self._client.unfollowed(run))
 
     def logs(self, run: str, *, offset: int = 0, follow: bool = False, node: int | None = None) -> Iterator[bytes]:
         """See `AsyncClient.logs`."""

@@ -3,7 +3,8 @@
 ::
 
     LeptonError
-    ├─ UsageError         fix-input    ConfigError · JobSpecError · ResourcesError · AuthError · BudgetExceeded
+    ├─ UsageError         fix-input    ConfigError · JobSpecError · ResourcesError · AuthError · BudgetExceeded ·
+    │                                 ExposureNotAccepted
     ├─ MarketError        next-offer   NoOffers (give-up) · NoCapacity · QuotaExceeded · OfferGone
     ├─ ProviderError      retry-same   Unavailable · RateLimited · ContractViolation (give-up)
     │  └─ OutcomeUnknown  reconcile    the create call left, its answer did not come back
@@ -29,6 +30,7 @@ __all__ = [
     "ConfigError",
     "ContractViolation",
     "Disposition",
+    "ExposureNotAccepted",
     "Interrupted",
     "JobCancelled",
     "JobError",
@@ -157,6 +159,10 @@ class AuthError(UsageError):
 
 class BudgetExceeded(UsageError):
     """A limit that the user set would be broken."""
+
+
+class ExposureNotAccepted(UsageError):
+    """A machine would be billed on without anybody following it, and nobody has agreed to that."""
 
 
 # --- the market -----------------------------------------------------------------------------------------------------

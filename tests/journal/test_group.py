@@ -16,6 +16,7 @@ from writing import NOW, FixedClock, filled, intend, plan
 from lepton_sdk import Money
 from lepton_sdk._journal import Journal
 from lepton_sdk._journal.store import Execute, Place
+from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import Event, Run
@@ -94,9 +95,9 @@ def test_one_that_is_refused_hinders_no_other_of_its_commit(journal: Journal, ru
         writes = [
             journal.write(Event("node.running", first, NOW, "token-0", {"epoch": 1})),
             journal.write(Event("node.unknown", second, NOW, "token-1")),
-            journal.write(intend(third, "dear"), hourly_cap=Money("50")),
+            journal.write(intend(third, "dear"), caps=Caps(Money("50"))),
             journal.write(Event("node.released", second, NOW, "token-1")),
-            journal.write(intend(third, "now payable"), hourly_cap=Money("50")),
+            journal.write(intend(third, "now payable"), caps=Caps(Money("50"))),
         ]
         tasks = [asyncio.create_task(write) for write in writes]
         await asyncio.sleep(0)
@@ -118,7 +119,7 @@ def test_caps_hold_within_one_commit_too(journal: Journal, run_async: RunAsync) 
         journal.append(plan(run))
 
     async def main() -> list[Any]:
-        wanted = (journal.write(intend(run, f"t-{run}"), hourly_cap=Money("100")) for run in runs)
+        wanted = (journal.write(intend(run, f"t-{run}"), caps=Caps(Money("100"))) for run in runs)
         return await asyncio.gather(*wanted, return_exceptions=True)
 
     answers = run_async(main())

@@ -16,6 +16,7 @@ from writing import NOW, FixedClock, filled, intend, plan
 from lepton_sdk import Money
 from lepton_sdk._journal import Journal
 from lepton_sdk._journal.store import Place
+from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import Event
@@ -112,7 +113,7 @@ def test_two_clients_cannot_both_pass_a_cap(open_journal: Callable[..., Journal]
     def want(number: int) -> bool:
         barrier.wait()
         try:
-            journals[number].append(intend(runs[number], f"t{number}"), hourly_cap=Money("50"))
+            journals[number].append(intend(runs[number], f"t{number}"), caps=Caps(Money("50")))
         except BudgetExceeded:
             return False
         return True
@@ -127,9 +128,9 @@ def test_what_was_given_back_makes_room_under_the_cap(open_journal: Callable[...
     first, second = filled(journal, 2)[0], new_id(NOW + timedelta(seconds=9), os.urandom(6))
     journal.append(plan(second))
     with pytest.raises(BudgetExceeded, match=r"\$72.00 an hour, above the cap of \$48.00"):
-        journal.append(intend(second, "late"), hourly_cap=Money("48"))
+        journal.append(intend(second, "late"), caps=Caps(Money("48")))
     journal.append(Event("node.released", first, NOW, "token-0"))
-    assert journal.append(intend(second, "late"), hourly_cap=Money("48")).current is not None
+    assert journal.append(intend(second, "late"), caps=Caps(Money("48"))).current is not None
 
 
 def test_one_of_many_gets_the_claim_and_its_epoch_only_grows(open_journal: Callable[..., Journal]) -> None:

@@ -23,8 +23,8 @@ from lepton_sdk._engine.reconcile import Difference, reconcile
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.submit import record
 from lepton_sdk._journal import Journal
+from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.job import Job
-from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.run import Event, Run
 from lepton_sdk.errors import JournalError, LeptonError
 from lepton_sdk.testing import (
@@ -69,19 +69,19 @@ class _MortalJournal(Journal):
     process: SimProcess
     died_at: set[str]
 
-    def append(self, *events: Event, hourly_cap: Money | None = None) -> Run:
+    def append(self, *events: Event, caps: Caps | None = None) -> Run:
         try:
             self.process.mortal_moment()
-            run = super().append(*events, hourly_cap=hourly_cap)
+            run = super().append(*events, caps=caps)
             self.process.mortal_moment()
         except Died:
             self.died_at.update(event.kind for event in events)
             raise
         return run
 
-    async def write(self, *events: Event, hourly_cap: Money | None = None) -> Run:
+    async def write(self, *events: Event, caps: Caps | None = None) -> Run:
         # The thread that commits lives in real time, and a seed must go the same way twice.
-        return self.append(*events, hourly_cap=hourly_cap)
+        return self.append(*events, caps=caps)
 
 
 def replay(seed: int) -> Outcome:

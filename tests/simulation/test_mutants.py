@@ -54,7 +54,7 @@ def _intent_written_after(patch: pytest.MonkeyPatch) -> None:
     append = Journal.append
     held: dict[int, tuple[Event, ...]] = {}
 
-    def late(self: Journal, *events: Event, hourly_cap: object = None) -> Run:
+    def late(self: Journal, *events: Event, caps: object = None) -> Run:
         waiting = held.pop(id(self), ())
         if events[0].kind == "node.intended" and not waiting:
             held[id(self)] = events

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from lepton_sdk._config.limits import read_caps
 from lepton_sdk._config.model import Config
 from lepton_sdk._config.tomlfile import as_list, as_table, as_text, check_keys, read_toml
-from lepton_sdk.domain.money import Money
-from lepton_sdk.errors import ConfigError, UsageError
+from lepton_sdk.errors import ConfigError
 from lepton_sdk.spi.secret import Secret
 
 __all__ = ["load_config"]
@@ -49,29 +49,12 @@ def load_config(
         cache_dir=_cache(_setting("cache", cache, variables, path, tables, origins), origins),
         database=place if isinstance(place, Secret) else None,
         providers=_providers(path, tables.get("providers", {})),
-        hourly_cap=_hourly_cap(path, tables.get("limits", {}), variables, origins),
+        caps=read_caps(path, tables.get("limits", {}), variables, origins),
         exposed=exposed,
         environ=variables,
         origins=origins,
         **_plugins(path, tables.get("plugins", {}), variables, origins),  # type: ignore[arg-type]
     )
-
-
-def _hourly_cap(path: Path, value: object, variables: Mapping[str, str], origins: dict[str, str]) -> Money | None:
-    table = as_table(path, "limits", value)
-    check_keys(path, "limits", table, ("hourly",))
-    text: object = variables.get("LEPTON_SDK_LIMITS_HOURLY") or table.get("hourly")
-    if text is None:
-        return None
-    where = "env LEPTON_SDK_LIMITS_HOURLY" if variables.get("LEPTON_SDK_LIMITS_HOURLY") else f"file {path}"
-    origins["limits.hourly"] = where
-    try:
-        cap = Money(text)
-    except UsageError as error:
-        raise ConfigError(f"limits.hourly ({where}): {error.message}", hint=error.hint) from None
-    if cap.amount < 0:
-        raise ConfigError(f"limits.hourly ({where}): {cap} is negative", hint="write 0 or more")
-    return cap
 
 
 def _home(variables: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from lepton_sdk.domain.money import Money
+from lepton_sdk.domain.caps import Caps
 from lepton_sdk.spi.secret import Secret
 
 __all__ = ["Config"]
@@ -27,7 +27,7 @@ class Config:
         disabled: plugin names that are switched off.
         allowed: plugin or distribution names that alone may load; ``None`` for all, empty for none.
         strict: a faulty plugin is an error, not a warning.
-        hourly_cap: all machines that this journal holds at once may cost so much an hour; ``None`` for no cap.
+        caps: what all machines and runs of this journal together may cost.
         exposed: the file can be read by other users of this host.
         environ: the variables that were read.
         origins: setting → ``"argument"``, ``"env NAME"``, ``"file PATH"`` or ``"default"``.
@@ -42,7 +42,7 @@ class Config:
     disabled: frozenset[str] = frozenset()
     allowed: frozenset[str] | None = None
     strict: bool = False
-    hourly_cap: Money | None = None
+    caps: Caps = field(factory=Caps)
     exposed: bool = False
     environ: Mapping[str, str] = field(factory=dict, repr=False)
     origins: Mapping[str, str] = field(factory=dict)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from lepton_sdk._config.address import shown_address
 from lepton_sdk._config.model import Config
 from lepton_sdk._config.section import read_section
+from lepton_sdk.domain.quantity import show_duration
 from lepton_sdk.errors import ConfigError
 from lepton_sdk.spi.secret import Secret
 from lepton_sdk.spi.spec import ProviderSpec
@@ -30,7 +31,9 @@ def config_to_dict(config: Config, specs: Mapping[str, ProviderSpec]) -> dict[st
         "plugins.disabled": sorted(config.disabled),
         "plugins.prefer": dict(config.prefer),
         "plugins.strict": config.strict,
-        "limits.hourly": None if config.hourly_cap is None else str(config.hourly_cap),
+        "limits.hourly": None if config.caps.hourly is None else str(config.caps.hourly),
+        "limits.total": None if config.caps.total is None else str(config.caps.total),
+        "limits.period": show_duration(config.caps.period),
     }
     settings: dict[str, dict[str, object]] = {
         name: {"value": value, "origin": config.origins.get(name, "default")} for name, value in core.items()

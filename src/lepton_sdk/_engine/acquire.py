@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lepton_sdk._engine.failover import PEER, scopes
+from lepton_sdk._engine.limits import longest_bill
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.together import together
-from lepton_sdk._engine.watchdog import startup_script
+from lepton_sdk._engine.watchdog import boot_seconds, startup_script
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import Event, NodeRecord, Run
-from lepton_sdk.errors import BlockScope, ContractViolation, Disposition, LeptonError
+from lepton_sdk.errors import BlockScope, ContractViolation, Disposition, LeptonError, StaleEpoch
 from lepton_sdk.spi.provider import Launch
 
 __all__ = ["acquire", "confirm", "refusal", "resolve"]
@@ -36,10 +37,11 @@ async def acquire(session: Session, run: Run, offer: Offer, epoch: int) -> Run:
     """
     attempt = run.attempts + 1
     increment = session.spec(offer.provider).timings.billing_increment
-    shared = {"attempt": attempt, "epoch": epoch, "offer": offer.to_dict(), "increment": increment}
+    lasts = longest_bill(run, offer, boot_seconds(session, offer))
+    shared = {"attempt": attempt, "epoch": epoch, "offer": offer.to_dict(), "increment": increment, "lasts": lasts}
     now, tokens = session.clock.now(), [session.new_id() for _ in range(run.job.nodes)]
     rows = [Event("node.intended", run.id, now, token, shared | {"rank": rank}) for rank, token in enumerate(tokens)]
-    run = await session.journal.write(*rows, hourly_cap=session.config.hourly_cap)
+    run = await session.journal.write(*rows, caps=session.config.caps)
     if len(tokens) == 1:
         return await _create(session, run, tokens[0], offer, 0)
     if "multi_node" in session.spec(offer.provider).capabilities:
@@ -60,6 +62,7 @@ async def _unless_refused(session: Session, run: Run, token: str, offer: Offer, 
 
 async def _create(session: Session, run: Run, token: str, offer: Offer, rank: int) -> Run:
     provider = session.provider(offer.provider)
+    _refuse_late(session, run)
     try:
         node = await provider.acquire(offer, _launch(session, run, token, offer, rank))
     except LeptonError as error:
@@ -71,12 +74,24 @@ async def _create(session: Session, run: Run, token: str, offer: Offer, rank: in
     return await _confirmed(session, run, token, node)
 
 
+def _refuse_late(session: Session, run: Run) -> None:
+    """No create call may leave once our claim has run out: between its row and the call the host may have slept for hours.
+
+    Raises:
+        StaleEpoch: another follower may drive the run; it takes the row for a call that may have left, and looks for it.
+    """
+    claim = session.journal.holder(run.id)
+    if claim is not None and (claim[0] != session.holder or claim[1] <= session.clock.now()):
+        raise StaleEpoch(f"the claim on run {run.id} ran out before the create call left", hint="it is looked at again by itself")
+
+
 async def _create_group(session: Session, run: Run, tokens: list[str], offer: Offer) -> Run:
     """One call for all nodes, of a provider that makes them all or none."""
     provider: Any = session.provider(offer.provider)
     launches = [_launch(session, run, token, offer, rank) for rank, token in enumerate(tokens)]
     made: dict[str | None, Node] = {}
     detail = "the provider's answer does not name it"
+    _refuse_late(session, run)
     try:
         made = {node.token: node for node in await provider.acquire_group(offer, launches)}
     except LeptonError as error:

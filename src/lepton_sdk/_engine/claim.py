@@ -22,14 +22,18 @@ async def claimed(session: Session, name: str, lost: Callable[[int], object]) ->
     Args:
         lost: called with the epoch when somebody else has taken the claim over, while the work still goes on.
     """
-    epoch = session.journal.claim(name, session.holder, _CLAIM_SECONDS, is_alive)
+    # The clock may have jumped, so that a claim of our own looks free while its work goes on.
+    held = name in session.claims
+    epoch = None if held else session.journal.claim(name, session.holder, _CLAIM_SECONDS, is_alive)
     if epoch is None:
         yield None
         return
+    session.claims.add(name)
     keeper = asyncio.ensure_future(_keep(session, name, epoch, lost))
     try:
         yield epoch
     finally:
+        session.claims.discard(name)
         keeper.cancel()
         with suppress(asyncio.CancelledError):
             await keeper

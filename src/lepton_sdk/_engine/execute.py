@@ -54,6 +54,7 @@ def execution_of(session: Session, run: Run, record: NodeRecord, secrets: Mappin
         environment=describe(run, record),
         secrets=secrets,
         time_limit=time_limit(run, record),
+        idle_limit=run.job.limits.idle,
         watchdog=folder_of(record),
     )
 

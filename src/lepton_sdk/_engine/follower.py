@@ -12,7 +12,7 @@ from lepton_sdk._engine.holder import is_alive
 from lepton_sdk._engine.run import Drive
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.run import Event, Run
-from lepton_sdk.errors import StaleEpoch
+from lepton_sdk.errors import ContractViolation, StaleEpoch
 from lepton_sdk.router import Plan
 
 __all__ = ["catch_up", "drive", "follow_all", "request_stop", "wait_for"]
@@ -49,7 +49,8 @@ async def drive(
         except StaleEpoch:
             # The node has been told of a newer follower than us; so has the journal, or will be.
             return None
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ContractViolation):
+            # A row that is not legal any more was legal to us: the other one has gone on while we stood still.
             if _is_ours(session, run_id):
                 raise
             return None

@@ -8,8 +8,14 @@ from decimal import Decimal
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.errors import BudgetExceeded
 
-__all__ = ["budget_seconds", "is_spent", "time_limit"]
+__all__ = ["budget_seconds", "is_spent", "longest_bill", "time_limit"]
+
+# No vendor bills less than a minute.
+_SHORTEST = 60.0
+# From the end of a job until its machine is gone.
+_GIVING_BACK = 300.0
 
 
 def time_limit(run: Run, record: NodeRecord) -> float | None:
@@ -38,6 +44,20 @@ def budget_seconds(run: Run, offer: Offer, price: Money | None = None, *, earlie
         return None
     spent = sum((_final(node) for node in run.nodes if earlier_than is None or node.attempt < earlier_than), Decimal(0))
     return max(0.0, float((total.amount - spent) / (price.amount * run.job.nodes) * 3600))
+
+
+def longest_bill(run: Run, offer: Offer, boot: float) -> float | None:
+    """Seconds after which the run's limits have ended the bill of a machine that is taken now; ``None`` without such limits.
+
+    Raises:
+        BudgetExceeded: what is left of the total does not even buy a minute.
+    """
+    duration, bought = run.job.limits.duration, budget_seconds(run, offer)
+    if bought is not None and bought < _SHORTEST:
+        left = f"what is left of limits.total ({run.job.limits.total}) after {run.attempts} attempts"
+        raise BudgetExceeded(f"{left} does not buy a minute of {offer.provider} {offer.instance_type}", hint="raise the total")
+    bounds = [boot + duration + _GIVING_BACK] if duration else []
+    return min([*bounds, *([bought] if bought is not None else [])], default=None)
 
 
 def is_spent(run: Run, record: NodeRecord, now: datetime) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 from lepton_sdk._engine.follower import drive
 from lepton_sdk._engine.holder import is_alive
@@ -12,7 +13,7 @@ from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.run import NodeRecord, Run
 from lepton_sdk.errors import UsageError
 
-__all__ = ["read_logs"]
+__all__ = ["read_logs", "with_output"]
 
 _LOOK_SECONDS = 0.02
 
@@ -104,3 +105,34 @@ def _driven(session: Session, run_id: str) -> bool:
 
 def _started(run: Run, rank: int) -> list[NodeRecord]:
     return [record for record in run.nodes if record.rank == rank and record.running_at is not None and record.node is not None]
+
+
+async def with_output(
+    session: Session, run_id: str, work: Coroutine[Any, Any, Run | None], on_output: Callable[[bytes], None] | None
+) -> Run | None:
+    """The result of ``work`` on a run, with its output passed on as it comes."""
+    if on_output is None:
+        return await work
+    seen = 0
+
+    async def pump(*, follow: bool) -> None:
+        nonlocal seen
+        async for chunk in read_logs(session, run_id, offset=seen, follow=follow):
+            seen += len(chunk)
+            on_output(chunk)
+
+    live = asyncio.ensure_future(pump(follow=True))
+    driven = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({live, driven}, return_when=asyncio.FIRST_COMPLETED)
+        if live.done():
+            # Raises when whoever wanted the output does not take it any more.
+            live.result()
+        result = await driven
+    finally:
+        live.cancel()
+        driven.cancel()
+        await asyncio.gather(live, driven, return_exceptions=True)
+    # Whatever came between the last look and the end.
+    await pump(follow=False)
+    return result

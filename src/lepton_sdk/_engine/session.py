@@ -51,6 +51,8 @@ class Session:
         self._executors: dict[str, Executor] = dict(executors or {})
         self._open_journal = open_journal
         self.notices: list[str] = []
+        # What is claimed by some work of this very process, whatever the clock says of it.
+        self.claims: set[str] = set()
         self.holder = this_process(self.new_id())
 
     def new_id(self) -> str:

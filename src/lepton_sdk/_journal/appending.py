@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from datetime import datetime, timedelta
 
 from attrs import evolve, frozen
 
 from lepton_sdk._journal.rows import event_row, node_row, read_run, run_row
 from lepton_sdk._journal.store import Execute, Store
+from lepton_sdk.domain.caps import Caps
+from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.run import Event, Run, apply
-from lepton_sdk.errors import BudgetExceeded, LeptonError
+from lepton_sdk.errors import LeptonError
 
 __all__ = ["Entry", "Written", "write_entries"]
 
@@ -30,10 +32,10 @@ ON CONFLICT (token) DO UPDATE SET
 
 @frozen
 class Entry:
-    """Events of one run that stand or fall together, and the cap that they must keep."""
+    """Events of one run that stand or fall together, and the caps that they must keep."""
 
     events: tuple[Event, ...]
-    hourly_cap: Money | None = None
+    caps: Caps | None = None
 
 
 @frozen
@@ -52,8 +54,8 @@ def write_entries(store: Store, execute: Execute, entries: Iterable[Entry]) -> l
     for entry in entries:
         try:
             before, run = _applied(store, execute, entry.events)
-            if entry.hourly_cap is not None:
-                _hold(execute, run, entry.hourly_cap)
+            if entry.caps:
+                _hold(store, execute, run, entry.caps, entry.events[-1].at)
         except LeptonError as error:
             answers.append(error)
             continue
@@ -83,16 +85,13 @@ def _insert(execute: Execute, before: Run | None, run: Run, events: Iterable[Eve
             execute(_NODE, node_row(node))
 
 
-def _hold(execute: Execute, run: Run, cap: Money) -> None:
-    """Every open node together under the cap, the run's own as they would be."""
+def _hold(store: Store, execute: Execute, run: Run, caps: Caps, now: datetime) -> None:
+    """Every machine and every run together under the caps, the run's own as they would be."""
     query = "SELECT price, currency, count(*) FROM nodes WHERE open = 1 AND run <> ? GROUP BY price, currency"
     others = [(Money(price, currency) * count if price else None) for price, currency, count in execute(query, (run.id,))]
-    prices = others + [node.price for node in run.nodes if node.open]
-    if None in prices:
-        raise BudgetExceeded("a machine whose price nobody knows cannot be held under limits.hourly")
-    hourly = sum((price for price in prices if price is not None), Money(Decimal(0), cap.currency))
-    if hourly > cap:
-        raise BudgetExceeded(
-            f"all machines together would cost {hourly.display()} an hour, above the cap of {cap.display()}",
-            hint="stop a run (lepton nodes), or raise limits.hourly in the config",
-        )
+    caps.hold_hourly(others + [node.price for node in run.nodes if node.open])
+    if caps.total is not None:
+        # An id begins with its time, so that a period is a range of them.
+        since = new_id(now - timedelta(seconds=caps.period), bytes(6))
+        query = "SELECT id, record, checksum FROM runs WHERE (ended = 0 OR id >= ?) AND id <> ?"
+        caps.hold_total([run, *(read_run(store, row) for row in execute(query, (since, run.id)))], now)

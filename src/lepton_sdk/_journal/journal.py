@@ -14,8 +14,8 @@ from lepton_sdk._journal.group import Group
 from lepton_sdk._journal.mark import Mark
 from lepton_sdk._journal.rows import event_row
 from lepton_sdk._journal.store import Execute, Place, open_store
+from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.ids import new_id
-from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.run import Event, Run
 from lepton_sdk.errors import JournalForeign, JournalRolledBack, LeptonError
 
@@ -76,26 +76,26 @@ class Journal(Claims):
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
-    def append(self, *events: Event, hourly_cap: Money | None = None) -> Run:
+    def append(self, *events: Event, caps: Caps | None = None) -> Run:
         """Write events of one run durably, all or none, and give the run after them.
 
         Args:
-            hourly_cap: what all open nodes together may cost for an hour once the events stand. It is held in the same
-                transaction, so that two clients cannot both pass it.
+            caps: what everything in the journal together may cost once the events stand. They are held in the same
+                transaction, so that two clients cannot both pass them.
 
         Raises:
-            BudgetExceeded: the cap would be passed; nothing was written.
+            BudgetExceeded: a cap would be passed; nothing was written.
             ContractViolation: an event is not legal now; nothing was written.
             JournalError: the row could not be made durable; nothing was written.
         """
-        (answer,) = self._commit([Entry(events, hourly_cap)])
+        (answer,) = self._commit([Entry(events, caps)])
         if isinstance(answer, LeptonError):
             raise answer
         return self._told(answer)
 
-    async def write(self, *events: Event, hourly_cap: Money | None = None) -> Run:
+    async def write(self, *events: Event, caps: Caps | None = None) -> Run:
         """`append` for coroutines: the event loop goes on until the rows are durable, and those who wait share a commit."""
-        return self._told(await self._group.write(Entry(events, hourly_cap)))
+        return self._told(await self._group.write(Entry(events, caps)))
 
     def _told(self, written: Written) -> Run:
         for event in written.events:

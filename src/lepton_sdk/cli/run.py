@@ -13,6 +13,7 @@ from lepton_sdk.cli.jobargs import JobCommand, job_from, job_options
 from lepton_sdk.cli.render import emit, json_option, warn
 from lepton_sdk.cli.status import StatusLine
 from lepton_sdk.client import Client
+from lepton_sdk.errors import ExposureNotAccepted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +43,9 @@ class _Interrupted(BaseException):
     show_default=True,
     help="What an interrupt does to the run; without a terminal, ask means stop.",
 )
+@click.option("--accept-exposure", is_flag=True, help="Detach also where nothing ends a machine's bill should the follower die.")
 @json_option
-def run_command(file: str | None, detach: bool, on_interrupt: str, as_json: bool, **flags: Any) -> int:
+def run_command(file: str | None, detach: bool, on_interrupt: str, accept_exposure: bool, as_json: bool, **flags: Any) -> int:
     """Run a job: route it, take a machine, follow it, give the machine back.
 
     FILE is a job in YAML or TOML; or give the command after --. The exit code is the job's own.
@@ -52,17 +54,34 @@ def run_command(file: str | None, detach: bool, on_interrupt: str, as_json: bool
     with Client() as client:
         try:
             if detach:
-                run = client.submit(job, on_plan=_show_plan)
-                _say_detached(run)
+                run = _submitted(client, job, accept_exposure)
+                _say_detached(client, run)
             else:
-                run = _foreground(client, job, on_interrupt, as_json=as_json)
+                run = _foreground(client, job, on_interrupt, accept_exposure, as_json=as_json)
         finally:
             warn(*client.warnings())
         _report(client, run, as_json=as_json)
     return 0 if detach or not run.state.ended else _exit_code(run)
 
 
-def _foreground(client: Client, job: Job, on_interrupt: str, *, as_json: bool) -> Run:
+def _submitted(client: Client, job: Job, accept_exposure: bool) -> Run:
+    try:
+        return client.submit(job, on_plan=_show_plan, accept_exposure=accept_exposure)
+    except ExposureNotAccepted as error:
+        if not _accepts(error):
+            raise
+        return client.submit(job, accept_exposure=True)
+
+
+def _accepts(error: ExposureNotAccepted) -> bool:
+    """Whether a person at a terminal takes the exposure; elsewhere nobody does."""
+    if not sys.stdin.isatty():
+        return False
+    click.echo(f"\nlepton: {error.message}\nDetach all the same? [y/N] ", err=True, nl=False)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _foreground(client: Client, job: Job, on_interrupt: str, accept_exposure: bool, *, as_json: bool) -> Run:
     status = StatusLine(sys.stderr if as_json else sys.stdout)
     run_id: list[str] = []
 
@@ -77,7 +96,7 @@ def _foreground(client: Client, job: Job, on_interrupt: str, *, as_json: bool) -
         status.close()
         if not run_id:
             raise KeyboardInterrupt from None
-        return _leave(client, run_id[0], on_interrupt, cause)
+        return _leave(client, run_id[0], on_interrupt, accept_exposure, cause)
     finally:
         status.close()
 
@@ -101,20 +120,30 @@ def _signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _leave(client: Client, run_id: str, policy: str, cause: BaseException) -> Run:
+def _leave(client: Client, run_id: str, policy: str, accept_exposure: bool, cause: BaseException) -> Run:
     # A second interrupt while we tidy up must not leave less behind than the first.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if policy == "ask":
         asks = isinstance(cause, KeyboardInterrupt) and sys.stdin.isatty()
         policy = _ask() if asks else "stop"
-    if policy == "detach":
-        client.detach(run_id)
+    if policy == "detach" and _detached(client, run_id, accept_exposure):
         run = client.get(run_id)
-        _say_detached(run)
+        _say_detached(client, run)
         return run
     click.echo("lepton: stopping the run and giving its machine back", err=True)
     return client.stop(run_id)
+
+
+def _detached(client: Client, run_id: str, accept_exposure: bool) -> bool:
+    try:
+        client.detach(run_id, accept_exposure=accept_exposure)
+    except ExposureNotAccepted as error:
+        if not _accepts(error):
+            click.echo(f"lepton: not left alone: {error.message}", err=True)
+            return False
+        client.detach(run_id, accept_exposure=True)
+    return True
 
 
 def _ask() -> str:
@@ -126,11 +155,10 @@ def _ask() -> str:
     return "stop" if answer.startswith("s") else "detach"
 
 
-def _say_detached(run: Run) -> None:
+def _say_detached(client: Client, run: Run) -> None:
     click.echo(f"lepton: run {run.id} goes on; see it with lepton logs -f {run.id}, end it with lepton stop", err=True)
-    limits = run.job.limits
-    if limits.duration is None and limits.total is None:
-        click.echo("lepton: no limit ends it by itself; set one with --duration or --total", err=True)
+    for line in client.unfollowed(run.id):
+        click.echo(f"lepton: without a follower: {line}", err=True)
 
 
 def _report(client: Client, run: Run, *, as_json: bool) -> None:

@@ -20,6 +20,7 @@ _WORDS = {
     "run.planned": "planned",
     "node.intended": "taking a machine",
     "node.owned": "machine is ours, waiting for it to boot",
+    "node.armed": "the machine's watchdog lives",
     "node.reachable": "machine can be reached",
     "node.running": "job started",
     "node.finished": "job ended",

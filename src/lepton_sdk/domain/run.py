@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
-from math import ceil
 from typing import Any
 
-from attrs import evolve, field, fields_dict, frozen
+from attrs import evolve, frozen
 
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import STAGES, Node, Stage
 from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.record import Attempt, Event, NodeRecord, read_time
 from lepton_sdk.domain.retry import Cause
 from lepton_sdk.errors import ContractViolation
 
@@ -53,134 +52,6 @@ _ENDED = {
     RunState.LOST,
     RunState.REFUSED,
 }
-
-
-@frozen
-class Event:
-    """One row of the journal.
-
-    Attributes:
-        kind: ``run.planned``, ``run.stop``, ``run.finished``, ``attempt.failed``, ``node.announced`` (a billable thing
-            that comes with a node is about to be made), ``node.armed`` (its watchdog lives), or ``node.<stage>``.
-        data: plain JSON values.
-        seq: the row's number; 0 until it was written.
-    """
-
-    kind: str
-    run: str
-    at: datetime
-    token: str | None = None
-    data: Mapping[str, Any] = field(factory=dict, hash=False)
-    seq: int = 0
-
-    def to_dict(self) -> dict[str, object]:
-        """The event as JSON keys."""
-        return {
-            "seq": self.seq,
-            "at": self.at.isoformat(),
-            "kind": self.kind,
-            "run": self.run,
-            "token": self.token,
-            **self.data,
-        }
-
-
-@frozen
-class Attempt:
-    """Why one attempt did not end the run: which offer, what happened, what was blocked, what came next.
-
-    Attributes:
-        cause: a `lepton_sdk.domain.retry.Cause`, which the job's retry rules count.
-        blocked: what is not asked again before the next look at the market, ``""`` for nothing.
-        at: when, ISO 8601.
-    """
-
-    number: int
-    provider: str
-    instance_type: str
-    error: str
-    message: str
-    blocked: str
-    next: str
-    cause: str = "no_capacity"
-    at: str = ""
-
-    def to_dict(self) -> dict[str, object]:
-        """The attempt as JSON keys."""
-        return {name: getattr(self, name) for name in fields_dict(type(self))}
-
-
-@frozen
-class NodeRecord:
-    """One node of one attempt as the journal knows it. ``armed_at`` is when its watchdog, if it has one, was seen to live."""
-
-    token: str
-    run: str
-    attempt: int
-    rank: int
-    epoch: int
-    offer: Offer
-    stage: Stage
-    intended_at: datetime
-    node: Node | None = None
-    running_at: datetime | None = None
-    released_at: datetime | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    exit_code: int | None = None
-    signal: str | None = None
-    reason: str | None = None
-    detail: str = ""
-    increment: float = 1
-    announced: tuple[str, ...] = ()
-    armed_at: datetime | None = None
-
-    @property
-    def open(self) -> bool:
-        """Whether it may still cost something."""
-        return self.stage is not Stage.RELEASED
-
-    @property
-    def failed(self) -> bool:
-        """Whether it can no longer do its part: refused, lost, or ended with another exit code than 0."""
-        return self.stage in _OVER and not (self.reason == "exit" and self.exit_code == 0)
-
-    @property
-    def price(self) -> Money | None:
-        """For one hour: what the provider said of the node, else what the offer said."""
-        return self.node.price if self.node and self.node.price is not None else self.offer.price
-
-    def cost(self, now: datetime) -> Money | None:
-        """What it has cost so far, rounded up to the billing increment; ``None`` while the price is unknown."""
-        if self.price is None:
-            return None
-        if self.node is None:
-            return Money("0", self.price.currency)
-        since, until = self.node.since or self.intended_at, self.released_at or now
-        steps = ceil(max(0.0, (until - since).total_seconds()) / self.increment)
-        return (self.price * (Decimal(str(self.increment)) * steps / 3600)).rounded(4)
-
-    def to_dict(self) -> dict[str, object]:
-        """Every field, as the journal keeps it."""
-        data: dict[str, object] = {}
-        for name in fields_dict(type(self)):
-            value = getattr(self, name)
-            if isinstance(value, Offer | Node):
-                value = value.to_dict()
-            data[name] = value.isoformat() if isinstance(value, datetime) else value
-        return data
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> NodeRecord:
-        """The reverse of `to_dict`."""
-        values = dict(data)
-        for name in ("intended_at", "running_at", "released_at", "started_at", "finished_at", "armed_at"):
-            values[name] = _time(values.get(name))
-        values["offer"] = Offer.from_dict(values["offer"])
-        values["node"] = Node.from_dict(values["node"]) if values["node"] else None
-        values["stage"] = Stage(values["stage"])
-        values["announced"] = tuple(values["announced"])
-        return cls(**values)
 
 
 @frozen
@@ -291,7 +162,7 @@ class Run:
         """The reverse of `to_record`."""
         values = dict(data)
         for name in ("created_at", "started_at", "finished_at"):
-            values[name] = _time(values[name])
+            values[name] = read_time(values[name])
         values["job"] = Job.from_dict(values["job"])
         values["state"] = RunState(values["state"])
         values["nodes"] = tuple(NodeRecord.from_dict(node) for node in values["nodes"])
@@ -310,12 +181,6 @@ def _shown(node: NodeRecord) -> dict[str, object]:
     }
 
 
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-# From here on a node does nothing more for its run.
-_OVER = frozenset({Stage.FINISHED, Stage.LOST, Stage.RELEASING, Stage.RELEASED})
 _NOT_YET = frozenset({Stage.INTENDED, Stage.UNKNOWN, Stage.OWNED, Stage.REACHABLE})
 
 
@@ -400,6 +265,7 @@ def _intend(event: Event) -> NodeRecord:
         stage=Stage.INTENDED,
         intended_at=event.at,
         increment=data["increment"],
+        lasts=data.get("lasts"),
     )
 
 
@@ -417,5 +283,5 @@ def _advance(before: NodeRecord, stage: Stage, event: Event) -> NodeRecord:
         changes["released_at"] = event.at
     if stage is Stage.FINISHED:
         changes |= {name: data.get(name) for name in ("exit_code", "signal", "reason")}
-        changes |= {name: _time(data.get(name)) for name in ("started_at", "finished_at")}
+        changes |= {name: read_time(data.get(name)) for name in ("started_at", "finished_at")}
     return evolve(before, **changes)

@@ -37,6 +37,8 @@ class Execution:
         environment: what core and the provider set beside ``job.env`` (``RANK``, ``MASTER_ADDR``, ``CUDA_VISIBLE_DEVICES``…).
         secrets: values of ``job.secrets``; they travel on stdin only. Empty when a later follower attaches.
         time_limit: seconds that the node itself enforces; ``None`` without limit.
+        idle_limit: seconds for which every GPU of the node may be without work before the node itself ends the job; where an
+            executor cannot tell, it never does. ``None`` without limit.
         lease: seconds after the last `poll` at which the node itself stops the execution, which is then lost, so that
             whoever cannot reach the node knows when nothing runs there any more; ``None`` to run on without a follower.
         watchdog: the folder of the node's watchdog, which is told of the start, and by each `poll` that somebody is there;
@@ -51,6 +53,7 @@ class Execution:
     environment: Mapping[str, str] = field(factory=dict, hash=False)
     secrets: Mapping[str, str] = field(factory=dict, repr=False)
     time_limit: float | None = None
+    idle_limit: float | None = None
     lease: float | None = None
     watchdog: str = ""
 
@@ -85,7 +88,7 @@ class ExecutionStatus:
     Attributes:
         exit_code: of the job; 128 + signal when a signal ended it; ``None`` until it finished.
         signal: name of the signal that ended it (``"SIGKILL"``).
-        reason: ``"exit"``, ``"setup"`` (setup failed), ``"timeout"`` or ``"cancelled"``.
+        reason: ``"exit"``, ``"setup"`` (setup failed), ``"timeout"``, ``"idle"`` or ``"cancelled"``.
         started_at, finished_at: as the node's clock says, UTC.
     """
 

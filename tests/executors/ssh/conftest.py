@@ -172,7 +172,7 @@ class Host:
         return self.loop.run_until_complete(asyncio.wait_for(work, limit))
 
     def execution(self, command: str, *, run: str | None = None, epoch: int = 1, **more: Any) -> Execution:
-        own = {name: more.pop(name) for name in ("time_limit", "lease", "secrets", "environment") if name in more}
+        own = {name: more.pop(name) for name in ("time_limit", "idle_limit", "lease", "secrets", "environment") if name in more}
         job = Job(command, secrets=list(own.get("secrets", ())), **more)
         name = run or f"run{next(self._count)}"
         return Execution(name if name.endswith(self.token) else name + self.token, 1, epoch, 0, job, **own)

@@ -35,7 +35,6 @@ def test_it_is_installed_once_and_seen_to_live(guarded: Any) -> None:
 def test_a_dead_watchdog_counts_as_none(guarded: Any) -> None:
     guarded.arm()
     guarded.close()
-    words = (guarded.folder / "state").read_text().split()
     assert guarded.host.do(guarded.host.executor.armed(guarded.host.node, Watchdog(str(guarded.folder)))) is False
 
 

@@ -47,6 +47,7 @@ def orders(execution: Execution, grace: float) -> bytes:
         "mark": mark_of(execution),
         "grace": hundredths(grace),
         "limit": "" if execution.time_limit is None else hundredths(execution.time_limit),
+        "idle": "" if execution.idle_limit is None else hundredths(execution.idle_limit),
         "lease": "" if execution.lease is None else hundredths(execution.lease),
         "watchdog": execution.watchdog,
         "setup": execution.job.setup or "",

@@ -59,7 +59,7 @@ stay() { # setup, then command, then nothing left
   if [ -n "$lease" ]; then
     echo $((lease_base + began + lease)) >"$run/lease"
   fi
-  if [ -n "$limit$lease" ]; then
+  if [ -n "$limit$lease$idle" ]; then
     watch &
     watcher=$!
   fi
@@ -96,7 +96,7 @@ work() {
 }
 
 told() { # whether the run was told to stop
-  [ -f "$run/why.timeout" ] || [ -f "$run/why.lease" ] || cancelled "$epoch"
+  [ -f "$run/why.timeout" ] || [ -f "$run/why.idle" ] || [ -f "$run/why.lease" ] || cancelled "$epoch"
 }
 
 script() { # FLAGS TEXT: run one script of the job to its end; sets code
@@ -116,7 +116,7 @@ script() { # FLAGS TEXT: run one script of the job to its end; sets code
 }
 
 watch() { # ends the run at its time limit, or when nobody renewed its lease
-  sleeper=
+  sleeper='' busy='' sampled=0
   trap 'kill $sleeper; exit' TERM
   while :; do
     clock
@@ -128,10 +128,26 @@ watch() { # ends the run at its time limit, or when nobody renewed its lease
       read -r end <"$run/lease"
       before $((end - lease_base)) || put_down lease
     fi
+    if [ -n "$idle" ] && [ -f "$run/running" ]; then
+      sample
+      before $((busy + idle)) || put_down idle
+    fi
     part=$((100 + rest % 100))
     { sleep "$((rest / 100)).${part#1}" || sleep 1; } &
     sleeper=$!
     wait $sleeper
+  done
+}
+
+sample() { # sets busy: when the GPUs were last seen at work, or could not be seen
+  [ -n "$busy" ] || busy=$now
+  [ "$now" -ge "$sampled" ] || return 0
+  sampled=$((now + (idle < 15000 ? idle / 10 : 1500)))
+  # Another tool's word than that of the driver would be a guess: unknown is never idle.
+  used=$(nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits 2>/dev/null) || used=
+  clock
+  for one in ${used:-unknown}; do
+    [ "$one" = 0 ] || busy=$now
   done
 }
 
@@ -163,6 +179,8 @@ result() { # [REMARK]: say how the run ended
     conclude lost '' '' 'the process that waits for the job was ended'
   elif [ -f "$run/why.timeout" ]; then
     conclude finished "$code" timeout "$remark"
+  elif [ -f "$run/why.idle" ]; then
+    conclude finished "$code" idle "$remark"
   elif [ -f "$run/why.cancelled" ]; then
     conclude finished "$code" cancelled "$remark"
   elif [ -f "$run/setup.failed" ]; then
