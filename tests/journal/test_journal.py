@@ -80,7 +80,7 @@ def test_a_changed_record_is_never_read_as_truth(open_journal: Callable[..., Jou
             ask()
 
 
-def test_two_processes_write_one_journal(state: str, place: Place) -> None:
+def test_two_processes_write_one_journal(state: str, place: Place, tmp_path: Path) -> None:
     script = (
         "import sys, os; from datetime import datetime, UTC;"
         "from lepton_sdk._config import load_config; from lepton_sdk._engine.session import Session;"
@@ -89,7 +89,7 @@ def test_two_processes_write_one_journal(state: str, place: Place) -> None:
         "[s.journal.append(Event('run.planned', s.new_id(), datetime.now(UTC), None,"
         " {'job': {'command': 'true'}})) for _ in range(50)]; print(s.journal.owner)"
     )
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": tmp_path}
     processes = [subprocess.Popen([sys.executable, "-c", script], text=True, **pipes) for _ in range(3)]  # type: ignore[call-overload]
     for process in processes:
         process.stdin.write(state)
