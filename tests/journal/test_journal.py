@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 from writing import NOW, FixedClock, filled, intend, plan
@@ -89,9 +91,10 @@ def test_two_processes_write_one_journal(state: str, place: Place, tmp_path: Pat
         "[s.journal.append(Event('run.planned', s.new_id(), datetime.now(UTC), None,"
         " {'job': {'command': 'true'}})) for _ in range(50)]; print(s.journal.owner)"
     )
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": tmp_path}
-    processes = [subprocess.Popen([sys.executable, "-c", script], text=True, **pipes) for _ in range(3)]  # type: ignore[call-overload]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": tmp_path}
+    processes = [subprocess.Popen([sys.executable, "-c", script], text=True, **pipes) for _ in range(3)]
     for process in processes:
+        assert process.stdin is not None
         process.stdin.write(state)
         process.stdin.close()
         process.stdin = None
