@@ -269,6 +269,24 @@ class AsyncClient:
         async for chunk in read_logs(self._session, self._resolve(run), offset=offset, follow=follow, node=node):
             yield chunk
 
+    async def pull(self, run: str, target: str | os.PathLike[str], patterns: Sequence[str] = ()) -> tuple[str, ...]:
+        """Bring a run's files below ``target``, from its machine while it is there, else what was kept of it.
+
+        Args:
+            patterns: which files, as in ``.gitignore``; without any, the job's ``outputs``.
+
+        Returns:
+            The paths that were written, as seen from ``target``.
+
+        Raises:
+            UsageError: nothing is named, nothing has started, or nothing was kept.
+        """
+        from pathlib import Path
+
+        from lepton_sdk._engine.pull import pull
+
+        return await pull(self._session, self._resolve(run), Path(target), patterns)
+
     async def wait(self, run: str, *, check: bool = False) -> Run:
         """Wait until a run has ended and its machine is given back, and drive it when nobody else does.
 

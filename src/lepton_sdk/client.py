@@ -141,6 +141,10 @@ class Client:
         """See `AsyncClient.logs`."""
         return self._portal.iterate(self._client.logs(run, offset=offset, follow=follow, node=node))
 
+    def pull(self, run: str, target: str | os.PathLike[str], patterns: Sequence[str] = ()) -> tuple[str, ...]:
+        """See `AsyncClient.pull`."""
+        return self._portal.call(self._client.pull(run, target, patterns))
+
     def wait(self, run: str, *, check: bool = False) -> Run:
         """See `AsyncClient.wait`."""
         return self._portal.call(self._client.wait(run, check=check))

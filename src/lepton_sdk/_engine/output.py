@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from lepton_sdk._engine.execute import execution_of
@@ -11,9 +11,10 @@ from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import NodeRecord, Run
-from lepton_sdk.errors import LeptonError
+from lepton_sdk.errors import LeptonError, UsageError
+from lepton_sdk.spi.executor import FetchingExecutor
 
-__all__ = ["keep_log", "output_of"]
+__all__ = ["fetch", "keep_log", "keep_outputs", "kept_outputs", "output_of"]
 
 _KEEP_SECONDS = 300.0
 _CHUNK = 1 << 16
@@ -35,6 +36,43 @@ async def keep_log(session: Session, run: Run, record: NodeRecord) -> None:
     except (LeptonError, TimeoutError, OSError) as error:
         # The machine costs money: an output that cannot be had does not keep it.
         session.tell(f"run {run.id}: its output on {record.offer.provider} could not be kept: {error}")
+
+
+async def keep_outputs(session: Session, run: Run, record: NodeRecord) -> None:
+    """Bring the files that the job's ``outputs`` name onto this host, before their machine is given back."""
+    access = record.node.access if record.node else None
+    if not run.job.outputs or access is None or isinstance(access, LocalAccess) or record.running_at is None:
+        return
+    place = kept_outputs(session, record)
+    part = place.with_name("outputs.part")
+    try:
+        await fetch(session, run, record, run.job.outputs, part)
+        part.mkdir(parents=True, exist_ok=True)
+        part.replace(place)
+    except (LeptonError, OSError) as error:
+        session.tell(f"run {run.id}: its outputs on {record.offer.provider} could not be brought whole: {error}; see {part}")
+
+
+async def fetch(session: Session, run: Run, record: NodeRecord, patterns: Sequence[str], target: Path) -> tuple[str, ...]:
+    """Bring files of the run's folder from its node into ``target``.
+
+    Raises:
+        UsageError: the way to run on this node cannot bring files back.
+        NodeUnreachable, NodeError: the node did not answer, or cannot pack files.
+    """
+    assert record.node is not None
+    assert record.node.access is not None
+    executor = session.executor(record.node.access)
+    if not isinstance(executor, FetchingExecutor):
+        raise UsageError(
+            f"files cannot be brought back from {record.offer.provider}", hint="let the job put them somewhere itself"
+        )
+    return await executor.fetch(record.node, execution_of(session, run, record, {}), patterns, target)
+
+
+def kept_outputs(session: Session, record: NodeRecord) -> Path:
+    """Where the outputs of one node lie once its machine was given back."""
+    return _kept(session, record).with_name("outputs")
 
 
 def _kept(session: Session, record: NodeRecord) -> Path:

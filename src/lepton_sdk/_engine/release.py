@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lepton_sdk._engine.failover import after
-from lepton_sdk._engine.output import keep_log
+from lepton_sdk._engine.output import keep_log, keep_outputs
 from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.session import Session
 from lepton_sdk._retry import retrying
@@ -27,6 +27,7 @@ async def release(session: Session, run: Run, record: NodeRecord, pace: Pace, *,
     if (node := record.node) is not None:
         if pace.due("keep", record.token):
             await keep_log(session, run, record)
+            await keep_outputs(session, run, record)
         answer = await _give_back(session, node)
         if answer.state is not NodeState.GONE:
             return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +141,14 @@ class LocalExecutor:
 
         status = await asyncio.to_thread(read_status, self.folder(execution))
         return status.state in (ExecutionState.FINISHED, ExecutionState.LOST)
+
+    async def fetch(self, node: Node, execution: Execution, patterns: Sequence[str], target: Path) -> tuple[str, ...]:
+        """Copy the run's files that fit into another folder."""
+        import asyncio
+
+        from lepton_sdk._executors.outputs import copy_outputs
+
+        return await asyncio.to_thread(copy_outputs, self.folder(execution) / "work", patterns, target)
 
     async def cancel(self, node: Node, execution: Execution) -> None:
         """End every process of the execution; one that has not started yet never will (unless a newer epoch starts it).

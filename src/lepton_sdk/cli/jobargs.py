@@ -37,6 +37,7 @@ _OPTIONS = (
     click.option("--setup", help="Shell lines to run before the command."),
     click.option("--env", multiple=True, metavar="NAME=VALUE", help="Environment variable; NAME alone passes ours on."),
     click.option("--secret", "secrets", multiple=True, metavar="NAME", help="Variable to pass on without a trace."),
+    click.option("--output", "outputs", multiple=True, metavar="PATTERN", help="Files to keep for lepton pull (results/, *.pt)."),
     click.option("--workload", metavar="KIND", help="training, inference or interactive."),
     click.option("--duration", metavar="TIME", help="Longest time that the job may run (6h, 90m)."),
     click.option("--hourly", metavar="PRICE", help="Highest price for one hour."),
@@ -117,6 +118,7 @@ def job_from(file: str | None, flags: dict[str, Any]) -> Job:
     data["retry"] = _retry(data.get("retry", {}), flags)
     data["limits"] = {**data.get("limits", {}), **{n: flags[n] for n in _LIMITS if flags.get(n)}}
     data["env"] = {**data.get("env", {}), **dict(map(_variable, flags["env"]))}
+    data["outputs"] = [*data.get("outputs", []), *flags["outputs"]]
     data["secrets"] = [*data.get("secrets", []), *flags["secrets"]]
     return Job.from_dict(data)
 

@@ -22,6 +22,7 @@ _COMMANDS = {
     "run": ("run", "Run a job: route it, take a machine, follow it, give the machine back."),
     "ps": ("runs", "List runs."),
     "logs": ("runs", "Show the output of a run."),
+    "pull": ("runs", "Bring files of a run here."),
     "stop": ("runs", "End a run and give its machine back."),
     "nodes": ("state", "List machines that we hold, with what they cost."),
     "reconcile": ("state", "Hold the journal against what providers list."),

@@ -1,4 +1,4 @@
-"""``lepton ps``, ``logs`` and ``stop``."""
+"""``lepton ps``, ``logs``, ``pull`` and ``stop``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from lepton_sdk.cli.render import ago, emit, json_option, table
 from lepton_sdk.client import Client
 
-__all__ = ["logs_command", "ps_command", "stop_command"]
+__all__ = ["logs_command", "ps_command", "pull_command", "stop_command"]
 
 
 @click.command("ps")
@@ -63,6 +63,25 @@ def logs_command(run: str, follow: bool, offset: int, node: int | None, as_json:
                 sys.stdout.buffer.write(chunk)
                 sys.stdout.buffer.flush()
             offset += len(chunk)
+
+
+@click.command("pull")
+@click.argument("run")
+@click.argument("patterns", nargs=-1)
+@click.option("--to", "target", type=click.Path(file_okay=False), help="Into this folder; one with the run's id if not said.")
+@json_option
+def pull_command(run: str, patterns: tuple[str, ...], target: str | None, as_json: bool) -> None:
+    """Bring files of RUN here: its outputs, or what PATTERNS name (as in .gitignore)."""
+    with Client() as client:
+        place = target or client.get(run).id
+        found = client.pull(run, place, patterns)
+    if as_json:
+        emit({"target": place, "files": list(found)})
+        return
+    for path in found:
+        click.echo(f"{place}/{path}")
+    if not found:
+        click.echo(f"lepton: no file of run {run} fits", err=True)
 
 
 @click.command("stop")

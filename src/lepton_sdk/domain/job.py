@@ -191,6 +191,20 @@ def _secrets(value: Any) -> tuple[str, ...]:
     return tuple(_variable("secrets", name) for name in names)
 
 
+def _outputs(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    patterns = [value] if isinstance(value, str) else value
+    if not isinstance(patterns, list | tuple):
+        raise _fail("outputs", f"{value!r} is not a list of patterns")
+    for pattern in patterns:
+        if not isinstance(pattern, str) or not pattern.strip() or "\n" in pattern:
+            raise _fail("outputs", f"{pattern!r} is not a pattern", 'write paths as in .gitignore, such as "results/" or "*.pt"')
+        if ".." in pattern.split("/"):
+            raise _fail("outputs", f"{pattern!r} leaves the run's folder", "write it as seen from the workdir")
+    return tuple(patterns)
+
+
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise _fail(
@@ -268,6 +282,8 @@ class Job:
         launcher: ``none`` runs the command once on each node; ``torchrun`` starts it once for each GPU of each node.
         env: environment variables of setup and command.
         secrets: names of variables whose values come from the submitting environment and are never stored.
+        outputs: which files come back before a machine is given back, as patterns of ``.gitignore`` (what they name is
+            taken): ``["results/", "*.pt"]``. They are had with ``lepton pull``.
         workload: ``training``, ``inference`` or ``interactive``; guides the router.
         limits: what the run may cost.
         retry: what is tried again, after which cause and how often; nothing by default.
@@ -288,6 +304,7 @@ class Job:
     launcher: Launcher = field(default=Launcher.NONE, converter=_launcher)
     env: Mapping[str, str] = field(factory=dict, converter=_env, hash=False)
     secrets: tuple[str, ...] = field(default=(), converter=_secrets)
+    outputs: tuple[str, ...] = field(default=(), converter=_outputs)
     workload: Workload = field(default=Workload.TRAINING, converter=_workload)
     limits: Limits = field(factory=Limits, converter=_limits)
     retry: Retry = field(factory=Retry, converter=_retry)
@@ -325,6 +342,8 @@ class Job:
             data["env"] = dict(self.env)
         if self.secrets:
             data["secrets"] = list(self.secrets)
+        if self.outputs:
+            data["outputs"] = list(self.outputs)
         data["workload"] = str(self.workload)
         if limits := self.limits.to_dict():
             data["limits"] = limits

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         ExecutionStatus,
         Executor,
         ExecutorContext,
+        FetchingExecutor,
         GuardingExecutor,
         Watchdog,
     )
@@ -89,6 +90,7 @@ _HOMES = {
         "ExecutionStatus",
         "Executor",
         "ExecutorContext",
+        "FetchingExecutor",
         "GuardingExecutor",
         "Watchdog",
     ),
@@ -126,6 +128,7 @@ __all__ = [
     "Executor",
     "ExecutorContext",
     "ExecutorSpec",
+    "FetchingExecutor",
     "Gpu",
     "GpuRequest",
     "GuardingExecutor",

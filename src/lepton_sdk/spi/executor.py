@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +14,16 @@ from lepton_sdk._clock import Clock
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.node import Node
 
-__all__ = ["Execution", "ExecutionState", "ExecutionStatus", "Executor", "ExecutorContext", "GuardingExecutor", "Watchdog"]
+__all__ = [
+    "Execution",
+    "ExecutionState",
+    "ExecutionStatus",
+    "Executor",
+    "ExecutorContext",
+    "FetchingExecutor",
+    "GuardingExecutor",
+    "Watchdog",
+]
 
 
 @frozen
@@ -143,5 +152,25 @@ class GuardingExecutor(Executor, Protocol):
         Raises:
             NodeUnreachable: the node did not answer.
             NodeError: it cannot be installed there.
+        """
+        ...
+
+
+@runtime_checkable
+class FetchingExecutor(Executor, Protocol):
+    """An executor that can bring files back."""
+
+    async def fetch(self, node: Node, execution: Execution, patterns: Sequence[str], target: Path) -> tuple[str, ...]:
+        """Write those files of the run's folder that fit a pattern (as in ``.gitignore``) below ``target``.
+
+        A file that is there is replaced whole or not at all. Links are kept where they stay inside, and nothing is written
+        through one.
+
+        Returns:
+            The paths inside the run's folder that were brought.
+
+        Raises:
+            NodeUnreachable: the node did not answer, or stopped answering.
+            NodeError: it cannot pack files.
         """
         ...

@@ -16,6 +16,7 @@ from attrs import evolve
 from lepton_sdk import Client, Job, RunState
 from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.node import Node
+from lepton_sdk.errors import UsageError
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider
 
 _CLIENT = """
@@ -93,3 +94,18 @@ def test_a_client_that_is_killed_loses_nothing(client: Client, cloud: BehindSSH,
     assert b"".join(client.logs(run.id)) == b"begun\nended\n"
     assert cloud.running() == []
     assert len(cloud.machines()) == 1
+
+
+def test_outputs_are_kept_when_the_machine_is_given_back(client: Client, cloud: BehindSSH, tmp_path: Path) -> None:
+    command = 'mkdir results; echo "of $RANK" > results/told; echo no > other; exit 4'
+    run = client.run(Job(command, resources="H100:8", outputs=["results/"], nodes=2))
+    assert (run.state, run.exit_code) == (RunState.FAILED, 4)
+    assert cloud.running() == []
+    assert client.pull(run.id, tmp_path / "here") == ("0/results/told", "1/results/told")
+    assert [(tmp_path / f"here/{rank}/results/told").read_text() for rank in range(2)] == ["of 0\n", "of 1\n"]
+    # What was not named is gone with the machine.
+    assert client.pull(run.id, tmp_path / "here", ["other"]) == ()
+    with pytest.raises(UsageError, match="names no outputs"):
+        client.pull(client.run(Job("true", resources="H100:8")).id, tmp_path / "here")
+    with pytest.raises(UsageError, match="nothing of it was kept"):
+        client.pull(client.run(Job("true", resources="H100:8")).id, tmp_path / "here", ["other"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -173,6 +174,12 @@ class SSHExecutor:
             if ended is not None:
                 ended.cancel()
                 await asyncio.gather(ended, return_exceptions=True)
+
+    async def fetch(self, node: Node, execution: Execution, patterns: Sequence[str], target: Path) -> tuple[str, ...]:
+        """Bring the run's files that fit into a folder of this host."""
+        from lepton_sdk._executors.ssh.fetching import fetch_outputs
+
+        return await fetch_outputs(self._remote(node), self._clock, run_path(execution), patterns, target)
 
     # --- ending ----------------------------------------------------------------------------------------------------
 

@@ -90,3 +90,18 @@ assemble() {
   find "$in/b" -type f -exec sh -c 'mv -f "$@" "$0"' "$base/blobs" {} + && wait $!
 }
 
+# --- outputs ----------------------------------------------------------------------------------------------------------
+
+list() { # RUN: every file and link that the run has, a null after each
+  cd "$base/runs/$1/work" 2>/dev/null || return 0
+  exec find . \( -type f -o -type l \) -print0
+}
+
+pack() { # RUN: names on stdin, a null after each; a tar of them
+  cd "$base/runs/$1/work" || return
+  case $(tar --version 2>/dev/null) in
+    *GNU* | *bsdtar*) exec tar -cf - --null -T - ;;
+    # Of more names than fit on a command line several archives come, one after the other.
+    *) exec xargs -0 tar -cf - ;;
+  esac
+}

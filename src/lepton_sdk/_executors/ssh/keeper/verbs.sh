@@ -126,6 +126,6 @@ else
       # shellcheck disable=SC2086
       $setsid /bin/sh "$self" "$base" "$@" $$ "$setsid"
       ;;
-    need | receive | serve | logs | cancel | arm) "$@" ;;
+    need | receive | list | pack | serve | logs | cancel | arm) "$@" ;;
   esac
 fi

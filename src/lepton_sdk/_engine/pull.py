@@ -1,0 +1,57 @@
+"""Bringing a run's files here: from its machines while they are ours, else what was kept of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from lepton_sdk._engine.output import fetch, kept_outputs
+from lepton_sdk._engine.session import Session
+from lepton_sdk._executors.outputs import copy_outputs
+from lepton_sdk.domain.access import LocalAccess
+from lepton_sdk.domain.node import Stage
+from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.errors import UsageError
+
+__all__ = ["pull"]
+
+_GIVEN_BACK = frozenset({Stage.RELEASING, Stage.RELEASED})
+
+
+async def pull(session: Session, run_id: str, target: Path, patterns: Sequence[str]) -> tuple[str, ...]:
+    """Bring files of the newest attempt that started below ``target``; of several nodes each into a folder of its rank.
+
+    Args:
+        patterns: as the job's ``outputs``, which they stand for; all of them when empty.
+
+    Raises:
+        UsageError: there is nothing that could be brought.
+        NodeUnreachable, NodeError: a node did not answer, or cannot pack files.
+    """
+    run = session.journal.run(run_id)
+    wanted = tuple(patterns) or run.job.outputs
+    if not wanted:
+        raise UsageError(f"run {run.id} names no outputs", hint="say which files: lepton pull RUN 'results/' '*.pt'")
+    started = [record for record in run.nodes if record.running_at is not None and record.node is not None]
+    newest = [record for record in started if record.attempt == started[-1].attempt]
+    if not newest:
+        raise UsageError(f"run {run.id} has not started, so there is nothing to bring", hint="look with lepton ps")
+    found: list[str] = []
+    for record in newest:
+        inside = str(record.rank) if run.job.nodes > 1 else ""
+        found += [f"{inside}/{path}".lstrip("/") for path in await _of_node(session, run, record, wanted, target / inside)]
+    return tuple(found)
+
+
+async def _of_node(session: Session, run: Run, record: NodeRecord, wanted: Sequence[str], target: Path) -> tuple[str, ...]:
+    assert record.node is not None
+    if record.stage not in _GIVEN_BACK or isinstance(record.node.access, LocalAccess):
+        return await fetch(session, run, record, wanted, target)
+    kept = kept_outputs(session, record)
+    if not kept.is_dir():
+        raise UsageError(
+            f"the machine of run {run.id} was given back, and nothing of it was kept",
+            hint="name what shall be kept under outputs before the run",
+        )
+    return await asyncio.to_thread(copy_outputs, kept, wanted, target)

@@ -1,0 +1,183 @@
+"""Files come back from a node whole, and nothing that a node sends is written elsewhere."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lepton_sdk._executors.outputs import chosen, copy_outputs, unpack
+from lepton_sdk.errors import NodeError
+
+_MAKE = """
+mkdir -p results/deep "odd dir"; echo one > results/a.txt; printf 'x%.0s' 1 2 3 > results/deep/b.bin
+ln -s a.txt results/link; ln -s /etc/passwd results/out; ln results/a.txt results/same
+echo three > "odd dir/it's \\"\\$(x)\\" -n.pt"; echo no > other; chmod 750 results/deep/b.bin
+"""
+
+
+def fetched(host: Any, run: Any, target: Path, *patterns: str) -> tuple[str, ...]:
+    found: tuple[str, ...] = host.do(host.executor.fetch(host.node, run, patterns, target))
+    return tuple(sorted(found))
+
+
+def tree(folder: Path) -> dict[str, str]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
+    return {str(p.relative_to(folder)): f"-> {p.readlink()}" if p.is_symlink() else p.read_text() for p in paths}
+
+
+_ALL = {
+    "results/a.txt": "one\n",
+    "results/deep/b.bin": "xxx",
+    "results/link": "-> a.txt",
+    "results/same": "one\n",
+    'odd dir/it\'s "$(x)" -n.pt': "three\n",
+}
+
+
+def test_what_the_patterns_name_comes_back(host: Any, tmp_path: Path) -> None:
+    run = host.start(_MAKE)
+    host.result(run)
+    target = tmp_path / "here"
+    assert fetched(host, run, target, "results/", "*.pt") == tuple(sorted([*_ALL, "results/out"]))
+    # A link that leaves the run's folder would point to another file here.
+    assert tree(target) == _ALL
+    assert (target / "results/deep/b.bin").stat().st_mode & 0o777 == 0o750
+    assert fetched(host, run, tmp_path / "none", "*.zip") == ()
+
+
+def test_files_can_be_had_while_the_job_runs(host: Any, tmp_path: Path) -> None:
+    run = host.start("echo early > part; sleep 300")
+    host.until(lambda: fetched(host, run, tmp_path / "here", "part") == ("part",))
+    assert tree(tmp_path / "here") == {"part": "early\n"}
+
+
+def test_a_large_file_and_many_small_ones(host: Any, tmp_path: Path) -> None:
+    run = host.start(
+        "head -c 30000000 /dev/urandom > big; mkdir many; for i in $(seq 500); do echo $i > many/$i; done; cksum big"
+    )
+    _, output = host.result(run)
+    target = tmp_path / "here"
+    assert len(fetched(host, run, target, "big", "many/")) == 501
+    assert (target / "big").stat().st_size == 30_000_000
+    assert (target / "big").read_bytes() == (host.folder(run) / "work/big").read_bytes()
+    assert {path.read_text() for path in (target / "many").iterdir()} == {f"{n}\n" for n in range(1, 501)}
+    assert output
+
+
+def test_busybox_packs_too(make_host: Any, server: Any, tmp_path: Path) -> None:
+    box = shutil.which("busybox")
+    if box is None:
+        pytest.skip("busybox is not installed (busybox-static)")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "tar").symlink_to(box)
+    server.stop()
+    text = (server.folder / "sshd_config").read_text()
+    (server.folder / "sshd_config").write_text(text.replace("SetEnv ", f"SetEnv PATH={tools}:{os.environ['PATH']} "))
+    server.begin()
+    host = make_host(server)
+    run = host.start(_MAKE)
+    host.result(run)
+    fetched(host, run, tmp_path / "here", "results/", "*.pt")
+    assert tree(tmp_path / "here") == _ALL
+
+
+def test_local_files_are_copied_by_the_same_rules(tmp_path: Path) -> None:
+    source = tmp_path / "work"
+    source.mkdir()
+    assert os.system(f"cd '{source}'; {_MAKE}") == 0
+    copy_outputs(source, ["results/", "*.pt"], tmp_path / "here")
+    assert tree(tmp_path / "here") == _ALL
+
+
+def archive(*members: tuple[str, str, str]) -> io.BytesIO:
+    """A tar of (kind, name, target or content)."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for kind, name, text in members:
+            info = tarfile.TarInfo(name)
+            if kind == "file":
+                info.size = len(text)
+                tar.addfile(info, io.BytesIO(text.encode()))
+            else:
+                info.type = tarfile.SYMTYPE if kind == "link" else tarfile.LNKTYPE
+                info.linkname = text
+                tar.addfile(info)
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("file", "../outside", "x")],
+        [("file", "/outside", "x")],
+        [("file", "a/../../outside", "x")],
+        [("file", "unasked", "x")],
+        [("hard", "a", "../outside")],
+    ],
+)
+def test_a_node_that_sends_something_else_is_refused(members: list[tuple[str, str, str]], tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text("mine")
+    wanted = {name for _, name, _ in members} - {"unasked"}
+    with pytest.raises(NodeError):
+        unpack(archive(*members), wanted, tmp_path / "here")
+    assert (tmp_path / "outside").read_text() == "mine"
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    here = tmp_path / "here"
+    unpack(archive(("link", "a", "b"), ("file", "b/x", "fine")), {"a", "b/x"}, here)
+    assert (here / "a/x").read_text() == "fine"
+    (here / "evil").symlink_to(tmp_path / "outside")
+    with pytest.raises(NodeError, match="is a link"):
+        unpack(archive(("file", "evil/x", "bad")), {"evil/x"}, here)
+    assert not any((tmp_path / "outside").iterdir())
+    # One in the place of the file itself is replaced.
+    (tmp_path / "kept").write_text("mine")
+    (here / "one").symlink_to(tmp_path / "kept")
+    unpack(archive(("file", "one", "new")), {"one"}, here)
+    assert ((here / "one").read_text(), (tmp_path / "kept").read_text()) == ("new", "mine")
+
+
+def test_half_an_archive_leaves_no_half_file(tmp_path: Path) -> None:
+    whole = archive(("file", "a", "x" * 5000)).getvalue()
+    with pytest.raises(NodeError, match="broken"):
+        unpack(io.BytesIO(whole[:3000]), {"a"}, tmp_path / "here")
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+_NAME = st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="/"), min_size=1, max_size=20).filter(
+    lambda name: name not in (".", "..")
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(files=st.dictionaries(_NAME, st.text(max_size=50), min_size=1, max_size=8))
+def test_any_name_survives(files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    target = tmp_path_factory.mktemp("any")
+    done = unpack(archive(*(("file", f"./{name}", text) for name, text in files.items())), set(files), target)
+    assert set(done) == set(files)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == {n: t.encode()[: len(t)] for n, t in files.items()}
+
+
+def test_patterns_are_those_of_gitignore() -> None:
+    means = chosen(["results/", "*.pt", "!bad.pt", "/top.txt"])
+    assert [means(p) for p in ("results/a/b", "x/results/c", "x/y.pt", "x/bad.pt", "top.txt", "x/top.txt", "other")] == [
+        True,
+        True,
+        True,
+        False,
+        True,
+        False,
+        False,
+    ]
