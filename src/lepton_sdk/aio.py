@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 from lepton_sdk._config import Config, load_config
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.resources import Resources
-from lepton_sdk.errors import JobCancelled, JobFailed, JobTimedOut, LeptonError, NodeLost, NoOffers, UsageError
+from lepton_sdk.errors import NoOffers, UsageError
 
 if TYPE_CHECKING:
     from lepton_sdk._clock import Clock
+    from lepton_sdk._engine.reach import Reach
     from lepton_sdk._engine.reconcile import HeldNode, Report
     from lepton_sdk._engine.session import Session
     from lepton_sdk._plugins.status import PluginStatus
@@ -255,8 +256,8 @@ class AsyncClient:
         from lepton_sdk._engine.exposure import unfollowed
 
         found = self._session.journal.run(self._resolve(run))
-        names = {node.offer.provider for node in found.nodes if node.open}
-        return unfollowed(found, watched=bool(names) and all(self._session.spec(name).watched for name in names))
+        specs = [self._session.spec(node.offer.provider) for node in found.nodes if node.open]
+        return unfollowed(found, watched=bool(specs) and all(spec.watched for spec in specs))
 
     async def logs(self, run: str, *, offset: int = 0, follow: bool = False, node: int | None = None) -> AsyncIterator[bytes]:
         """The output of a run from byte ``offset``; with ``follow``, live until it has ended.
@@ -287,6 +288,12 @@ class AsyncClient:
 
         return await pull(self._session, self._resolve(run), Path(target), patterns)
 
+    async def reach(self, run: str, node: int = 0) -> Reach:
+        """How a person reaches one node of a run: ``shell()``, ``forward()``, ``config()``, all for the user's own ssh."""
+        from lepton_sdk._engine.reach import Reach
+
+        return Reach(self._session, self._resolve(run), node)
+
     async def wait(self, run: str, *, check: bool = False) -> Run:
         """Wait until a run has ended and its machine is given back, and drive it when nobody else does.
 
@@ -300,7 +307,9 @@ class AsyncClient:
 
         ended = await wait_for(self._session, self._resolve(run))
         if check:
-            _raise_for(ended)
+            from lepton_sdk._engine.outcome import raise_for
+
+            raise_for(ended)
         return ended
 
     async def stop(self, run: str) -> Run:
@@ -390,16 +399,3 @@ def _job(job: JobLike) -> Job:
 
         return load_job(job)
     return Job.from_dict(job)
-
-
-def _raise_for(run: Run) -> None:
-    text = f"run {run.id} {run.state}" + (f": {run.error}" if run.error else "")
-    errors: dict[str, type[LeptonError]] = {
-        "failed": JobFailed,
-        "timed-out": JobTimedOut,
-        "stopped": JobCancelled,
-        "lost": NodeLost,
-        "refused": NoOffers,
-    }
-    if error := errors.get(str(run.state)):
-        raise error(text, provider=run.provider, hint=f"lepton logs {run.id}")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from lepton_sdk._clock import Clock
     from lepton_sdk._config import Config
+    from lepton_sdk._engine.reach import Reach
     from lepton_sdk._engine.reconcile import HeldNode, Report
     from lepton_sdk._plugins.status import PluginStatus
     from lepton_sdk._portal import Portal
@@ -144,6 +145,10 @@ class Client:
     def pull(self, run: str, target: str | os.PathLike[str], patterns: Sequence[str] = ()) -> tuple[str, ...]:
         """See `AsyncClient.pull`."""
         return self._portal.call(self._client.pull(run, target, patterns))
+
+    def reach(self, run: str, node: int = 0) -> Reach:
+        """See `AsyncClient.reach`."""
+        return self._portal.call(self._client.reach(run, node))
 
     def wait(self, run: str, *, check: bool = False) -> Run:
         """See `AsyncClient.wait`."""

@@ -23,6 +23,8 @@ _COMMANDS = {
     "ps": ("runs", "List runs."),
     "logs": ("runs", "Show the output of a run."),
     "pull": ("runs", "Bring files of a run here."),
+    "ssh": ("reach", "Open a shell on a machine of a run."),
+    "forward": ("reach", "Bring a port of a run's machine here."),
     "stop": ("runs", "End a run and give its machine back."),
     "nodes": ("state", "List machines that we hold, with what they cost."),
     "reconcile": ("state", "Hold the journal against what providers list."),

@@ -1,0 +1,130 @@
+"""The user's own ssh on a machine of a run: the same address, keys and host keys that the executor uses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from shlex import quote
+
+from lepton_sdk._engine.session import Session
+from lepton_sdk.domain.access import LocalAccess, SSHAccess
+from lepton_sdk.domain.run import NodeRecord
+from lepton_sdk.errors import NodeUnreachable, UsageError
+
+__all__ = ["Reach"]
+
+_FOLDER = ".lepton/runs"
+
+
+class Reach:
+    """One node of a run, as somebody who sits before it reaches it.
+
+    Raises:
+        UsageError: the run has no such node.
+        NodeUnreachable: it is not there yet, or not any more.
+    """
+
+    def __init__(self, session: Session, run_id: str, node: int) -> None:
+        self._session = session
+        self._record = _reachable(session, run_id, node)
+
+    def shell(self, command: str | None = None) -> list[str]:
+        """The program and arguments that open a shell in the run's folder, or run a shell's command line there."""
+        record = self._record
+        place = f"{record.run}/{record.attempt}-{record.rank}/work"
+        if _is_here(record):
+            folder = quote(str(self._session.runs_dir / place))
+            return ["/bin/sh", "-c", f"cd {folder} && {command or 'exec ${SHELL:-/bin/sh}'}"]
+        # As the executor does it: a login may begin somewhere else than in the home that the environment names.
+        inner = f'cd "$HOME"/{quote(f"{_FOLDER}/{place}")} 2>/dev/null; {command or "exec ${SHELL:-/bin/sh} -l"}'
+        terminal = [] if command else ["-t"]
+        # The user's shell there, whichever it is, reads one word: a script for sh.
+        return ["ssh", *_options(self._session, record), *terminal, _host(record), f"exec /bin/sh -c {quote(inner)}"]
+
+    def forward(self, here: int, there: int) -> list[str]:
+        """The program and arguments that bring a port of the node to this host's loopback for as long as they run.
+
+        Raises:
+            UsageError: the node is this host, where the port is already.
+        """
+        record = self._record
+        if _is_here(record):
+            raise UsageError(f"run {record.run} runs on this host", hint=f"its port is here already: http://127.0.0.1:{there}")
+        way = ["-L", f"127.0.0.1:{here}:127.0.0.1:{there}"]
+        return ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", *way, *_options(self._session, record), _host(record)]
+
+    def config(self) -> str:
+        """A block for ``~/.ssh/config``, for editors that connect by a host's name."""
+        access = _ssh(self._record)
+        lines = [f"Host {self._record.run}-{self._record.rank}", f"  HostName {access.host}"]
+        if access.user:
+            lines.append(f"  User {access.user}")
+        if access.port:
+            lines.append(f"  Port {access.port}")
+        settings = _settings(self._session, self._record)
+        return "\n".join([*lines, *(f"  {name} {value}" for name, value in settings)]) + "\n"
+
+
+def _is_here(record: NodeRecord) -> bool:
+    return record.node is not None and isinstance(record.node.access, LocalAccess)
+
+
+def _reachable(session: Session, run_id: str, node: int) -> NodeRecord:
+    run = session.journal.run(run_id)
+    record = next((member for member in run.members if member.rank == node), None)
+    if record is None:
+        raise UsageError(f"run {run_id} has no node {node}", hint=f"its nodes are 0 to {run.job.nodes - 1}")
+    if record.node is None or record.node.access is None:
+        raise NodeUnreachable(f"node {node} of run {run_id} cannot be reached: it is {record.stage}", hint="look with lepton ps")
+    if not record.open and not isinstance(record.node.access, LocalAccess):
+        raise NodeUnreachable(
+            f"the machine of run {run_id} was given back", hint="lepton logs and lepton pull have what was kept"
+        )
+    return record
+
+
+def _ssh(record: NodeRecord) -> SSHAccess:
+    access = record.node.access if record.node else None
+    if not isinstance(access, SSHAccess):
+        raise UsageError(
+            f"node {record.rank} of run {record.run} is not reached by SSH", hint="lepton ssh RUN opens a shell there"
+        )
+    return access
+
+
+def _host(record: NodeRecord) -> str:
+    host = _ssh(record).host
+    # ssh would take it for an option.
+    if host.startswith("-"):
+        raise UsageError(f"{host!r} is no host name")
+    return host
+
+
+def _options(session: Session, record: NodeRecord) -> list[str]:
+    access = _ssh(record)
+    words = [word for name, value in _settings(session, record) for word in ("-o", f"{name}={value}")]
+    words += ["-l", access.user] if access.user else []
+    return words + (["-p", str(access.port)] if access.port else [])
+
+
+def _settings(session: Session, record: NodeRecord) -> list[tuple[str, str]]:
+    access = _ssh(record)
+    found = [("ProxyJump", access.proxy_jump)] if access.proxy_jump else []
+    if access.identity:
+        found += [("IdentityFile", f'"{access.identity}"'), ("IdentitiesOnly", "yes")]
+    if access.host_keys:
+        found += [("UserKnownHostsFile", f'"{_vouched(session, record, access)}"'), ("StrictHostKeyChecking", "yes")]
+        return [*found, ("HostKeyAlias", record.token)]
+    # The executor has been there, so the key is known; another one is refused.
+    pinned = session.runs_dir.parent / "known_hosts"
+    return [*found, ("UserKnownHostsFile", f'"{Path.home() / ".ssh/known_hosts"}" "{pinned}"'), ("StrictHostKeyChecking", "yes")]
+
+
+def _vouched(session: Session, record: NodeRecord, access: SSHAccess) -> Path:
+    """The host keys that the provider vouches for, as a file that ssh reads."""
+    path = session.runs_dir / record.run / f"{record.attempt}-{record.rank}" / "known_hosts"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.writelines(f"{record.token} {key}\n" for key in access.host_keys)
+    return path

@@ -1,0 +1,58 @@
+"""``lepton ssh`` and ``forward``: the user's own ssh, told where the machine is and which keys hold."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+
+import click
+
+from lepton_sdk.cli.jobargs import JobCommand
+from lepton_sdk.client import Client
+from lepton_sdk.errors import UsageError
+
+__all__ = ["forward_command", "ssh_command"]
+
+_node = click.option("--node", type=click.IntRange(0), default=0, metavar="RANK", help="Of several nodes, this one.")
+
+
+@click.command("ssh", cls=JobCommand)
+@click.argument("run")
+@_node
+@click.option("--print", "as_config", is_flag=True, help="Print a block for ~/.ssh/config instead (editors, VS Code Remote).")
+def ssh_command(run: str, node: int, as_config: bool) -> None:
+    """Open a shell on a machine of RUN, in the run's folder; a command after -- runs there instead."""
+    words: list[str] | None = click.get_current_context().meta.get("words")
+    with Client() as client:
+        reach = client.reach(run, node)
+        if as_config:
+            click.echo(reach.config(), nl=False)
+            return
+        argv = reach.shell(shlex.join(words) if words else None)
+    _become(argv)
+
+
+@click.command("forward")
+@click.argument("run")
+@click.argument("port", metavar="PORT[:THERE]")
+@_node
+def forward_command(run: str, port: str, node: int) -> None:
+    """Bring a port of RUN's machine to 127.0.0.1 here, until Ctrl-C."""
+    here, _, there = port.partition(":")
+    for text in (here, there or here):
+        if not text.isdigit() or not 0 < int(text) < 65536:
+            raise UsageError(f"{port!r} is no port", hint="write 8888, or 9000:8888 for port 8888 there as 9000 here")
+    with Client() as client:
+        argv = client.reach(run, node).forward(int(here), int(there or here))
+    click.echo(f"lepton: http://127.0.0.1:{here} is port {there or here} of run {run}; Ctrl-C ends that", err=True)
+    _become(argv)
+
+
+def _become(argv: list[str]) -> None:
+    if shutil.which(argv[0]) is None:
+        raise UsageError(f"{argv[0]} is not installed here", hint="install the OpenSSH client")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execvp(argv[0], argv)  # noqa: S606 - no shell in between
