@@ -24,7 +24,10 @@ def test_a_run_from_start_to_end(cloud: Any, lepton: Any) -> None:
 
 
 def test_a_detached_run_goes_on_by_itself(cloud: Any, lepton: Any, wait_until: Any) -> None:
-    lepton("run", "--provider", cloud.name, "--gpu", cloud.gpu, "--name", "away", "-d", "--", "sh", "-c", "sleep 1; echo done")
+    job = ("--name", "away", "-d", "--accept-exposure", "--", "sh", "-c", "sleep 1; echo done")
+    said = lepton("run", "--provider", cloud.name, "--gpu", cloud.gpu, *job[:2], "-d", *job[-4:], code=2)
+    assert "without a follower these machines are billed on" in said
+    lepton("run", "--provider", cloud.name, "--gpu", cloud.gpu, *job)
     # The detached follower keeps the vendor's own pace.
     wait_until(lambda: lepton.runs()[0]["state"] == "succeeded", lambda: str(lepton.runs()))
     assert "done" in lepton("logs", "away")

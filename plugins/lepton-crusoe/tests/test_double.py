@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from datetime import UTC, datetime, timedelta
@@ -250,6 +251,13 @@ def test_a_machine_is_released_in_the_project_that_it_was_made_in(
 
     run_async(live())
     assert double.open() == []
+
+
+def test_a_startup_script_goes_with_the_create(double: Any, provider: CrusoeCloud, take: Any, run_async: Any) -> None:
+    run_async(take(provider, startup_script="#!/bin/sh\ntrue\n"))
+    run_async(take(provider, token="token2"))
+    bodies = [json.loads(row["request"]) for row in double.ask("/traffic") if row["method"] == "POST"]
+    assert [body.get("startup_script") for body in bodies] == ["#!/bin/sh\ntrue\n", None]
 
 
 # --- bad input ------------------------------------------------------------------------------------------------------

@@ -81,13 +81,16 @@ def test_the_owners_key_opens_the_machine(cloud: Any, client: Client) -> None:
                 "-F",
                 "none",
                 "-o",
+                # The vendor says that a machine runs before its sshd listens.
+                "ConnectionAttempts=30",
+                "-o",
                 "IdentitiesOnly=yes",
                 "-o",
                 "StrictHostKeyChecking=no",
                 "-o",
                 "UserKnownHostsFile=/dev/null",
             ]
-            done = subprocess.run(["ssh", *strict, *target], capture_output=True, text=True, timeout=30)
+            done = subprocess.run(["ssh", *strict, *target], capture_output=True, text=True, timeout=60)
             opened.append(done.stdout or done.stderr)
 
     client.run(_job("true"), on_event=look)

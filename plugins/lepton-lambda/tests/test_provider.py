@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -238,3 +239,10 @@ def test_a_machine_that_is_taken_back_before_it_is_active_is_no_capacity(
     with pytest.raises(NoCapacity, match=r"gpu_1x_a10 in us-east-1 was given and taken back .*: terminating"):
         run_async(provider.inspect(node))
     assert run_async(provider.release(node)).state is NodeState.RELEASING
+
+
+def test_a_startup_script_is_user_data(provider: LambdaCloud, double: Any, take: Any, run_async: Any) -> None:
+    run_async(take(provider, startup_script="#!/bin/sh\ntrue\n"))
+    run_async(take(provider, token="t2"))
+    bodies = [json.loads(one["request"]) for one in double.ask("/exchanges") if one["path"].endswith("/launch")]
+    assert [body.get("user_data") for body in bodies] == ["#!/bin/sh\ntrue\n", None]

@@ -101,7 +101,7 @@ class CrusoeCloud:
         name = name_for(launch.owner, launch.token)
         if why := self._prices.still(type_named(offer.instance_type), offer.price):
             raise OfferGone(why, provider="crusoe", hint="plan again with lepton route --live")
-        request = await self._request(name, offer, launch.owner)
+        request = await self._request(name, offer, launch)
         try:
             request |= await self._parts(self._api).make(offer, launch, partition)
             operation = await self._api.create(request)
@@ -117,10 +117,11 @@ class CrusoeCloud:
             raise
         return self._made(operation, offer, launch, request)
 
-    async def _request(self, name: str, offer: Offer, owner: str) -> dict[str, Any]:
-        key = await KeyPair("crusoe", self._folder, owner).public()
+    async def _request(self, name: str, offer: Offer, launch: Launch) -> dict[str, Any]:
+        key = await KeyPair("crusoe", self._folder, launch.owner).public()
         request = {"name": name, "type": offer.instance_type, "location": offer.region, "ssh_public_key": key}
-        return request | ({"image": self._config["image"]} if self._config["image"] else {})
+        optional = {"image": self._config["image"], "startup_script": launch.startup_script}
+        return request | {key: value for key, value in optional.items() if value}
 
     async def _with_id(self, operation: Operation) -> Operation:
         """The operation once it names the machine.

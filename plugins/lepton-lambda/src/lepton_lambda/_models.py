@@ -185,6 +185,7 @@ def launch_request(config: Mapping[str, Any], offer: Offer, launch: Launch, key:
         "ssh_key_names": [key],
         "name": f"{launch.job_name}-{launch.attempt}-{launch.rank}"[-_LONGEST_NAME:],
         "tags": [{"key": name, "value": value} for name, value in tags.items()],
+        **({"user_data": launch.startup_script} if launch.startup_script else {}),
         **_options(config),
     }
 

@@ -33,6 +33,8 @@ PROVIDER = ProviderSpec(
     ),
     # docs.lambda.ai/public-cloud/billing, read 2026-11: the bill ends when the instance is terminated; there is no stopped state.
     power_off=PowerOff.KEEPS,
+    # Handed over as user_data where core gives a script; as power-off ends no bill here, it gives none today.
+    watchdog="startup",
     timings=Timings(
         listing_lag=60,
         create_horizon=600,

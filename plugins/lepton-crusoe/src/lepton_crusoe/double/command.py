@@ -70,14 +70,7 @@ def _double(
     threads = [threading.Thread(target=server.serve_forever, daemon=True) for server in (api, control)]
     for thread in threads:
         thread.start()
-    variables = {
-        f"{_VARIABLE}_BASE_URL": f"http://127.0.0.1:{api.server_address[1]}/v1",
-        "CRUSOE_ACCESS_KEY_ID": access_key_id,
-        "CRUSOE_SECRET_KEY": secret,
-        "CRUSOE_PROJECT_ID": project,
-        f"{_VARIABLE}_SSH_PORT": str(ssh_port if sshd or machine else 22),
-        f"{_VARIABLE}_SSH_USER": getpass.getuser(),
-    }
+    variables = _variables(api.server_address[1], access_key_id, secret, project, ssh_port if sshd or machine else 22)
     try:
         if command:
             # Ours go before a key in the user's configuration, which leads elsewhere.
@@ -88,6 +81,17 @@ def _double(
         _until_told()
     finally:
         hosts.stop_all()
+
+
+def _variables(port: int, access_key_id: str, secret: str, project: str, ssh_port: int) -> dict[str, str]:
+    return {
+        f"{_VARIABLE}_BASE_URL": f"http://127.0.0.1:{port}/v1",
+        "CRUSOE_ACCESS_KEY_ID": access_key_id,
+        "CRUSOE_SECRET_KEY": secret,
+        "CRUSOE_PROJECT_ID": project,
+        f"{_VARIABLE}_SSH_PORT": str(ssh_port),
+        f"{_VARIABLE}_SSH_USER": getpass.getuser(),
+    }
 
 
 def _say(variables: dict[str, str], control: str, *, as_json: bool) -> None:
