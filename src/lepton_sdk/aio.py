@@ -278,9 +278,6 @@ class AsyncClient:
 
         Returns:
             The paths that were written, as seen from ``target``.
-
-        Raises:
-            UsageError: nothing is named, nothing has started, or nothing was kept.
         """
         from pathlib import Path
 

@@ -129,6 +129,10 @@ async def with_output(
             # Raises when whoever wanted the output does not take it any more.
             live.result()
         result = await driven
+        if result is not None and result.job.nodes > 1:
+            # Lines of several nodes come in no fixed order, so the rest cannot be asked for by a place in them.
+            await live
+            return result
     finally:
         live.cancel()
         driven.cancel()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-__all__ = ["Rules"]
+__all__ = ["Rules", "chosen"]
 
 _FILES = (".leptonignore", ".gitignore")
 # One line of an ignore file: whether it ignores (or re-includes), and whether a path is meant.
@@ -67,6 +67,13 @@ class Rules:
                     if means(text):
                         return ignores
         return False
+
+
+def chosen(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a path inside the run's folder is meant; patterns as in ``.gitignore``: what they name is taken."""
+    import pathspec
+
+    return pathspec.GitIgnoreSpec.from_lines(patterns).match_file
 
 
 def _read(file: Path) -> list[_Line]:

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from lepton_sdk._executors.ignore import chosen
 from lepton_sdk.errors import NodeError
 
 if TYPE_CHECKING:
     import tarfile
 
-__all__ = ["chosen", "copy_outputs", "unpack"]
+__all__ = ["copy_outputs", "unpack"]
 
 _BLOCK = 1 << 20
-
-
-def chosen(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Whether a path inside the run's folder is meant; patterns as in ``.gitignore``: what they name is taken."""
-    import pathspec
-
-    return pathspec.GitIgnoreSpec.from_lines(patterns).match_file
 
 
 def copy_outputs(source: Path, patterns: Sequence[str], target: Path) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lepton_sdk._executors.outputs import chosen, copy_outputs, unpack
+from lepton_sdk._executors.ignore import chosen
+from lepton_sdk._executors.outputs import copy_outputs, unpack
 from lepton_sdk.errors import NodeError
 
 _MAKE = """

@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from lepton_sdk._executors.outputs import chosen, unpack
+from lepton_sdk._executors.ignore import chosen
+from lepton_sdk._executors.outputs import unpack
 from lepton_sdk._executors.ssh.deadline import within
 from lepton_sdk.errors import NodeError
 
