@@ -86,6 +86,9 @@ def job_environment(execution: Execution, ours: Mapping[str, str]) -> dict[str, 
 
 
 def _orders(execution: Execution, environment: dict[str, str], grace: float) -> dict[str, object]:
+    from lepton_sdk._executors.container import contained
+
+    execution = contained(execution)
     return {
         "setup": execution.job.setup,
         "running": execution.job.command,

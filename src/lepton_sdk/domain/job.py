@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import evolve, field, fields_dict, frozen
 
+from lepton_sdk.domain.container import Container, check_image
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.quantity import parse_duration
 from lepton_sdk.domain.resources import Resources, nearest
@@ -254,6 +255,10 @@ def _workdir(value: Any) -> str | None:
     return text
 
 
+def _container(value: Any) -> Container:
+    return Container.parse(value)
+
+
 def _resources(value: Any) -> Resources:
     return Resources.parse(value)
 
@@ -276,6 +281,8 @@ class Job:
         command: one shell command line, or a list of words that are quoted for you.
         name: 1 to 36 lower-case letters, digits and dashes.
         setup: shell lines that run before the command, in the run's own copy of the workdir.
+        image: the container image that setup and command run in; without one they run on the node itself.
+        container: how the image runs; see `Container`.
         workdir: the folder whose content is copied for the run; nothing for an empty one.
         resources: what one node needs; ``"H100:8"`` is short for ``Resources(gpu="H100:8")``.
         nodes: how many nodes; they are taken all or none, and one that fails ends the attempt for all.
@@ -298,6 +305,8 @@ class Job:
     command: str = field(converter=_command)
     name: str = field(default="job", converter=_name)
     setup: str | None = field(default=None, converter=_setup)
+    image: str | None = field(default=None, converter=check_image)
+    container: Container = field(factory=Container, converter=_container)
     workdir: str | None = field(default=None, converter=_workdir)
     resources: Resources = field(factory=Resources, converter=_resources)
     nodes: int = field(default=1, converter=_nodes)
@@ -318,6 +327,14 @@ class Job:
                 "command", "torchrun starts one program, and this is more than one", "put what comes before it under setup"
             )
 
+        if self.image is None and self.container != Container():
+            raise _fail("container", "there is no image to run", "name one under image")
+        registry = self.container.registry
+        if registry is not None and registry.password not in self.secrets:
+            raise _fail(
+                "container.registry.password", f"{registry.password} is none of the job's secrets", "list it under secrets"
+            )
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Job:
         """A job from the keys of a job file. Unknown keys are refused, with the nearest known ones."""
@@ -329,9 +346,11 @@ class Job:
     def to_dict(self) -> dict[str, object]:
         """The job as plain JSON values, without what was left at its default; `from_dict` reads it back."""
         data: dict[str, object] = {"command": self.command, "name": self.name}
-        for name in ("setup", "workdir"):
+        for name in ("setup", "image", "workdir"):
             if getattr(self, name) is not None:
                 data[name] = getattr(self, name)
+        if container := self.container.to_dict():
+            data["container"] = container
         if resources := self.resources.to_dict():
             data["resources"] = resources
         if self.nodes != 1:

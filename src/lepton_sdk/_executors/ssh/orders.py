@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+from lepton_sdk._executors.container import contained
 from lepton_sdk._executors.launch import job_environment, mark_of
 from lepton_sdk.errors import JobSpecError
 from lepton_sdk.spi.executor import Execution
@@ -38,7 +39,7 @@ def orders(execution: Execution, grace: float) -> bytes:
     Raises:
         JobSpecError: a variable has a name or a value that no shell can pass on.
     """
-    variables = job_environment(execution, {})
+    variables, execution = job_environment(execution, {}), contained(execution)
     if not any("PATH" in layer for layer in (execution.environment, execution.job.env, execution.secrets)):
         # The node's own is the better one.
         del variables["PATH"]
