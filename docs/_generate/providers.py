@@ -75,7 +75,7 @@ def _key(spec: ProviderSpec, item: ConfigField) -> str:
 
 
 def _facts(spec: ProviderSpec) -> str:
-    rows = ["| fact | value |", "|---|---|", f"| power-off and the bill | {spec.power_off} |"]
+    rows = ["| fact | value |", "|---|---|", f"| power-off and the bill | {spec.power_off} |", f"| watchdog | {spec.watchdog} |"]
     for item in fields(Timings):
         value = getattr(spec.timings, item.name)
         shown = ", ".join(f"`{k}` {v:g} s" for k, v in value.items()) if isinstance(value, dict) else f"{value:g} s"

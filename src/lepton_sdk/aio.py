@@ -246,10 +246,9 @@ class AsyncClient:
 
         run_id = self._resolve(run)
         found = self._session.journal.run(run_id)
-        job = found.job
         if not accept_exposure:
-            refuse_exposure(exposures(self._session, (node.offer for node in found.nodes if node.open), job.nodes))
-        leave_follower(self._session, run_id, read_secrets(job, self._environment))
+            refuse_exposure(exposures(self._session, (node.offer for node in found.nodes if node.open), found.job.nodes))
+        leave_follower(self._session, run_id, read_secrets(found.job, self._environment))
 
     async def unfollowed(self, run: str) -> list[str]:
         """What limits an open run while nobody follows it, a line each."""

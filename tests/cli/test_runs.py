@@ -141,6 +141,22 @@ def test_an_interrupt_without_a_terminal_stops_and_gives_back(
     assert json.loads(lepton("nodes", "--json").stdout) == []
 
 
+def test_a_second_interrupt_leaves_no_more_behind_than_the_first(
+    long_run: Callable[..., subprocess.Popen[str]], lepton: Lepton
+) -> None:
+    process = long_run()
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while "stopping the run" not in (line := process.stderr.readline()):
+        assert line, "it ended without a word"
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        process.send_signal(number)
+    process.communicate(timeout=60)
+    (run,) = json.loads(lepton("ps", "--json").stdout)
+    assert run["state"] == "stopped"
+    assert json.loads(lepton("nodes", "--json").stdout) == []
+
+
 def test_an_interrupt_can_hand_the_run_on(long_run: Callable[..., subprocess.Popen[str]], lepton: Lepton) -> None:
     process = long_run("--on-interrupt", "detach")
     process.send_signal(signal.SIGINT)

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import load_config
@@ -27,6 +27,7 @@ from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.run import Event, Run
 from lepton_sdk.errors import JournalError, LeptonError
+from lepton_sdk.spi import WatchdogWay
 from lepton_sdk.testing import (
     SIM_SPEC,
     Died,
@@ -135,7 +136,7 @@ async def _play(seed: int, folder: Path) -> Outcome:
     dice = random.Random(seed)
     world = World(seed, _faults(dice))
     # Some clouds run nothing at boot, so that their machines have no watchdog.
-    world.spec = evolve(SIM_SPEC, watchdog=dice.choice(["startup", "startup", "none"]))
+    world.watchdog = dice.choice([WatchdogWay.STARTUP, WatchdogWay.STARTUP, WatchdogWay.NONE])
     died_at: set[str] = set()
     job = Job(
         "true",

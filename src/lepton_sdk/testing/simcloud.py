@@ -12,7 +12,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.node import Node, NodeState
@@ -144,18 +144,23 @@ class World:
 
     Attributes:
         calls: how many create calls were made for each token.
-        spec: what its provider says of itself.
+        watchdog: how its machines get theirs.
     """
 
     seed: int
     faults: Faults = field(factory=Faults)
     machines: list[Machine] = field(factory=list)
     calls: dict[str, int] = field(factory=dict)
-    spec: ProviderSpec = SIM_SPEC
+    watchdog: WatchdogWay = WatchdogWay.STARTUP
     random: random.Random = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.random = random.Random(self.seed)  # noqa: S311 - a simulation wants the same numbers again
+
+    @property
+    def spec(self) -> ProviderSpec:
+        """What the cloud says of itself."""
+        return evolve(SIM_SPEC, watchdog=self.watchdog)
 
     def happens(self, chance: float) -> bool:
         """Whether it happens this time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -109,3 +110,39 @@ def test_outputs_are_kept_when_the_machine_is_given_back(client: Client, cloud: 
         client.pull(client.run(Job("true", resources="H100:8")).id, tmp_path / "here")
     with pytest.raises(UsageError, match="nothing of it was kept"):
         client.pull(client.run(Job("true", resources="H100:8")).id, tmp_path / "here", ["other"])
+
+
+@pytest.fixture
+def armed(cloud: BehindSSH, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """A client of a cloud whose machines get a watchdog over SSH; its power-off leaves a line."""
+    if os.getuid() != 0:
+        pytest.skip("a watchdog is the superuser's")
+    monkeypatch.setattr("lepton_sdk._engine.watchdog.FOLDER", str(tmp_path / "watchdog"))
+    monkeypatch.setattr("lepton_sdk._engine.watchdog._POWER_OFF", f"echo off >>{tmp_path}/off")
+    spec = evolve(FAKE_SPEC, power_off="ends", watchdog="login", timings=evolve(FAKE_SPEC.timings, boot=120))
+    with Client(state=tmp_path / "state", cache=tmp_path / "cache", providers={spec: cloud}) as client:
+        yield client
+    if (tmp_path / "watchdog/state").exists():
+        os.kill(int((tmp_path / "watchdog/state").read_text().split()[5]), signal.SIGKILL)
+
+
+def test_a_job_begins_once_its_watchdog_lives(armed: Client, cloud: BehindSSH, tmp_path: Path) -> None:
+    run = armed.run(Job("echo fine", resources="H100:8", limits={"duration": "1h", "total": 50, "keep": "10m"}))
+    assert run.state is RunState.SUCCEEDED, run.error
+    kinds = [event.kind for event in armed.events(run.id)]
+    assert kinds.index("node.owned") < kinds.index("node.armed") < kinds.index("node.reachable") < kinds.index("node.running")
+    plan = dict(line.split("=", 1) for line in (tmp_path / "watchdog/plan").read_text().splitlines())
+    # 50 buy 7500 seconds at 24 an hour; five minutes more, so that the node itself comes first.
+    assert (plan["limit"], plan["budget"], plan["keep"]) == ("390000", "780000", "60000")
+    assert list((tmp_path / "watchdog/runs").iterdir())
+    assert (cloud.running(), (tmp_path / "off").exists()) == ([], False)
+
+
+def test_a_machine_that_cannot_be_armed_is_given_back_unused(armed: Client, cloud: BehindSSH, tmp_path: Path) -> None:
+    (tmp_path / "watchdog").write_text("not a folder")
+    run = armed.run(Job("echo never", resources="H100:8"))
+    (tmp_path / "watchdog").unlink()
+    assert run.state is RunState.REFUSED
+    assert "watchdog cannot be installed" in str(run.error)
+    assert "node.running" not in [event.kind for event in armed.events(run.id)]
+    assert cloud.running() == []
