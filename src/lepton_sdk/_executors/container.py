@@ -51,7 +51,11 @@ set -- "$@" --shm-size {shm}
 case ${{NGPUS:-0}}$engine in
   0*) ;;
   *podman) for one in $(echo "${{CUDA_VISIBLE_DEVICES:-all}}" | tr , ' '); do set -- "$@" --device "nvidia.com/gpu=$one"; done ;;
-  *) if [ -n "${{CUDA_VISIBLE_DEVICES:-}}" ]; then set -- "$@" --gpus "\\"device=$CUDA_VISIBLE_DEVICES\\""; else set -- "$@" --gpus all; fi ;;
+  *)
+    gpus=all
+    [ -z "${{CUDA_VISIBLE_DEVICES:-}}" ] || gpus="\\"device=$CUDA_VISIBLE_DEVICES\\""
+    set -- "$@" --gpus "$gpus"
+    ;;
 esac
 ended() {{
   "$engine" stop --time 3 "$name" || "$engine" kill "$name"
@@ -97,10 +101,8 @@ def _options(execution: Execution) -> list[str]:
     network = [f"--publish {port}" for port in box.ports] or ["--network host"]
     mounts = [f"--volume {quote(f'{outside}:{inside}')}" for outside, inside in box.mounts.items()]
     user = [f"--user {quote(box.user)}"] if box.user else []
-    names = [
-        f"--env {name}" for name in sorted(job_environment(execution, {})) if name not in _OUTSIDE or name in execution.job.env
-    ]
-    return [*network, *mounts, *user, *_hosts(execution), *names]
+    names = sorted(set(job_environment(execution, {})) - (_OUTSIDE - set(execution.job.env)))
+    return [*network, *mounts, *user, *_hosts(execution), *(f"--env {name}" for name in names)]
 
 
 def _hosts(execution: Execution) -> list[str]:

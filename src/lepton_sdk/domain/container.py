@@ -130,12 +130,17 @@ class Registry:
         return cls(**values)
 
 
+def _registry(value: Any) -> Registry | None:
+    return Registry.parse(value)
+
+
 @frozen
 class Container:
     """How a job's image runs.
 
     Args:
-        shm_size: shared memory, GiB; half of the node's memory if not said (an engine's own 64 MiB are too few for loaders of data).
+        shm_size: shared memory, GiB; half of the node's memory if not said (the 64 MiB of the engines are too few for loaders
+            of data).
         ports: published ports; the container then has a network of its own. Without any it shares the node's, which several
             nodes of a job need to meet.
         mounts: folders of the node by where they are seen inside (``"/data:ro"`` may not be written).
@@ -149,7 +154,7 @@ class Container:
     mounts: Mapping[str, str] = field(factory=dict, converter=_mounts, hash=False)
     user: str | None = field(default=None, converter=_user)
     workdir: str = field(default="/workspace", converter=_folder)
-    registry: Registry | None = field(default=None, converter=Registry.parse)
+    registry: Registry | None = field(default=None, converter=_registry)
 
     @classmethod
     def parse(cls, value: Any) -> Container:
