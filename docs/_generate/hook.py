@@ -21,6 +21,8 @@ _MARK = re.compile(r"<!-- generated: ([\w .-]+) -->")
 _PARTS: dict[str, Callable[[], str]] = {
     "commands": command_pages,
     "job": lambda: job_table("Job"),
+    "container": lambda: job_table("Container"),
+    "registry": lambda: job_table("Registry"),
     "resources": lambda: job_table("Resources"),
     "limits": lambda: job_table("Limits"),
     "retry": lambda: job_table("Retry"),

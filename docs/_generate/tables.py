@@ -11,6 +11,7 @@ from docstrings import arguments, summary
 from lepton_sdk import errors
 from lepton_sdk._journal.schema import MIGRATIONS, VERSION
 from lepton_sdk.domain._gpu_table import table
+from lepton_sdk.domain.container import Container, Registry
 from lepton_sdk.domain.job import Job, Limits
 from lepton_sdk.domain.node import STAGES, Stage
 from lepton_sdk.domain.resources import Resources
@@ -19,7 +20,7 @@ from lepton_sdk.domain.run import Event
 
 __all__ = ["error_table", "event_table", "gpu_table", "job_table", "schema_text", "stage_table"]
 
-_JOB = {cls.__name__: cls for cls in (Job, Resources, Limits, Retry, Rule)}
+_JOB = {cls.__name__: cls for cls in (Job, Container, Registry, Resources, Limits, Retry, Rule)}
 
 
 def job_table(name: str) -> str:
