@@ -42,7 +42,7 @@ class Machine:
         script = script.replace("exec /bin/sh", f"exec {' '.join(self._shell)}")
         done = subprocess.run(self._shell, input=script.encode(), capture_output=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-        until(self.stands)
+        until(self.lives)
         self.pids.add(self.guard)
 
     def stands(self) -> list[str]:
@@ -50,6 +50,12 @@ class Machine:
             words = (self.folder / "state").read_text().partition("\n")[0].split()
             return words if len(words) == 7 else []
         return []
+
+    def lives(self) -> bool:
+        """Whether the guard that the state names is a process that runs; a killed one's state stays for a while."""
+        with suppress(OSError, IndexError):
+            return Path(f"/proc/{self.guard}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return False
 
     @property
     def guard(self) -> int:
