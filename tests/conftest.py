@@ -58,6 +58,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | Sec
 
 
 @pytest.fixture
-def state(place: Path | Secret) -> str:
+def where(place: Path | Secret) -> str:
     """The same as what ``LEPTON_SDK_STATE`` says."""
     return str(place.parent) if isinstance(place, Path) else place.reveal()

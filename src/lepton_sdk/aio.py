@@ -331,15 +331,16 @@ class AsyncClient:
         runs = frozenset(map(self._resolve, only))
         return await follow_all(self._session, only=runs, until_idle=until_idle, secrets=secrets)
 
-    async def reconcile(self, *, release_strays: bool = False) -> Report:
+    async def reconcile(self, *, release_strays: bool = False, all_owners: bool = False) -> Report:
         """Hold the journal against what every usable provider lists: take due steps, release duplicates, show the rest.
 
         Args:
-            release_strays: also give back what carries our owner but is not in the journal.
+            release_strays: also give back what carries our owner and no open row explains.
+            all_owners: also show the machines of other owners.
         """
         from lepton_sdk._engine.reconcile import reconcile
 
-        return await reconcile(self._session, release_strays=release_strays)
+        return await reconcile(self._session, release_strays=release_strays, all_owners=all_owners)
 
     async def state(self) -> dict[str, object]:
         """Where the journal is, whose it is, and whether it may act: ``path``, ``owner``, ``former_owners``, ``host``, …"""
@@ -348,15 +349,13 @@ class AsyncClient:
         return state_of(self._session)
 
     async def adopt_state(self) -> dict[str, object]:
-        """Make a journal that came from another host this host's own, under a new owner.
+        """Give a journal that came from elsewhere, or went back in time, a new owner: only when the original is gone for good.
 
-        Only when the original is gone for good: two hosts that act on one history release each other's machines.
+        After a roll-back open runs are stopped; machines of the old owner stay listed by `reconcile`.
         """
-        from lepton_sdk._engine.doctor import state_of
+        from lepton_sdk._engine.adopt import adopt
 
-        if self._session.has_journal():
-            self._session.journal.adopt()
-        return state_of(self._session)
+        return adopt(self._session)
 
     # ---------------------------------------------------------------------------------------------------------------
 

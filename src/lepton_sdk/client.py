@@ -162,9 +162,9 @@ class Client:
         """See `AsyncClient.follow`."""
         return self._portal.call(self._client.follow(only=only, until_idle=until_idle, secrets=secrets))
 
-    def reconcile(self, *, release_strays: bool = False) -> Report:
+    def reconcile(self, *, release_strays: bool = False, all_owners: bool = False) -> Report:
         """See `AsyncClient.reconcile`."""
-        return self._portal.call(self._client.reconcile(release_strays=release_strays))
+        return self._portal.call(self._client.reconcile(release_strays=release_strays, all_owners=all_owners))
 
     def state(self) -> dict[str, object]:
         """See `AsyncClient.state`."""

@@ -27,9 +27,9 @@ def cloud(tmp_path: Path) -> FakeProvider:
 
 @pytest.fixture
 def make_client(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[FakeProvider], Client]]:
-    """Clients that share one journal, as one client after another would; a test that asks for ``state`` says which."""
+    """Clients that share one journal, as one client after another would; a test that asks for ``where`` says which."""
     made: list[Client] = []
-    state = request.getfixturevalue("state") if "state" in request.fixturenames else tmp_path / "state"
+    state = request.getfixturevalue("where") if "where" in request.fixturenames else tmp_path / "state"
 
     def make(provider: FakeProvider) -> Client:
         client = Client(state=state, cache=tmp_path / "cache", providers={FAKE_SPEC: provider})

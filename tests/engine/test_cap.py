@@ -22,13 +22,13 @@ def environment(cap: str, home: Path) -> dict[str, str]:
     return {"LEPTON_SDK_LIMITS_HOURLY": cap, "HOME": str(home), "PATH": "/usr/bin:/bin"}
 
 
-def test_many_clients_at_once_stay_under_one_cap(tmp_path: Path, state: str) -> None:
+def test_many_clients_at_once_stay_under_one_cap(tmp_path: Path, where: str) -> None:
     cloud = FakeProvider(tmp_path / "cloud")
     most = 0
 
     async def one(number: int) -> Run:
         async with AsyncClient(
-            state=state,
+            state=where,
             cache=tmp_path / "c",
             providers={FAKE_SPEC: cloud},
             environment=environment("50", tmp_path),
@@ -55,10 +55,10 @@ def test_many_clients_at_once_stay_under_one_cap(tmp_path: Path, state: str) -> 
     assert most == 2
 
 
-def test_a_run_above_the_cap_is_refused_before_anything_is_made(tmp_path: Path, state: str) -> None:
+def test_a_run_above_the_cap_is_refused_before_anything_is_made(tmp_path: Path, where: str) -> None:
     cloud = FakeProvider(tmp_path / "cloud")
     with Client(
-        state=state, cache=tmp_path / "c", providers={FAKE_SPEC: cloud}, environment=environment("20", tmp_path)
+        state=where, cache=tmp_path / "c", providers={FAKE_SPEC: cloud}, environment=environment("20", tmp_path)
     ) as client:
         run = client.run(Job("true", resources="H100:8"))
     assert run.state is RunState.REFUSED
@@ -146,3 +146,11 @@ def test_an_attempt_that_nothing_is_left_for_is_not_made(tmp_path: Path) -> None
     assert run.state is RunState.REFUSED
     assert "does not buy a minute" in str(run.error)
     assert len(cloud.machines()) < 3
+
+
+def test_a_budget_of_zero_takes_nothing(tmp_path: Path, where: str) -> None:
+    cloud, variables = FakeProvider(tmp_path / "cloud"), environment("0", tmp_path) | {"LEPTON_SDK_PLUGINS": "local"}
+    with Client(state=where, cache=tmp_path / "c", providers={FAKE_SPEC: cloud}, environment=variables) as client:
+        run = client.run(Job("true", resources="H100:8"))
+    assert (run.state, cloud.calls.count("acquire")) == (RunState.REFUSED, 0)
+    assert "above the cap of $0.00" in str(run.error)

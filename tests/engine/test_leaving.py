@@ -55,13 +55,13 @@ def until(holds: Callable[[], object], seconds: float = 60) -> None:
 
 
 @pytest.fixture
-def start(tmp_path: Path, state: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start(tmp_path: Path, where: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def begin(what: str, stop_at: str = "") -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-c", _CLIENT, str(tmp_path), stop_at, what],
-            env=os.environ | {"LEPTON_SDK_STATE": state},
+            env=os.environ | {"LEPTON_SDK_STATE": where},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -139,7 +139,7 @@ class Jumping(SystemClock):
 
 
 @pytest.mark.parametrize("hours", [-7, 9])
-def test_a_clock_that_jumps_ends_no_run_and_starts_none_twice(hours: int, tmp_path: Path, state: str) -> None:
+def test_a_clock_that_jumps_ends_no_run_and_starts_none_twice(hours: int, tmp_path: Path, where: str) -> None:
     clock = Jumping()
     cloud = FakeProvider(tmp_path / "cloud")
 

@@ -34,9 +34,9 @@ with Client(cache=folder / "cache", providers={FAKE_SPEC: cloud}) as client:
 """
 
 
-def die_at(folder: Path, state: str, row: str, fault: str = "") -> None:
+def die_at(folder: Path, where: str, row: str, fault: str = "") -> None:
     command = [sys.executable, "-c", _CLIENT, str(folder), row, fault]
-    environment = os.environ | {"LEPTON_SDK_STATE": state}
+    environment = os.environ | {"LEPTON_SDK_STATE": where}
     process = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
     assert process.returncode in (-signal.SIGKILL, 9), process.stderr
 
@@ -54,8 +54,8 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_a_client_killed_at_a_row_leaves_nothing_behind(row: str, tmp_path: Path, state: str, make_client: MakeClient) -> None:
-    die_at(tmp_path, state, row)
+def test_a_client_killed_at_a_row_leaves_nothing_behind(row: str, tmp_path: Path, where: str, make_client: MakeClient) -> None:
+    die_at(tmp_path, where, row)
     cloud = FakeProvider(tmp_path / "cloud")
     client = make_client(cloud)
     run = client.wait("long")
@@ -66,8 +66,8 @@ def test_a_client_killed_at_a_row_leaves_nothing_behind(row: str, tmp_path: Path
     assert len(cloud.machines()) == 1
 
 
-def test_a_machine_made_by_a_call_that_never_returned_is_adopted(tmp_path: Path, state: str, make_client: MakeClient) -> None:
-    die_at(tmp_path, state, "nothing", fault="die")
+def test_a_machine_made_by_a_call_that_never_returned_is_adopted(tmp_path: Path, where: str, make_client: MakeClient) -> None:
+    die_at(tmp_path, where, "nothing", fault="die")
     cloud = FakeProvider(tmp_path / "cloud")
     assert len(cloud.running()) == 1
     run = make_client(cloud).wait("long")
@@ -76,8 +76,11 @@ def test_a_machine_made_by_a_call_that_never_returned_is_adopted(tmp_path: Path,
     assert cloud.running() == []
 
 
-def test_the_job_runs_on_while_no_client_lives(tmp_path: Path, own_home: Path, state: str, make_client: MakeClient) -> None:
-    command, environment = [sys.executable, "-c", _CLIENT, str(tmp_path), "never", ""], os.environ | {"LEPTON_SDK_STATE": state}
+def test_the_job_runs_on_while_no_client_lives(tmp_path: Path, own_home: Path, where: str, make_client: MakeClient) -> None:
+    command, environment = (
+        [sys.executable, "-c", _CLIENT, str(tmp_path), "never", ""],
+        os.environ | {"LEPTON_SDK_STATE": where},
+    )
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     with process:
         log = _wait_for_log(tmp_path, own_home)
@@ -102,7 +105,7 @@ def _wait_for_log(*folders: Path) -> Path:
     return found[0]
 
 
-def test_two_clients_never_drive_one_run(tmp_path: Path, state: str, make_client: MakeClient) -> None:
+def test_two_clients_never_drive_one_run(tmp_path: Path, where: str, make_client: MakeClient) -> None:
     cloud = FakeProvider(tmp_path / "cloud")
     first, second = make_client(cloud), make_client(cloud)
     run = first.run({"command": "true", "resources": {"gpu": "H100:8"}})

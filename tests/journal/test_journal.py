@@ -82,7 +82,7 @@ def test_a_changed_record_is_never_read_as_truth(open_journal: Callable[..., Jou
             ask()
 
 
-def test_two_processes_write_one_journal(state: str, place: Place, tmp_path: Path) -> None:
+def test_two_processes_write_one_journal(where: str, place: Place, tmp_path: Path) -> None:
     script = (
         "import sys, os; from datetime import datetime, UTC;"
         "from lepton_sdk._config import load_config; from lepton_sdk._engine.session import Session;"
@@ -95,7 +95,7 @@ def test_two_processes_write_one_journal(state: str, place: Place, tmp_path: Pat
     processes = [subprocess.Popen([sys.executable, "-c", script], text=True, **pipes) for _ in range(3)]
     for process in processes:
         assert process.stdin is not None
-        process.stdin.write(state)
+        process.stdin.write(where)
         process.stdin.close()
         process.stdin = None
     owners = {process.communicate(timeout=60)[0] for process in processes}

@@ -9,8 +9,9 @@ import pytest
 from attrs import evolve
 from schedule import replay
 
-from lepton_sdk._engine import acquire, execute, reconcile, release
+from lepton_sdk._engine import acquire, execute, late, reconcile, release
 from lepton_sdk._engine import run as story
+from lepton_sdk._engine.lines import Difference
 from lepton_sdk._engine.session import Session
 from lepton_sdk._journal import Journal
 from lepton_sdk.domain.node import Node, NodeState
@@ -93,22 +94,42 @@ def _stopped_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
 
 def _duplicate_ignored(patch: pytest.MonkeyPatch) -> None:
     """A machine that turns up late under a token of ours is shown and left alone."""
-    honest = reconcile._surplus
-
-    async def surplus(session: Session, node: Node, now: object, *, known: bool, release: bool) -> reconcile.HeldNode:
-        return await honest(session, node, now, known=known, release=False)  # type: ignore[arg-type]
-
-    patch.setattr(reconcile, "_surplus", surplus)
+    patch.setattr(reconcile, "_released_unasked", lambda _: False)
 
 
 def _stray_released(patch: pytest.MonkeyPatch) -> None:
     """What the journal does not know is given back unasked."""
-    honest = reconcile._surplus
+    patch.setattr(reconcile, "_released_unasked", lambda difference: difference is not Difference.DOUBTFUL)
 
-    async def surplus(session: Session, node: Node, now: object, *, known: bool, release: bool) -> reconcile.HeldNode:
-        return await honest(session, node, now, known=known, release=True)  # type: ignore[arg-type]
 
-    patch.setattr(reconcile, "_surplus", surplus)
+def _copy_released(patch: pytest.MonkeyPatch) -> None:
+    """What bears a token of ours is given back, though it cannot be what was asked for."""
+    patch.setattr(reconcile, "_released_unasked", lambda difference: difference is not Difference.STRAY)
+
+
+def _late_machine_ignored(patch: pytest.MonkeyPatch) -> None:
+    """Once its run has gone on, nobody seeks what may still come of a create call."""
+
+    async def settle(session: Session, run: Run, record: NodeRecord, found: object, *, over: bool) -> None:
+        await late._write(session, run, record, "node.released", {})
+
+    patch.setattr(late, "_settle", settle)
+    _nobody_cleans(patch)
+
+
+def _account_unchecked(patch: pytest.MonkeyPatch) -> None:
+    """What the credentials of another account show is believed."""
+
+    async def assure(session: Session, provider: str) -> None: ...
+
+    for module in (acquire, execute, late, release):
+        patch.setattr(module, "assure", assure)
+    _nobody_cleans(patch)
+
+
+def _older_journal_acts(patch: pytest.MonkeyPatch) -> None:
+    """Rows that are gone are not missed."""
+    patch.setattr(Journal, "freeze", lambda self, why: None)
 
 
 def _start_not_exclusive(patch: pytest.MonkeyPatch) -> None:
@@ -190,6 +211,10 @@ _MUTANTS: list[Mutate] = [
     _stopped_taken_for_gone,
     _duplicate_ignored,
     _stray_released,
+    _copy_released,
+    _late_machine_ignored,
+    _account_unchecked,
+    _older_journal_acts,
     _start_not_exclusive,
     _absence_taken_for_gone,
     _silence_taken_for_death,

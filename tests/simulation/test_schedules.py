@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from schedule import leave, replay
+from schedule import DAY, leave, replay, silent
 
 _MANY = int(os.environ.get("LEPTON_SDK_SCHEDULES", "160"))
 _GROUPS = 8
@@ -36,3 +36,10 @@ def test_a_seed_goes_the_same_way_twice() -> None:
 def test_a_client_that_never_comes_back_leaves_no_bill(group: int) -> None:
     left = {seed: leave(seed) for seed in range(group, _MANY, _GROUPS)}
     assert not {seed: bills for seed, bills in left.items() if bills}
+
+
+def test_a_provider_that_is_down_for_a_day_costs_a_day_and_leaves_nothing() -> None:
+    """Its machine runs on, its row stays open, and it is given back when the provider answers again."""
+    broken, day = silent(17)
+    assert broken == []
+    assert day >= DAY

@@ -6,15 +6,27 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
+from lepton_sdk._engine.account import assure
+from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.failover import PEER, scopes
+from lepton_sdk._engine.late import admit
 from lepton_sdk._engine.limits import longest_bill
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.together import together
 from lepton_sdk._engine.watchdog import boot_seconds, startup_script
-from lepton_sdk.domain.node import Node, NodeState
+from lepton_sdk.domain.node import Node, NodeState, Stage
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import Event, NodeRecord, Run
-from lepton_sdk.errors import BlockScope, ContractViolation, Disposition, LeptonError, StaleEpoch
+from lepton_sdk.errors import (
+    BlockScope,
+    ContractViolation,
+    Disposition,
+    LeptonError,
+    OutcomeUnknown,
+    ProviderError,
+    StaleEpoch,
+    UsageError,
+)
 from lepton_sdk.spi.provider import Launch
 
 __all__ = ["acquire", "confirm", "refusal", "resolve"]
@@ -35,6 +47,10 @@ async def acquire(session: Session, run: Run, offer: Offer, epoch: int) -> Run:
     Returns:
         The run with nodes that are owned, of unknown outcome, or released (the provider refused).
     """
+    try:
+        await admit(session, offer.provider)
+    except (ProviderError, UsageError) as error:
+        return await session.journal.write(refusal(session, run, None, offer, error))
     attempt = run.attempts + 1
     increment = session.spec(offer.provider).timings.billing_increment
     lasts = longest_bill(run, offer, boot_seconds(session, offer))
@@ -118,7 +134,14 @@ async def _confirmed(session: Session, run: Run, token: str, node: Node) -> Run:
     try:
         return await confirm(session, run, token, node)
     except ContractViolation:
-        # We were away for so long that another follower has closed the row: this machine is a duplicate.
+        # We were away for so long that another follower has decided on the row. It may have adopted this very machine.
+        run = session.journal.run(run.id)
+        record = next(record for record in run.nodes if record.token == token)
+        if record.node is not None and record.node.id == node.id:
+            return run
+        if record.stage is Stage.UNRESOLVED:
+            detail = "its answer came when its run had gone on: a duplicate"
+            await session.journal.write(_event(session, run, "node.releasing", token, node=node.to_dict(), detail=detail))
         await session.provider(node.provider).release(node)
         raise
 
@@ -140,24 +163,39 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
     """Find out what became of a create call whose answer we do not have.
 
     Returns:
-        The run with the node adopted, or released when nothing can appear any more, or as it was.
+        The run with the node adopted, or released when nothing can appear any more, or unresolved when it should be listed
+        by now and another offer may be taken, or as it was.
     """
     provider, timings = session.provider(record.offer.provider), session.spec(record.offer.provider).timings
     found = [node for owner in session.journal.owners async for node in provider.find(owner, record.token)]
-    alive = sorted((n for n in found if n.kind == "machine" and n.state is not NodeState.GONE), key=lambda n: n.id)
+    found = [n for n in found if n.state is not NodeState.GONE and contradiction(n, record, timings) is None]
+    alive = sorted((node for node in found if node.kind == "machine"), key=lambda node: node.id)
     if alive:
         for surplus in alive[1:]:
             await provider.release(surplus)
         return await confirm(session, run, record.token, alive[0])
-    horizon = record.intended_at + timedelta(seconds=timings.create_horizon + timings.listing_lag)
-    if session.clock.now() < horizon:
+    age = (session.clock.now() - record.intended_at).total_seconds()
+    if age < timings.listing_lag:
         return run
+    if age < timings.listing_lag + timings.create_horizon:
+        return await _unresolved(session, run, record)
+    await assure(session, record.offer.provider)
     # What was made for a machine that never came (a disk, a network) costs as well.
-    rests = [await provider.release(node) for node in found if node.state is not NodeState.GONE]
+    rests = [await provider.release(node) for node in found]
     if any(rest.state is not NodeState.GONE for rest in rests):
         return run
     detail = f"nothing of it appeared within {timings.create_horizon:.0f} seconds"
     return await session.journal.write(_event(session, run, "node.released", record.token, detail=detail))
+
+
+async def _unresolved(session: Session, run: Run, record: NodeRecord) -> Run:
+    """The run goes on to another offer; the row stays open, with its price under the cap, until nothing can turn up."""
+    message = f"what became of the create call is not known: {record.detail or 'it may never have left'}"
+    error = OutcomeUnknown(message, provider=record.offer.provider)
+    return await session.journal.write(
+        refusal(session, run, record.token, record.offer, error),
+        _event(session, run, "node.unresolved", record.token, detail=message),
+    )
 
 
 async def _failed(session: Session, run: Run, token: str, offer: Offer, error: LeptonError) -> Run:
@@ -169,7 +207,7 @@ async def _failed(session: Session, run: Run, token: str, offer: Offer, error: L
     )
 
 
-def refusal(session: Session, run: Run, token: str, offer: Offer, error: LeptonError) -> Event:
+def refusal(session: Session, run: Run, token: str | None, offer: Offer, error: LeptonError) -> Event:
     """The row for an offer that cannot be had, at once or after it was promised: what it blocks, and what comes next."""
     # What the user must mend is said where the run ends; a market that has none needs no advice.
     advice = f"; next: {error.hint}" if error.hint and error.disposition is Disposition.FIX_INPUT else ""

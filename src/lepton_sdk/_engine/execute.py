@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from attrs import evolve
 
+from lepton_sdk._engine.account import assure
 from lepton_sdk._engine.acquire import refusal
 from lepton_sdk._engine.environment import describe
 from lepton_sdk._engine.failover import PEER, is_judged
@@ -80,6 +81,7 @@ async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
         if lives is not False:
             return await _usable(session, run, record, seen, armed=bool(lives))
     if seen.state in _ENDED:
+        await assure(session, node.provider)
         return await _write(session, run, record, "node.lost", detail=f"the provider says {seen.state} {seen.detail}")
     boot, now = boot_seconds(session, record.offer), session.clock.now()
     if (now - record.intended_at).total_seconds() > boot:
@@ -198,6 +200,8 @@ async def _out_of_reach(
     if pace.due("inspect", record.token, session.spec(name).timings.poll):
         try:
             seen = await session.provider(name).inspect(record.node)
+            if seen.state in _ENDED:
+                await assure(session, name)
         except LeptonError:
             seen = record.node
         if seen.state in _ENDED:

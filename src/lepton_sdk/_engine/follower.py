@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from lepton_sdk._engine.claim import claimed
 from lepton_sdk._engine.holder import is_alive
+from lepton_sdk._engine.late import seek_everywhere
 from lepton_sdk._engine.run import Drive
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.run import Event, Run
@@ -24,6 +25,7 @@ _TROUBLE_SECONDS = 30.0
 _HELD_SECONDS = 2.0
 # A detached follower has its secrets within a second or two, or was killed.
 _SECRETS_SECONDS = 60.0
+_SEEK_SECONDS = 30.0
 
 
 async def drive(
@@ -45,7 +47,7 @@ async def drive(
         work = asyncio.ensure_future(Drive(session, run_id, epoch, secrets=secrets, plan=plan, wait=wait).to_the_end())
         lost.append(work)
         try:
-            return await work
+            return _told_of_late(session, await work)
         except StaleEpoch:
             # The node has been told of a newer follower than us; so has the journal, or will be.
             return None
@@ -56,6 +58,16 @@ async def drive(
             return None
         finally:
             work.cancel()
+
+
+def _told_of_late(session: Session, run: Run) -> Run:
+    for node in run.nodes:
+        if node.late and node.open:
+            session.tell(
+                f"run {run.id}: a create call at {node.offer.provider} has not been resolved; a machine of it may still turn up; "
+                "next: lepton nodes shows it, lepton follow and lepton reconcile seek it and give it back"
+            )
+    return run
 
 
 def _is_awaited(session: Session, run_id: str, secrets: Mapping[str, str]) -> bool:
@@ -89,7 +101,7 @@ async def catch_up(session: Session) -> None:
 
     A provider that does not answer in time holds nobody up: its runs stay as they are, for the next one who looks.
     """
-    if session.journal.is_foreign:
+    if session.journal.frozen:
         return
     adrift = [run_id for run_id in session.journal.open_runs() if not _is_driven(session, run_id)]
     if adrift:
@@ -124,6 +136,7 @@ async def follow_all(
         How many runs it drove.
     """
     tasks: dict[str, asyncio.Task[Run | None]] = {}
+    seeker = asyncio.ensure_future(_seek_again_and_again(session))
     driven: set[str] = set()
     try:
         while True:
@@ -133,13 +146,25 @@ async def follow_all(
                     pause = _told(session, run_id, tasks.pop(run_id, None))
                     tasks[run_id] = asyncio.ensure_future(_after(session, pause, run_id, secrets))
                     driven.add(run_id)
-            if until_idle and not open_runs:
+            if until_idle and not open_runs and not _is_owed(session, only):
                 return len(driven)
             await session.clock.sleep(_LOOK_SECONDS)
     finally:
-        for task in tasks.values():
+        for task in (seeker, *tasks.values()):
             task.cancel()
-        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        await asyncio.gather(seeker, *tasks.values(), return_exceptions=True)
+
+
+async def _seek_again_and_again(session: Session) -> None:
+    while True:
+        await seek_everywhere(session)
+        await session.clock.sleep(_SEEK_SECONDS)
+
+
+def _is_owed(session: Session, only: frozenset[str]) -> bool:
+    """Whether something may still turn up of runs that have ended."""
+    late = [run for run in session.journal.runs(open_only=True) if not only or run.id in only]
+    return any(node.open and node.late for run in late for node in run.nodes)
 
 
 async def _after(session: Session, pause: float, run_id: str, secrets: Mapping[str, str] | None) -> Run | None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from decimal import Decimal
-from enum import StrEnum
 
-from attrs import frozen
-
+from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.follower import catch_up
+from lepton_sdk._engine.late import listing, seek
+from lepton_sdk._engine.lines import Difference, HeldNode, Report, child_line, held, node_line, record_line
 from lepton_sdk._engine.session import Session
-from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.run import NodeRecord
 from lepton_sdk.errors import LeptonError
@@ -19,172 +17,140 @@ from lepton_sdk.errors import LeptonError
 __all__ = ["Difference", "HeldNode", "Report", "held", "reconcile"]
 
 _SECONDS = 60.0
+_SHOWN = "shown; release it with lepton reconcile --release-strays"
 
 
-class Difference(StrEnum):
-    """How a billable thing stands to the journal."""
-
-    HELD = "held"
-    DUPLICATE = "duplicate"
-    STRAY = "stray"
-    MISSING = "missing"
-
-
-@frozen
-class HeldNode:
-    """A line of ``lepton nodes``: a billable thing, its run, and what it has cost so far."""
-
-    id: str
-    provider: str
-    state: str
-    run: str | None
-    price: Money | None
-    cost: Money | None
-    since: datetime | None
-    difference: Difference = Difference.HELD
-    action: str = ""
-
-    def to_dict(self) -> dict[str, object]:
-        """The stable JSON keys of ``lepton nodes``."""
-        return {
-            "id": self.id,
-            "provider": self.provider,
-            "state": self.state,
-            "run": self.run,
-            "price_per_hour": None if self.price is None else str(self.price),
-            "cost_so_far": None if self.cost is None else str(self.cost),
-            "currency": None if self.price is None else self.price.currency,
-            "since": self.since.isoformat() if self.since else None,
-            "difference": str(self.difference),
-            "action": self.action,
-        }
-
-
-@frozen
-class Report:
-    """What a reconciliation saw and did."""
-
-    nodes: tuple[HeldNode, ...]
-    unasked: tuple[tuple[str, str], ...] = ()
-
-    def to_dict(self) -> dict[str, object]:
-        """The report as JSON keys."""
-        return {
-            "nodes": [node.to_dict() for node in self.nodes],
-            "unasked": [{"provider": name, "message": message} for name, message in self.unasked],
-        }
-
-
-def held(session: Session) -> list[HeldNode]:
-    """Everything that the journal holds open, with its cost."""
-    now = session.clock.now()
-    return [_line(record, now) for run in session.journal.runs(open_only=True) for record in run.nodes if record.open]
-
-
-def _line(record: NodeRecord, now: datetime, difference: Difference = Difference.HELD) -> HeldNode:
-    node = record.node
-    return HeldNode(
-        id=node.id if node else record.token,
-        provider=record.offer.provider,
-        state=str(record.stage),
-        run=record.run,
-        price=record.price,
-        cost=record.cost(now),
-        since=(node.since if node else None) or record.intended_at,
-        difference=difference,
-    )
-
-
-def _child(node: Node, record: NodeRecord, now: datetime) -> HeldNode:
-    return HeldNode(
-        node.id,
-        node.provider,
-        f"{node.kind} {node.state}",
-        record.run,
-        node.price,
-        _cost(node, now),
-        node.since or record.intended_at,
-    )
-
-
-def _cost(node: Node, now: datetime) -> Money | None:
-    if node.price is None or node.since is None:
-        return None
-    return (node.price * (Decimal(str((now - node.since).total_seconds())) / 3600)).rounded(4)
-
-
-async def reconcile(session: Session, *, everywhere: bool = True, release_strays: bool = False) -> Report:
+async def reconcile(session: Session, *, release_strays: bool = False, all_owners: bool = False) -> Report:
     """Take the steps that are due, then list providers and compare.
 
     Args:
-        everywhere: ask every usable provider; else only those with open rows.
-        release_strays: also give back what carries our owner but is not in the journal.
+        release_strays: also give back what carries our owner and no open row explains.
+        all_owners: also show the machines of other owners.
     """
     await catch_up(session)
-    with_open_rows = set(session.journal.providers_with_open_nodes())
     usable = {name for name, state in session.standing().items() if state.usable}
-    names = sorted(with_open_rows | usable if everywhere else with_open_rows)
-    answers = await asyncio.gather(*(_list(session, name) for name in names))
+    names = sorted(usable.union(session.journal.providers_with_open_nodes()))
+    asked_at = session.clock.now()
+    answers = await asyncio.gather(*(_list(session, name, all_owners=all_owners) for name in names))
     # The providers were listed first: a row that is written in between can only explain more, never less.
     lines: list[HeldNode] = []
     unasked: list[tuple[str, str]] = []
     for name, answer in zip(names, answers, strict=True):
         if isinstance(answer, LeptonError):
             unasked.append((name, str(answer)))
-            lines.extend(line for line in held(session) if line.provider == name)
-        else:
-            lines.extend(await _compare(session, name, answer, release_strays=release_strays))
+            lines.extend(_out_of_reach(session, name, answer))
+            continue
+        if not session.journal.frozen:
+            await seek(session, name, answer, asked_at)
+        lines.extend(await _compare(session, name, answer, release_strays=release_strays))
     return Report(tuple(lines), tuple(unasked))
 
 
-async def _list(session: Session, name: str) -> list[Node] | LeptonError:
+async def _list(session: Session, name: str, *, all_owners: bool) -> list[Node] | LeptonError:
     try:
         async with asyncio.timeout(_SECONDS):
-            return [node for owner in session.journal.owners async for node in session.provider(name).find(owner)]
+            ours = await listing(session, name)
+            if not all_owners:
+                return ours
+            shown = {node.id for node in ours}
+            return ours + [node async for node in session.provider(name).find("*") if node.id not in shown]
     except LeptonError as error:
         return error
     except Exception as error:
         return LeptonError(f"{type(error).__name__}: {error}", provider=name, hint=f"lepton doctor {name}")
 
 
-async def _compare(session: Session, name: str, nodes: list[Node], *, release_strays: bool) -> list[HeldNode]:
-    now = session.clock.now()
-    records = {
+def _out_of_reach(session: Session, name: str, error: LeptonError) -> list[HeldNode]:
+    """What is held where nobody can be asked: it costs on."""
+    now, action = session.clock.now(), f"out of reach: {error.message}; next: {error.hint or f'lepton doctor {name}'}"
+    return [record_line(record, now, Difference.MISSING, action) for record in _open_records(session, name).values()]
+
+
+def _open_records(session: Session, name: str) -> dict[str, NodeRecord]:
+    return {
         record.token: record
         for run in session.journal.runs(open_only=True)
         for record in run.nodes
         if record.open and record.offer.provider == name
     }
+
+
+async def _compare(session: Session, name: str, nodes: list[Node], *, release_strays: bool) -> list[HeldNode]:
+    now, records = session.clock.now(), _open_records(session, name)
     lines: list[HeldNode] = []
     listed: set[str] = set()
     for node in nodes:
         if node.state is NodeState.GONE:
             continue
         record = records.get(node.token or "")
-        if record is not None and (record.node is None or record.node.id == node.id):
+        if record is not None and record.node is not None and record.node.id == node.id:
             listed.add(record.token)
-            lines.append(_line(record, now))
-            continue
-        if record is not None and node.kind != "machine":
+            lines.append(record_line(record, now))
+        elif record is not None and node.kind != "machine":
             # A disk or a network of a machine that is held goes with that machine.
-            lines.append(_child(node, record, now))
-            continue
-        known = node.token is not None and session.journal.run_of(node.token) is not None
-        lines.append(await _surplus(session, node, now, known=known, release=known or release_strays))
-    missing = [record for token, record in records.items() if token not in listed]
-    return lines + [_line(record, now, Difference.MISSING) for record in missing]
+            lines.append(child_line(node, record, now))
+        elif record is not None and record.node is None and _fits(session, node, record):
+            # Found, and not adopted yet: its follower does that.
+            listed.add(record.token)
+            lines.append(record_line(record, now))
+        elif node.owner is None:
+            lines.append(node_line(node, now, Difference.UNMARKED, "shown: it bears our key, and no tag that says whose it is"))
+        elif node.owner not in session.journal.owners and node.id not in {r.node.id for r in records.values() if r.node}:
+            lines.append(node_line(node, now, Difference.OTHER, "shown; it is not ours"))
+        else:
+            lines.append(await _surplus(session, node, now, release_strays=release_strays))
+    for token, record in records.items():
+        if token not in listed:
+            lines.append(await _unlisted(session, record, now))
+    return lines
 
 
-async def _surplus(session: Session, node: Node, now: datetime, *, known: bool, release: bool) -> HeldNode:
-    """A machine that no open row explains: of a token of ours it is released, of an unknown one it is shown."""
-    action = "shown; release it with lepton reconcile --release-strays"
-    if session.journal.is_foreign:
-        action = "shown; the journal is of another host"
-    elif release:
-        try:
-            node = await session.provider(node.provider).release(node)
-            action = "released" if node.state is NodeState.GONE else "being released"
-        except LeptonError as error:
-            action = f"release failed: {error.message}"
-    difference = Difference.DUPLICATE if known else Difference.STRAY
-    return HeldNode(node.id, node.provider, str(node.state), None, node.price, _cost(node, now), node.since, difference, action)
+def _fits(session: Session, node: Node, record: NodeRecord) -> bool:
+    return contradiction(node, record, session.spec(node.provider).timings) is None
+
+
+async def _unlisted(session: Session, record: NodeRecord, now: datetime) -> HeldNode:
+    """A row that the listing does not show: another page, a listing that lags, or tags that somebody has taken off."""
+    if record.node is None:
+        return record_line(record, now, None if record.late else Difference.MISSING)
+    try:
+        seen = await session.provider(record.offer.provider).inspect(record.node)
+    except LeptonError as error:
+        return record_line(record, now, Difference.MISSING, f"could not be asked: {error.message}")
+    if seen.state in {NodeState.GONE, NodeState.UNKNOWN}:
+        return record_line(record, now, Difference.MISSING, "not listed; counted as costing until its run has released it")
+    return record_line(
+        record, now, Difference.UNMARKED, f"{seen.state} under its id, without our tags; it is released with its run"
+    )
+
+
+async def _surplus(session: Session, node: Node, now: datetime, *, release_strays: bool) -> HeldNode:
+    """A machine that no open row explains: of a token of ours it is released when it fits, all else is shown."""
+    difference, doubt = _standing(session, node)
+    action = f"{doubt}: perhaps a copy; {_SHOWN}" if doubt else _SHOWN
+    if why := session.journal.frozen:
+        action = f"shown; nothing is released: {why}"
+    elif release_strays or _released_unasked(difference):
+        node, action = await _given_back(session, node)
+    return node_line(node, now, difference, action)
+
+
+def _standing(session: Session, node: Node) -> tuple[Difference, str | None]:
+    run = session.journal.run_of(node.token) if node.token else None
+    if run is None:
+        return Difference.STRAY, None
+    record = next(record for record in run.nodes if record.token == node.token)
+    doubt = contradiction(node, record, session.spec(node.provider).timings)
+    return (Difference.DOUBTFUL if doubt else Difference.DUPLICATE), doubt
+
+
+def _released_unasked(difference: Difference) -> bool:
+    return difference is Difference.DUPLICATE
+
+
+async def _given_back(session: Session, node: Node) -> tuple[Node, str]:
+    try:
+        node = await session.provider(node.provider).release(node)
+    except LeptonError as error:
+        return node, f"release failed: {error.message}"
+    return node, "released" if node.state is NodeState.GONE else "being released"

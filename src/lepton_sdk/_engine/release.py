@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lepton_sdk._engine.account import assure
 from lepton_sdk._engine.failover import after
 from lepton_sdk._engine.output import keep_log, keep_outputs
 from lepton_sdk._engine.pace import Pace
@@ -31,13 +32,15 @@ async def release(session: Session, run: Run, record: NodeRecord, pace: Pace, *,
         answer = await _give_back(session, node)
         if answer.state is not NodeState.GONE:
             return run
+        # In another account everything is gone.
+        await assure(session, node.provider)
     now, run = session.clock.now(), session.journal.run(run.id)
     released = Event("node.released", run.id, now, record.token)
     return await session.journal.write(released, *(() if _others(run, record) else after(run, now)))
 
 
 def _others(run: Run, record: NodeRecord) -> bool:
-    return any(member.open for member in run.members if member.token != record.token)
+    return any(member.awaited for member in run.members if member.token != record.token)
 
 
 async def _give_back(session: Session, node: Node) -> Node:

@@ -87,7 +87,8 @@ class Drive:
 
     async def advance(self, run: Run, pause: float) -> Run:
         """Take every step that is due now; of those that take long, what has been reached before the next look is due."""
-        if not any(member.open for member in run.members):
+        self._session.journal.refuse_frozen()
+        if not any(member.awaited for member in run.members):
             return await self._next_attempt(run)
         self._begin(run, pause)
         if not self._steps:
@@ -103,7 +104,7 @@ class Drive:
         if run.id in self._steps:
             # A start reaches all nodes at once.
             return
-        members = [member for member in run.members if member.open]
+        members = [member for member in run.members if member.awaited]
         over = run.stop_requested or any(member.failed for member in run.members)
         if not over and {member.stage for member in members} <= _READY and any(m.stage is Stage.REACHABLE for m in members):
             if not self._steps:
@@ -172,7 +173,7 @@ class Drive:
                 yield candidate.offer
 
     def _pause(self, run: Run, pause: float) -> float:
-        members = [member for member in run.members if member.open]
+        members = [member for member in run.members if member.awaited]
         if not members:
             return _LOOK_SECONDS
         if any(member.stage is Stage.RUNNING and member.token not in self._steps for member in members):

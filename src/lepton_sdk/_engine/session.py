@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from lepton_sdk._clock import Clock, SystemClock
 from lepton_sdk._config import Config, shown_address
@@ -19,6 +20,8 @@ from lepton_sdk.spi.provider import Provider
 from lepton_sdk.spi.spec import ProviderSpec
 
 __all__ = ["Session"]
+
+_ACCOUNT_SECONDS = 300.0
 
 
 class Session:
@@ -50,6 +53,7 @@ class Session:
         self._journal: Journal | None = None
         self._executors: dict[str, Executor] = dict(executors or {})
         self._open_journal = open_journal
+        self._accounts: dict[str, tuple[float | None, str | None]] = {}
         self.notices: list[str] = []
         # What is claimed by some work of this very process, whatever the clock says of it.
         self.claims: set[str] = set()
@@ -73,6 +77,17 @@ class Session:
     def provider(self, name: str) -> Provider:
         """The provider itself; its factory is imported on first use."""
         return self._brought[name][1] if name in self._brought else self.registry.provider(name)
+
+    async def account(self, name: str) -> str | None:
+        """Which account a provider's credentials open; ``None`` when it cannot tell. Asked again after a few minutes."""
+        if "account" not in self.spec(name).capabilities:
+            return None
+        now, (asked, account) = self.clock.monotonic(), self._accounts.get(name, (None, None))
+        if asked is None or now - asked > _ACCOUNT_SECONDS:
+            provider: Any = self.provider(name)
+            account = await provider.account()
+            self._accounts[name] = (now, account)
+        return account
 
     def executor(self, access: Access) -> Executor:
         """The way to run on a node that is reached so."""

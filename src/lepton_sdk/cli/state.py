@@ -15,7 +15,7 @@ from lepton_sdk.client import Client
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lepton_sdk._engine.reconcile import HeldNode
+    from lepton_sdk._engine.lines import HeldNode
 
 __all__ = ["follow_command", "nodes_command", "reconcile_command", "state_command"]
 
@@ -34,11 +34,12 @@ def nodes_command(as_json: bool) -> None:
 
 @click.command("reconcile")
 @click.option("--release-strays", is_flag=True, help="Also give back what is ours but unknown to this journal.")
+@click.option("--all-owners", is_flag=True, help="Also show the machines of other owners.")
 @json_option
-def reconcile_command(release_strays: bool, as_json: bool) -> None:
+def reconcile_command(release_strays: bool, all_owners: bool, as_json: bool) -> None:
     """Hold the journal against what providers list: take due steps, release duplicates, show the rest."""
     with Client() as client:
-        report = client.reconcile(release_strays=release_strays)
+        report = client.reconcile(release_strays=release_strays, all_owners=all_owners)
     for name, message in report.unasked:
         warn(f"{name} could not be asked: {message}")
     if as_json:
@@ -58,7 +59,7 @@ def _show(nodes: Sequence[HeldNode], empty: str) -> None:
             node.state,
             node.run,
             node.price.display() if node.price is not None else "?",
-            node.cost.display() if node.cost is not None else "?",
+            _cost(node),
             ago(node.since, now),
             node.difference,
             node.action,
@@ -69,13 +70,22 @@ def _show(nodes: Sequence[HeldNode], empty: str) -> None:
     table(head, rows, empty)
 
 
+def _cost(node: HeldNode) -> str:
+    """What it has cost, as a range while nobody knows whether it is there."""
+    if node.cost is None:
+        return "?"
+    most = node.cost_most
+    return node.cost.display() if most is None or most == node.cost else f"{node.cost.display()} to {most.display()}"
+
+
 @click.command("state")
 @click.argument("action", type=click.Choice(["show", "adopt"]), default="show")
 @json_option
 def state_command(action: str, as_json: bool) -> None:
-    """Show whose journal this is. ADOPT makes one that came from another host this host's own.
+    """Show whose journal this is. ADOPT makes one that came from elsewhere, or went back in time, this place's own.
 
-    Adopt only when the original is gone for good: two hosts that act on one history release each other's machines.
+    Adopt only when the original is gone for good: two that act on one history release each other's machines. After a
+    roll-back open runs are stopped; machines of the old owner stay listed by lepton reconcile.
     """
     with Client() as client:
         state = client.adopt_state() if action == "adopt" else client.state()

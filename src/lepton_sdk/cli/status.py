@@ -26,6 +26,7 @@ _WORDS = {
     "node.finished": "job ended",
     "node.lost": "machine lost",
     "node.unknown": "the provider's answer was lost; looking for the machine",
+    "node.unresolved": "the create call stays unresolved; taking another machine",
     "node.releasing": "giving the machine back",
     "node.released": "machine given back",
     "run.stop": "stop requested",

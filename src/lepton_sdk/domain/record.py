@@ -17,7 +17,7 @@ from lepton_sdk.domain.offer import Offer
 __all__ = ["Attempt", "Event", "NodeRecord", "read_time"]
 
 # From here on a node does nothing more for its run.
-_OVER = frozenset({Stage.FINISHED, Stage.LOST, Stage.RELEASING, Stage.RELEASED})
+_OVER = frozenset({Stage.FINISHED, Stage.LOST, Stage.UNRESOLVED, Stage.RELEASING, Stage.RELEASED})
 
 
 def read_time(text: str | None) -> datetime | None:
@@ -106,6 +106,12 @@ class NodeRecord:
     announced: tuple[str, ...] = ()
     armed_at: datetime | None = None
     lasts: float | None = None
+    late: bool = False
+
+    @property
+    def awaited(self) -> bool:
+        """Whether its run has to wait until it is given back; one that only may still turn up (``late``) holds nobody up."""
+        return self.open and not self.late
 
     @property
     def open(self) -> bool:
@@ -129,6 +135,17 @@ class NodeRecord:
         if self.node is None:
             return Money("0", self.price.currency)
         since, until = self.node.since or self.intended_at, self.released_at or now
+        return self._charged(since, until)
+
+    def cost_most(self, now: datetime) -> Money | None:
+        """What it may have cost so far at most: a machine that nobody has seen may be there since it was asked for."""
+        if self.node is not None or not self.open or self.price is None:
+            return self.cost(now)
+        return self._charged(self.intended_at, now)
+
+    def _charged(self, since: datetime, until: datetime) -> Money | None:
+        if self.price is None:
+            return None
         steps = ceil(max(0.0, (until - since).total_seconds()) / self.increment)
         return (self.price * (Decimal(str(self.increment)) * steps / 3600)).rounded(4)
 

@@ -118,9 +118,15 @@ class Run:
             total = cost if total is None else total + cost
         return total
 
+    def cost_most(self, now: datetime) -> Money | None:
+        """The same with everything in it that may still turn up."""
+        costs = [node.cost_most(now) for node in self.nodes]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known[1:], known[0]) if known and len(known) == len(costs) else None
+
     def to_dict(self, now: datetime) -> dict[str, object]:
         """The stable JSON keys of ``lepton run`` and ``lepton ps``."""
-        cost = self.cost(now)
+        cost, most = self.cost(now), self.cost_most(now)
         return {
             "id": self.id,
             "name": self.name,
@@ -131,6 +137,7 @@ class Run:
             "provider": self.provider,
             "instance_type": self.current.offer.instance_type if self.current else None,
             "cost": None if cost is None else str(cost),
+            "cost_at_most": None if most is None else str(most),
             "currency": None if cost is None else cost.currency,
             "created_at": self.created_at.isoformat(),
             "started_at": self.started_at.isoformat() if self.started_at else None,
@@ -202,6 +209,8 @@ def apply(run: Run | None, event: Event) -> Run:
         if run is not None:
             raise ContractViolation(f"run {event.run} was planned before")
         return Run(id=event.run, job=Job.from_dict(event.data["job"]), created_at=event.at)
+    if run is not None and run.state.ended and any(node.token == event.token and node.late for node in run.nodes):
+        return _step(run, event)
     if run is None or run.state.ended:
         raise ContractViolation(f"{event.kind} cannot follow on run {event.run}: it has {'ended' if run else 'no plan'}")
     if event.kind == "run.stop":
@@ -218,7 +227,7 @@ def apply(run: Run | None, event: Event) -> Run:
 
 
 def _finish(run: Run, event: Event) -> Run:
-    if any(node.open for node in run.nodes):
+    if any(node.awaited for node in run.nodes):
         raise ContractViolation(f"run {run.id} cannot end while a node of it may cost something")
     return evolve(
         run,
@@ -243,10 +252,12 @@ def _step(run: Run, event: Event) -> Run:
     if stage not in STAGES[before.stage if before else None]:
         raise ContractViolation(f"node {event.token} cannot go from {before.stage if before else 'nothing'} to {stage}")
     node = _intend(event) if before is None else _advance(before, stage, event)
-    if before is None and any(other.open and other.rank == node.rank for other in run.nodes):
+    if before is None and any(other.awaited and other.rank == node.rank for other in run.nodes):
         raise ContractViolation(f"rank {node.rank} of run {run.id} has a node that is not given back")
     known[node.token] = node
     after = evolve(run, nodes=tuple(known.values()))
+    if run.state.ended:
+        return after
     state = RunState.STOPPING if run.stop_requested else _seen(after.members)
     # Until a node has told when its first process began, the start's own row is the best there is.
     started_at = next((n.started_at or n.running_at for n in after.nodes if n.started_at or n.running_at), None)
@@ -279,6 +290,8 @@ def _advance(before: NodeRecord, stage: Stage, event: Event) -> NodeRecord:
         changes["node"] = Node.from_dict(data["node"])
     if stage is Stage.RUNNING:
         changes |= {"running_at": event.at, "epoch": data["epoch"]}
+    if stage is Stage.UNRESOLVED:
+        changes["late"] = True
     if stage is Stage.RELEASED:
         changes["released_at"] = event.at
     if stage is Stage.FINISHED:

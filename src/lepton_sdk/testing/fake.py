@@ -26,7 +26,7 @@ FAKE_SPEC = ProviderSpec(
     "fake",
     title="Fake cloud",
     factory="lepton_sdk.testing.fake:FakeProvider",
-    capabilities=frozenset({"local"}),
+    capabilities=frozenset({"local", "account"}),
     timings=Timings(listing_lag=0, create_horizon=0, boot=5, billing_increment=1, poll=0.01),
 )
 
@@ -66,6 +66,7 @@ class FakeProvider:
             is made, ``"lose-reply"`` to make the machine and lose the answer, ``"die"`` to end this process in between.
         boot_seconds: how long a machine is pending.
         release_seconds: how long it is being released.
+        account: what the credentials open; the machines of other accounts are as good as gone.
 
     Attributes:
         calls: the names of the contract's methods in the order in which they were called.
@@ -79,10 +80,12 @@ class FakeProvider:
         faults: Sequence[LeptonError | str | None] = (),
         boot_seconds: float = 0,
         release_seconds: float = 0,
+        account: str = "fake-account",
         clock: Clock | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.calls: list[str] = []
+        self._account = account
         self._offers = tuple(offers) or (fake_offer(),)
         self._faults = list(faults)
         self._boot = timedelta(seconds=boot_seconds)
@@ -133,6 +136,10 @@ class FakeProvider:
             self._write(record)
         return self._node(record)
 
+    async def account(self) -> str:
+        """What the credentials open."""
+        return self._account
+
     async def aclose(self) -> None:
         """Nothing is open."""
         self.calls.append("aclose")
@@ -155,6 +162,7 @@ class FakeProvider:
             "id": f"fake-{launch.token}",
             "token": launch.token,
             "owner": launch.owner,
+            "account": self._account,
             "offer": offer.to_dict(),
             "created": now,
             "released": None,
@@ -190,11 +198,13 @@ class FakeProvider:
     def _records(self) -> list[dict[str, Any]]:
         if not self.folder.exists():
             return []
-        return [json.loads(path.read_text()) for path in sorted(self.folder.glob("*.json"))]
+        records = [json.loads(path.read_text()) for path in sorted(self.folder.glob("*.json"))]
+        return [record for record in records if record["account"] == self._account]
 
     def _read(self, node_id: str) -> dict[str, Any] | None:
         path = self.folder / f"{node_id}.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        record = json.loads(path.read_text()) if path.exists() else None
+        return record if record is not None and record["account"] == self._account else None
 
     def _write(self, record: dict[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -32,6 +32,7 @@ SIM_SPEC = ProviderSpec(
     factory="lepton_sdk.testing.simcloud:SimCloud",
     power_off=PowerOff.ENDS,
     watchdog=WatchdogWay.STARTUP,
+    capabilities=frozenset({"account"}),
     timings=Timings(listing_lag=30, create_horizon=300, boot=600, billing_increment=60, poll=5),
 )
 
@@ -56,6 +57,9 @@ class Faults:
         unavailable: a question is not answered.
         cut: a node cannot be reached for a while.
         unarmed: a machine's watchdog never lives.
+        truncate: a listing breaks off without saying so.
+        clone: somebody copies a machine in the console, tags and all.
+        unstamp: somebody takes a machine's tags off.
     """
 
     die: float = 0.0
@@ -71,6 +75,9 @@ class Faults:
     unavailable: float = 0.0
     cut: float = 0.0
     unarmed: float = 0.0
+    truncate: float = 0.0
+    clone: float = 0.0
+    unstamp: float = 0.0
 
 
 @define
@@ -117,6 +124,10 @@ class Machine:
     def ended(self) -> float:
         """When its bill ends, as things are."""
         return min(self.off(), self.gone if self.gone is not None else 1e12)
+
+    account: str = "main"
+    stamped: bool = True
+    cloned: bool = False
 
     def state(self, now: float) -> NodeState:
         """What is true of it at a time."""
@@ -232,10 +243,12 @@ class SimCloud:
     Args:
         process: whose view it is.
         offers: what is sold; one type in two regions by default.
+        account: what the process's credentials open. In another one everything of ours is gone, whatever is asked.
     """
 
-    def __init__(self, process: SimProcess, offers: tuple[Offer, ...] = ()) -> None:
+    def __init__(self, process: SimProcess, offers: tuple[Offer, ...] = (), account: str = "main") -> None:
         self._process = process
+        self._account = account
         self._world = process.world
         names = ("north", "south")
         self._offers = offers or tuple(fake_offer("box", provider=SIM_SPEC.name, region=name) for name in names)
@@ -269,22 +282,35 @@ class SimCloud:
         """What the listing shows by now."""
         await self._process.step()
         self._answer()
+        self._meddle()
         now = self._process.monotonic()
         for machine in self._world.billed(now):
-            if machine.listed <= now and owner in ("*", machine.owner) and token in (None, machine.token):
+            if self._world.happens(self._world.faults.truncate):
+                return
+            fits = owner in ("*", machine.owner) and token in (None, machine.token)
+            if machine.account == self._account and machine.listed <= now and (fits if machine.stamped else token is None):
                 yield self._node(machine)
+
+    async def account(self) -> str:
+        """What the credentials open."""
+        await self._process.step()
+        self._answer()
+        return self._account
 
     async def inspect(self, node: Node) -> Node:
         """The machine now."""
         await self._process.step()
         self._answer()
-        return self._node(self._machine(node))
+        machine = self._machine(node)
+        return self._node(machine) if machine.account == self._account else node.with_state(NodeState.GONE)
 
     async def release(self, node: Node) -> Node:
         """Begin to give it back."""
         await self._process.step()
         self._answer()
         machine = self._machine(node)
+        if machine.account != self._account:
+            return node.with_state(NodeState.GONE)
         if machine.gone is None and not self._world.happens(self._world.faults.forget_release):
             machine.gone = self._process.monotonic() + self._world.between(0, 60)
         await self._process.step()
@@ -296,6 +322,17 @@ class SimCloud:
     def _answer(self) -> None:
         if self._world.happens(self._world.faults.unavailable):
             raise Unavailable("not now", provider=SIM_SPEC.name)
+
+    def _meddle(self) -> None:
+        """Somebody works in the console, and does each thing once."""
+        world, now = self._world, self._process.monotonic()
+        there = world.billed(now)
+        if there and not any(m.cloned for m in there) and world.happens(world.faults.clone):
+            copied = world.random.choice(there)
+            copy = evolve(copied, id=f"m-{len(world.machines)}", created=now, listed=now, ready=now, gone=None, cloned=True)
+            world.machines.append(evolve(copy, offer=evolve(copied.offer, instance_type="bigger box")))
+        if there and all(m.stamped for m in there) and world.happens(world.faults.unstamp):
+            world.random.choice(there).stamped = False
 
     def _make(self, offer: Offer, launch: Launch, late: float) -> Machine:
         world, faults = self._world, self._world.faults
@@ -310,6 +347,7 @@ class SimCloud:
             listed=created + world.between(0, SIM_SPEC.timings.listing_lag),
             ready=ready,
             interrupted=ready + world.between(0, 600) if world.happens(faults.interrupt) else 1e12,
+            account=self._account,
         )
         if launch.startup_script:
             machine.plan = _plan_in(launch.startup_script)
@@ -325,8 +363,8 @@ class SimCloud:
         return Node(
             provider=SIM_SPEC.name,
             id=machine.id,
-            token=machine.token,
-            owner=machine.owner,
+            token=machine.token if machine.stamped else None,
+            owner=machine.owner if machine.stamped else None,
             state=machine.state(now),
             access=LocalAccess(host=machine.id),
             instance_type=machine.offer.instance_type,

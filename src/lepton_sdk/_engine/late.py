@@ -1,0 +1,103 @@
+"""What may still turn up of create calls that nobody waits for any more: sought in every listing, given back, never started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from lepton_sdk._engine.account import assure, settle_account
+from lepton_sdk._engine.evidence import contradiction
+from lepton_sdk._engine.session import Session
+from lepton_sdk.domain.ids import is_id
+from lepton_sdk.domain.node import Node, NodeState, Stage
+from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.errors import ContractViolation, LeptonError
+
+__all__ = ["admit", "listing", "seek", "seek_everywhere"]
+
+
+async def listing(session: Session, provider: str) -> list[Node]:
+    """Everything of ours that a provider shows, once it is certain that it speaks of our account."""
+    await assure(session, provider)
+    nodes = [node for owner in session.journal.owners async for node in session.provider(provider).find(owner)]
+    # Listed first, and the journal read after: a row that is written in between can only explain more.
+    for node in nodes:
+        _freeze_if_older(session, node)
+    return nodes
+
+
+def _freeze_if_older(session: Session, node: Node) -> None:
+    """A token is written before its create call leaves, so one that the journal does not know is a row that it has lost."""
+    journal = session.journal
+    if node.owner == journal.owner and node.token and is_id(node.token) and journal.run_of(node.token) is None:
+        journal.freeze(
+            f"the journal {journal.place} is older than what was created from it: {node.provider} lists {node.id}, "
+            f"whose token {node.token} it does not know"
+        )
+
+
+async def admit(session: Session, provider: str) -> None:
+    """Before anything is taken: the credentials open our account, and the provider shows nothing that the journal has lost.
+
+    Raises:
+        AuthError: open rows are in another account.
+        JournalRolledBack: a machine of ours is there that the journal does not know.
+    """
+    await settle_account(session, provider)
+    await listing(session, provider)
+    session.journal.refuse_frozen()
+
+
+async def seek_everywhere(session: Session) -> None:
+    """Look at every provider where something is open; one that cannot be asked is asked the next time."""
+    for name in session.journal.providers_with_open_nodes():
+        asked_at = session.clock.now()
+        try:
+            await seek(session, name, await listing(session, name), asked_at)
+        except Exception as error:
+            text = error.message if isinstance(error, LeptonError) else f"{type(error).__name__}: {error}"
+            session.tell(f"{name}: its listing could not be held against the journal: {text}")
+
+
+async def seek(session: Session, provider: str, nodes: Sequence[Node], asked_at: datetime) -> None:
+    """Give back what a listing shows of late create calls, and close those of which nothing can appear any more.
+
+    Args:
+        asked_at: when the listing was asked for: what it does not show was not there at that time, give or take its lag.
+    """
+    session.journal.refuse_frozen()
+    timings = session.spec(provider).timings
+    for run, record in _late(session, provider):
+        mine = [n for n in nodes if n.token == record.token and n.state is not NodeState.GONE]
+        fitting = [node for node in mine if contradiction(node, record, timings) is None]
+        # Another client may have come to the same end a moment ago.
+        with suppress(ContractViolation):
+            await _settle(session, run, record, fitting, over=asked_at >= _horizon(session, record))
+
+
+def _late(session: Session, provider: str) -> Iterator[tuple[Run, NodeRecord]]:
+    for run in session.journal.runs(open_only=True):
+        yield from ((run, n) for n in run.nodes if n.late and n.open and n.offer.provider == provider)
+
+
+def _horizon(session: Session, record: NodeRecord) -> datetime:
+    timings = session.spec(record.offer.provider).timings
+    return record.intended_at + timedelta(seconds=timings.create_horizon + timings.listing_lag)
+
+
+async def _settle(session: Session, run: Run, record: NodeRecord, found: list[Node], *, over: bool) -> None:
+    machine = next((node for node in found if node.kind == "machine"), None)
+    if machine is not None and record.stage is Stage.UNRESOLVED:
+        data: dict[str, object] = {"node": machine.to_dict(), "detail": "it turned up when its run had gone on: a duplicate"}
+        await _write(session, run, record, "node.releasing", data)
+        record = next(n for n in session.journal.run(run.id).nodes if n.token == record.token)
+    held = [record.node] if record.node is not None and record.node.id not in {node.id for node in found} else []
+    provider = session.provider(record.offer.provider)
+    rests = [await provider.release(node) for node in (*found, *held)]
+    if all(rest.state is NodeState.GONE for rest in rests) and (over or rests):
+        await _write(session, run, record, "node.released", {})
+
+
+async def _write(session: Session, run: Run, record: NodeRecord, kind: str, data: dict[str, object]) -> None:
+    await session.journal.write(Event(kind, run.id, session.clock.now(), record.token, data))

@@ -1,0 +1,133 @@
+"""A line for each billable thing: whose it is, what it has cost, and how it stands to the journal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from attrs import frozen
+
+from lepton_sdk._engine.session import Session
+from lepton_sdk.domain.money import Money
+from lepton_sdk.domain.node import Node
+from lepton_sdk.domain.run import NodeRecord
+
+__all__ = ["Difference", "HeldNode", "Report", "child_line", "held", "node_line", "record_line"]
+
+
+class Difference(StrEnum):
+    """How a billable thing stands to the journal.
+
+    ``held``: as the journal has it. ``unresolved``: a create call whose machine may still turn up. ``missing``: held, and not
+    in the provider's listing; it is still counted as costing. ``unmarked``: held, and its tags are gone. ``duplicate``: of a
+    token that the journal knows, beyond the one adopted. ``doubtful``: the same, but it cannot be what was asked for.
+    ``stray``: with our owner, of a token that the journal does not know. ``other``: of another owner.
+    """
+
+    HELD = "held"
+    UNRESOLVED = "unresolved"
+    MISSING = "missing"
+    UNMARKED = "unmarked"
+    DUPLICATE = "duplicate"
+    DOUBTFUL = "doubtful"
+    STRAY = "stray"
+    OTHER = "other"
+
+
+@frozen
+class HeldNode:
+    """A line of ``lepton nodes``: a billable thing, its run, and what it has cost so far."""
+
+    id: str
+    provider: str
+    state: str
+    run: str | None
+    price: Money | None
+    cost: Money | None
+    since: datetime | None
+    difference: Difference = Difference.HELD
+    action: str = ""
+    cost_most: Money | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """The stable JSON keys of ``lepton nodes``."""
+        return {
+            "id": self.id,
+            "provider": self.provider,
+            "state": self.state,
+            "run": self.run,
+            "price_per_hour": None if self.price is None else str(self.price),
+            "cost_so_far": None if self.cost is None else str(self.cost),
+            "cost_at_most": str(self.cost_most) if self.cost_most is not None else None,
+            "currency": None if self.price is None else self.price.currency,
+            "since": self.since.isoformat() if self.since else None,
+            "difference": str(self.difference),
+            "action": self.action,
+        }
+
+
+@frozen
+class Report:
+    """What a reconciliation saw and did."""
+
+    nodes: tuple[HeldNode, ...]
+    unasked: tuple[tuple[str, str], ...] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """The report as JSON keys."""
+        return {
+            "nodes": [node.to_dict() for node in self.nodes],
+            "unasked": [{"provider": name, "message": message} for name, message in self.unasked],
+        }
+
+
+def held(session: Session) -> list[HeldNode]:
+    """Everything that the journal holds open, with its cost."""
+    now = session.clock.now()
+    return [record_line(record, now) for run in session.journal.runs(open_only=True) for record in run.nodes if record.open]
+
+
+def record_line(record: NodeRecord, now: datetime, difference: Difference | None = None, action: str = "") -> HeldNode:
+    """The line of a row."""
+    node = record.node
+    standing = Difference.UNRESOLVED if record.late else Difference.HELD
+    return HeldNode(
+        id=node.id if node else record.token,
+        provider=record.offer.provider,
+        state=str(record.stage),
+        run=record.run,
+        price=record.price,
+        cost=record.cost(now),
+        since=(node.since if node else None) or record.intended_at,
+        difference=difference or standing,
+        action=action,
+        cost_most=record.cost_most(now),
+    )
+
+
+def child_line(node: Node, record: NodeRecord, now: datetime) -> HeldNode:
+    """The line of a disk or a network that goes with a machine."""
+    return HeldNode(
+        node.id,
+        node.provider,
+        f"{node.kind} {node.state}",
+        record.run,
+        node.price,
+        _cost(node, now),
+        node.since or record.intended_at,
+    )
+
+
+def node_line(node: Node, now: datetime, difference: Difference, action: str) -> HeldNode:
+    """The line of what a provider lists and no open row explains."""
+    cost = _cost(node, now)
+    return HeldNode(
+        node.id, node.provider, str(node.state), None, node.price, cost, node.since, difference, action, cost_most=cost
+    )
+
+
+def _cost(node: Node, now: datetime) -> Money | None:
+    if node.price is None or node.since is None:
+        return None
+    return (node.price * (Decimal(str((now - node.since).total_seconds())) / 3600)).rounded(4)

@@ -1,0 +1,118 @@
+"""A create call whose outcome stays unknown: the run goes on elsewhere, and what turns up late is given back and counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from lepton_sdk import Client, Job, Run, RunState
+from lepton_sdk.domain.node import Node, Stage
+from lepton_sdk.domain.offer import Offer
+from lepton_sdk.errors import OutcomeUnknown
+from lepton_sdk.spi.provider import Launch
+from lepton_sdk.testing import FAKE_SPEC, FakeProvider, fake_offer
+
+_HORIZON = 8.0
+_SPEC = evolve(FAKE_SPEC, timings=evolve(FAKE_SPEC.timings, listing_lag=0.1, create_horizon=_HORIZON))
+
+
+class Slow(FakeProvider):
+    """Its first create call is answered by nobody, and its machine is there once the test says so, or never."""
+
+    hidden = True
+
+    async def acquire(self, offer: Offer, launch: Launch) -> Node:
+        node = await super().acquire(offer, launch)
+        if len(self.machines()) > 1:
+            return node
+        raise OutcomeUnknown("the connection broke", provider=offer.provider)
+
+    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+        first = self.machines()[0].id if self.machines() else ""
+        async for node in super().find(owner, token):
+            if not self.hidden or node.id != first:
+                yield node
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Slow:
+    return Slow(tmp_path / "cloud", [fake_offer("a"), fake_offer("b"), fake_offer("c")])
+
+
+@pytest.fixture
+def client(tmp_path: Path, cloud: Slow) -> Iterator[Client]:
+    environment = {
+        "LEPTON_SDK_PLUGINS": "local",
+        "HOME": str(tmp_path),
+        "PATH": "/usr/bin:/bin",
+        "LEPTON_SDK_LIMITS_HOURLY": "60",
+    }
+    with Client(state=tmp_path / "state", cache=tmp_path / "cache", providers={_SPEC: cloud}, environment=environment) as made:
+        yield made
+
+
+def begin(client: Client) -> Run:
+    run = client.run(Job("true", resources="H100:8"))
+    assert run.state is RunState.SUCCEEDED
+    assert [node.stage for node in run.nodes] == [Stage.UNRESOLVED, Stage.RELEASED]
+    assert run.history[0].error == "OutcomeUnknown"
+    return run
+
+
+def test_the_run_goes_on_and_the_call_stays_open_with_its_price_reserved(client: Client, cloud: Slow) -> None:
+    run = begin(client)
+    (line,) = client.nodes()
+    assert (str(line.difference), line.run) == ("unresolved", run.id)
+    assert line.cost is not None
+    assert line.cost_most is not None
+    assert line.cost.amount == 0 < line.cost_most.amount
+    assert any("has not been resolved" in notice for notice in client.warnings())
+    # 24 an hour are reserved, so that of 60 one more machine can be paid and not two.
+    assert client.run(Job("true", resources="H100:8", nodes=2)).state is RunState.REFUSED
+    assert client.run(Job("true", resources="H100:8")).state is RunState.SUCCEEDED
+
+
+def test_what_turns_up_late_is_a_duplicate_that_costs(client: Client, cloud: Slow) -> None:
+    run = begin(client)
+    cloud.hidden = False
+    assert len(cloud.running()) == 1
+    client.reconcile()
+    assert cloud.running() == []
+    ended = client.get(run.id)
+    late = ended.nodes[0]
+    assert (ended.state, late.stage) == (RunState.SUCCEEDED, Stage.RELEASED)
+    assert late.released_at is not None
+    cost = late.cost(late.released_at)
+    assert cost is not None
+    assert cost.amount > 0
+    # Nothing was ever started on it.
+    assert late.running_at is None
+    assert client.nodes() == []
+
+
+def test_what_never_turns_up_is_closed_when_it_no_longer_can(client: Client, cloud: Slow) -> None:
+    run = begin(client)
+    client.reconcile()
+    end = time.monotonic() + 60
+    while client.nodes():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+        client.reconcile()
+    late = client.get(run.id).nodes[0]
+    assert late.released_at is not None
+    assert (late.released_at - late.intended_at).total_seconds() >= _HORIZON
+    cost = late.cost(late.released_at)
+    assert cost is not None
+    assert cost.amount == 0
+
+
+def test_a_follower_stays_until_nothing_can_turn_up(client: Client, cloud: Slow) -> None:
+    run = begin(client)
+    cloud.hidden = False
+    client.follow(until_idle=True)
+    assert cloud.running() == []
+    assert client.get(run.id).nodes[0].stage is Stage.RELEASED
