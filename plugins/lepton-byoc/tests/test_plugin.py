@@ -25,7 +25,7 @@ class _NoPacer:
 
 
 def _context(folder: Path, price: float) -> ProviderContext:
-    return ProviderContext("byoc", {"price_per_hour": price}, None, _NoPacer(), SystemClock(), folder)  # type: ignore[arg-type]
+    return ProviderContext("byoc", {"price_per_hour": price}, None, _NoPacer(), SystemClock(), folder, folder, None)  # type: ignore[arg-type]
 
 
 class _SleeplessClock(SystemClock):
