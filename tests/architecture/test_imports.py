@@ -18,7 +18,7 @@ _HOMES = {
     "httpx": {"lepton_crusoe._credentials", "lepton_sdk.spi.http"},
     "pathspec": {"lepton_sdk._executors.ignore"},
     "psycopg": {"lepton_sdk._journal.postgres"},
-    "pynvml": {"lepton_byoc.gpus"},
+    "pynvml": {"lepton_byoc.gpus", "lepton_byoc.onhost.cards"},
     "sqlite3": {"lepton_sdk._journal.sqlite"},
     "tenacity": {"lepton_sdk._retry"},
     "yaml": {"lepton_sdk._jobfile.yaml"},

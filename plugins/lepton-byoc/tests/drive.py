@@ -25,7 +25,7 @@ class NoPacer:
 
 
 def context(cache: Path, **config: object) -> ProviderContext:
-    return ProviderContext("byoc", {"price_per_hour": 0.0, **config}, None, NoPacer(), SystemClock(), cache)  # type: ignore[arg-type]
+    return ProviderContext("byoc", {"price_per_hour": 0.0, **config}, None, NoPacer(), SystemClock(), cache, cache, None)  # type: ignore[arg-type]
 
 
 async def _until_fault(provider: Any, resources: Resources) -> list[dict[str, object]]:

@@ -14,7 +14,7 @@ from attrs import evolve
 from lepton_byoc.allocations import Allocations
 from lepton_byoc.machine import hostname
 from lepton_byoc.plugin import PROVIDER
-from lepton_byoc.provider import ThisMachine, create
+from lepton_byoc.provider import OwnMachines, create
 from lepton_sdk.spi import ConfigError, Money, Node, Offer, Provider, ProviderContext, Resources, Unavailable
 from lepton_sdk.testing import SystemClock
 
@@ -25,7 +25,7 @@ class _NoPacer:
 
 
 def _context(folder: Path, price: float) -> ProviderContext:
-    return ProviderContext("byoc", {"price_per_hour": price}, None, _NoPacer(), SystemClock(), folder)  # type: ignore[arg-type]
+    return ProviderContext("byoc", {"price_per_hour": price}, None, _NoPacer(), SystemClock(), folder, folder, None)  # type: ignore[arg-type]
 
 
 class _SleeplessClock(SystemClock):
@@ -40,7 +40,7 @@ class _SleeplessClock(SystemClock):
         self.seconds += seconds
 
 
-def _first_offer(provider: ThisMachine) -> Offer:
+def _first_offer(provider: OwnMachines) -> Offer:
     async def first() -> Offer:
         return await anext(provider.offers(Resources()))
 

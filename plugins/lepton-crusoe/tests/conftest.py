@@ -240,7 +240,7 @@ def context(tmp_path: Path) -> Callable[..., ProviderContext]:
         def http(**options: Any) -> Any:
             return make_client("crusoe", secrets=["double", SECRET], trust_env=False, **options)
 
-        return ProviderContext("crusoe", defaults | given | values, http, NoPacer(), clock, tmp_path / "cache")
+        return ProviderContext("crusoe", defaults | given | values, http, NoPacer(), clock, tmp_path / "cache", tmp_path, None)
 
     return make
 

@@ -230,7 +230,7 @@ def context(tmp_path: Path, clients: list[httpx.AsyncClient]) -> Callable[..., P
 
         values = _defaults() | {"api_key": Secret(key), "base_url": url} | config
         folder = tmp_path / cache
-        return ProviderContext("lambda", values, http, NoPacer(), SystemClock(), folder)
+        return ProviderContext("lambda", values, http, NoPacer(), SystemClock(), folder, folder, None)
 
     return make
 

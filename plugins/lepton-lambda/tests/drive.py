@@ -46,7 +46,7 @@ def _provider(folder: Path) -> LambdaCloud:
     def http(**options: Any) -> Any:
         return make_client("lambda", **options)
 
-    return create(ProviderContext("lambda", values, http, NoPacer(), SystemClock(), folder))
+    return create(ProviderContext("lambda", values, http, NoPacer(), SystemClock(), folder, folder, None))
 
 
 def _log(client: Client, run: str) -> str | None:

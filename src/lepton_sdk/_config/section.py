@@ -22,6 +22,7 @@ _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "float": ((int, float), "a finite number"),
     "bool": ((bool,), "true or false"),
     "list": ((list,), "a list"),
+    "tables": ((list,), "a list of tables"),
 }
 _WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
@@ -134,6 +135,8 @@ def _from_text(item: ConfigField, variable: str, text: str) -> object:
 def _typed(item: ConfigField, source: str, raw: object) -> object:
     types, words = _TYPES[item.type]
     holds = isinstance(raw, types) and (item.type == "bool" or not isinstance(raw, bool))
+    if item.type == "tables" and isinstance(raw, list):
+        holds = all(isinstance(row, dict) for row in raw)
     if not holds or (isinstance(raw, float) and not math.isfinite(raw)):
         shown = "the value" if item.secret else repr(raw)
         raise ConfigError(f"{source}: {shown} is not {words}", hint=item.help or f"write {words}")

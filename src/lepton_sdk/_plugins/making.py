@@ -13,21 +13,42 @@ from lepton_sdk._plugins.guard import load_object, said
 from lepton_sdk._plugins.status import PluginStatus
 from lepton_sdk.errors import LeptonError, PluginBroken
 from lepton_sdk.spi.executor import Executor, ExecutorContext
-from lepton_sdk.spi.provider import OPTIONAL_METHODS, Pacer, Provider, ProviderContext
+from lepton_sdk.spi.provider import OPTIONAL_METHODS, Pacer, Provider, ProviderContext, RemoteShell
 from lepton_sdk.spi.secret import Secret
 from lepton_sdk.spi.spec import ExecutorSpec, ProviderSpec
 
 if TYPE_CHECKING:
     from lepton_sdk.spi.http import ApiClient
 
-__all__ = ["make_executor", "make_provider"]
+__all__ = ["make_context", "make_executor", "make_provider"]
 
 _PROVIDER = ("offers", "acquire", "find", "inspect", "release", "aclose")
 _EXECUTOR = ("start", "poll", "logs", "cancel", "aclose")
 
 
-def make_provider(status: PluginStatus, config: Config, clock: Clock, http: Callable[..., ApiClient] | None) -> Provider:
-    """Import the factory, hand it its own section and nothing else, and check what it returns.
+def make_context(
+    spec: ProviderSpec, config: Config, clock: Clock, http: Callable[..., ApiClient] | None, shell: RemoteShell
+) -> ProviderContext:
+    """All that a provider is given.
+
+    Raises:
+        ConfigError: its section does not hold.
+    """
+    section = read_section(config, spec)
+    return ProviderContext(
+        name=spec.name,
+        config=section.values,
+        http=http or _http_maker(spec, section.values),
+        pacer=_pacer(spec, section.values, config, clock),
+        clock=clock,
+        cache_dir=_own_folder(config.cache_dir / "providers" / spec.name),
+        config_dir=config.path.parent,
+        shell=shell,
+    )
+
+
+def make_provider(status: PluginStatus, context: ProviderContext) -> Provider:
+    """Import the factory, hand it its own context and nothing else, and check what it returns.
 
     Raises:
         PluginBroken: the factory failed, or its object lacks a method or denies a capability flag.
@@ -35,15 +56,6 @@ def make_provider(status: PluginStatus, config: Config, clock: Clock, http: Call
     """
     spec = status.spec
     assert isinstance(spec, ProviderSpec)
-    section = read_section(config, spec)
-    context = ProviderContext(
-        name=spec.name,
-        config=section.values,
-        http=http or _http_maker(spec, section.values),
-        pacer=_pacer(spec, section.values, config, clock),
-        clock=clock,
-        cache_dir=_own_folder(config.cache_dir / "providers" / spec.name),
-    )
     made = _build(spec.factory, context)
     hint = f"tell the author of {status.distribution}"
     _check(made, spec.factory, _PROVIDER, hint)

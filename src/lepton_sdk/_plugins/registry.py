@@ -20,11 +20,11 @@ from lepton_sdk.spi.spec import CommandSpec, ExecutorSpec, ObserverSpec, Provide
 if TYPE_CHECKING:
     import pluggy
 
-    from lepton_sdk.domain.access import Access
+    from lepton_sdk.domain.access import Access, SSHAccess
     from lepton_sdk.router import Standing
     from lepton_sdk.spi.executor import Executor, ExecutorContext
     from lepton_sdk.spi.http import ApiClient
-    from lepton_sdk.spi.provider import Provider
+    from lepton_sdk.spi.provider import Provider, ProviderContext, RemoteShell
 
 __all__ = ["Registry"]
 
@@ -54,6 +54,7 @@ class Registry:
         self._observers: pluggy.PluginManager | None = None
         self._observers_made = False
         self._events: list[str] = []
+        self._shells: list[RemoteShell] = []
 
     # --- what is installed ------------------------------------------------------------------------------------------
 
@@ -142,8 +143,22 @@ class Registry:
             from lepton_sdk._plugins.making import make_provider
 
             status = self._ready("provider", name)
-            self._providers[name] = make_provider(status, self._config, self._clock, self._http)
+            self._providers[name] = make_provider(status, self._context(status))
         return self._providers[name]
+
+    def _context(self, status: PluginStatus) -> ProviderContext:
+        from lepton_sdk._plugins.making import make_context
+        from lepton_sdk._plugins.shell import ExecutorShell
+        from lepton_sdk.spi.executor import ExecutorContext
+
+        def reach(access: SSHAccess) -> Executor:
+            # The same folder as the engine's, so that one file of pinned host keys serves both.
+            return self.executor(access, ExecutorContext(clock=self._clock, runs_dir=self._config.state_dir / "runs"))
+
+        assert isinstance(status.spec, ProviderSpec)
+        shell = ExecutorShell(reach)
+        self._shells.append(shell)
+        return make_context(status.spec, self._config, self._clock, self._http, shell)
 
     def executor(self, access: Access, context: ExecutorContext) -> Executor:
         """A new executor for nodes that are reached so; the caller closes it.
@@ -202,31 +217,36 @@ class Registry:
         return names("command", self._entries, self._config)
 
     def command(self, name: str) -> Any:
-        """What a command's factory returns; it is called without arguments.
+        """What a command's factory returns; it is called without arguments, or with its provider's context.
 
         Raises:
-            PluginError: missing or not usable.
+            PluginError: missing or not usable, or its provider is.
         """
         spec = self._ready("command", name).spec
         assert isinstance(spec, CommandSpec)
-        return _called(spec.factory)
+        if not spec.provider:
+            return _called(spec.factory)
+        return _called(spec.factory, self._context(self._ready("provider", spec.provider)))
 
     async def aclose(self) -> None:
         """Close every provider that was made; one that fails does not keep the others open."""
         made, self._providers = self._providers, {}
+        shells, self._shells = self._shells, []
         for name, provider in made.items():
             try:
                 await provider.aclose()
             except (Exception, SystemExit) as error:
                 self._events.append(f"provider {name} did not close: {said(error)}")
+        for shell in shells:
+            await shell.aclose()
 
 
-def _called(target: str) -> object:
+def _called(target: str, *arguments: object) -> object:
     factory = load_object(target)
     if not callable(factory):
         raise PluginBroken(f"{target} is {type(factory).__name__}, which cannot be called")
     try:
-        return factory()
+        return factory(*arguments)
     except LeptonError:
         raise
     except (Exception, SystemExit) as error:

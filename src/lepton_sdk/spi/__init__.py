@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         LeptonError,
         MarketError,
         NoCapacity,
+        NodeError,
         NodeLost,
         NodeUnreachable,
         OfferGone,
@@ -32,8 +33,11 @@ if TYPE_CHECKING:
         QuotaExceeded,
         RateLimited,
         Unavailable,
+        UsageError,
     )
     from lepton_sdk.spi.executor import (
+        CommandingExecutor,
+        CommandResult,
         Execution,
         ExecutionState,
         ExecutionStatus,
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
         GuardingExecutor,
         Watchdog,
     )
-    from lepton_sdk.spi.provider import Diagnosis, Launch, Pacer, Provider, ProviderContext
+    from lepton_sdk.spi.provider import Diagnosis, Launch, Pacer, Provider, ProviderContext, RemoteShell
     from lepton_sdk.spi.reference import reference_offers
     from lepton_sdk.spi.secret import Secret
     from lepton_sdk.spi.spec import (
@@ -76,6 +80,7 @@ _HOMES = {
         "LeptonError",
         "MarketError",
         "NoCapacity",
+        "NodeError",
         "NodeLost",
         "NodeUnreachable",
         "OfferGone",
@@ -83,8 +88,11 @@ _HOMES = {
         "QuotaExceeded",
         "RateLimited",
         "Unavailable",
+        "UsageError",
     ),
     "lepton_sdk.spi.executor": (
+        "CommandResult",
+        "CommandingExecutor",
         "Execution",
         "ExecutionState",
         "ExecutionStatus",
@@ -94,7 +102,7 @@ _HOMES = {
         "GuardingExecutor",
         "Watchdog",
     ),
-    "lepton_sdk.spi.provider": ("Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext"),
+    "lepton_sdk.spi.provider": ("Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext", "RemoteShell"),
     "lepton_sdk.spi.reference": ("reference_offers",),
     "lepton_sdk.spi.secret": ("Secret",),
     "lepton_sdk.spi.spec": (
@@ -117,7 +125,9 @@ __all__ = [
     "Availability",
     "BlockScope",
     "Clock",
+    "CommandResult",
     "CommandSpec",
+    "CommandingExecutor",
     "ConfigError",
     "ConfigField",
     "ContractViolation",
@@ -143,6 +153,7 @@ __all__ = [
     "Money",
     "NoCapacity",
     "Node",
+    "NodeError",
     "NodeLost",
     "NodeState",
     "NodeUnreachable",
@@ -157,6 +168,7 @@ __all__ = [
     "ProviderSpec",
     "QuotaExceeded",
     "RateLimited",
+    "RemoteShell",
     "Resources",
     "SSHAccess",
     "Secret",
@@ -164,6 +176,7 @@ __all__ = [
     "TermsKind",
     "Timings",
     "Unavailable",
+    "UsageError",
     "Watchdog",
     "WatchdogWay",
     "reference_offers",

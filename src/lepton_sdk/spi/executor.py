@@ -15,6 +15,8 @@ from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.node import Node
 
 __all__ = [
+    "CommandResult",
+    "CommandingExecutor",
     "Execution",
     "ExecutionState",
     "ExecutionStatus",
@@ -36,6 +38,21 @@ class ExecutorContext:
 
     clock: Clock = field(repr=False)
     runs_dir: Path
+
+
+@frozen
+class CommandResult:
+    """What one command on a node gave.
+
+    Attributes:
+        exit_code: ``None`` when a signal ended it.
+        output: its standard output, whole.
+        errors: its standard error, whole.
+    """
+
+    exit_code: int | None
+    output: bytes
+    errors: bytes
 
 
 @frozen
@@ -172,5 +189,24 @@ class FetchingExecutor(Executor, Protocol):
         Raises:
             NodeUnreachable: the node did not answer, or stopped answering.
             NodeError: it cannot pack files.
+        """
+        ...
+
+
+@runtime_checkable
+class CommandingExecutor(Executor, Protocol):
+    """An executor that can also run one short command on a node, outside of any run."""
+
+    async def command(self, node: Node, script: str, data: bytes = b"", *, seconds: float = 60.0) -> CommandResult:
+        """Run a script of the node's POSIX shell to its end.
+
+        Args:
+            script: one line, nothing in it is read a second time.
+            data: its standard input; what must not be seen in a list of processes goes here.
+            seconds: after so long the node counts as unreachable.
+
+        Raises:
+            NodeUnreachable: the node did not answer, or stopped answering: the script may have run.
+            NodeError: it is not the one that is known, or does not let us in.
         """
         ...

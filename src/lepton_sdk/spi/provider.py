@@ -15,9 +15,11 @@ from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.resources import Resources
 
 if TYPE_CHECKING:
+    from lepton_sdk.domain.access import SSHAccess
+    from lepton_sdk.spi.executor import CommandResult
     from lepton_sdk.spi.http import ApiClient
 
-__all__ = ["OPTIONAL_METHODS", "Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext"]
+__all__ = ["OPTIONAL_METHODS", "Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext", "RemoteShell"]
 
 # Which capability flag promises which methods; a provider has them exactly when its spec has the flag.
 # ``async diagnose() -> Sequence[Diagnosis]``
@@ -39,6 +41,24 @@ class Pacer(Protocol):
         ...
 
 
+class RemoteShell(Protocol):
+    """Runs short commands on hosts behind SSH: over connections that are kept, with the host keys that jobs go by."""
+
+    async def run(self, access: SSHAccess, script: str, data: bytes = b"", *, seconds: float = 60.0) -> CommandResult:
+        """Run a script of the host's POSIX shell to its end; ``data`` is its standard input.
+
+        Raises:
+            NodeUnreachable: the host did not answer within ``seconds``, or stopped answering: the script may have run.
+            NodeError: it is not the host that is known, or does not let us in.
+            PluginError: nothing is installed that reaches hosts by SSH.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        ...
+
+
 @frozen
 class ProviderContext:
     """All that a provider's factory gets from core.
@@ -51,6 +71,8 @@ class ProviderContext:
         pacer: shared by all processes that use one key.
         clock: time and sleep.
         cache_dir: a folder of its own under the user's cache, made on demand with mode 0700.
+        config_dir: where the user's config file is or would be, for a file that the provider's own command keeps there.
+        shell: reaches hosts that stand behind SSH; what is made with it opens on first use.
     """
 
     name: str
@@ -59,6 +81,8 @@ class ProviderContext:
     pacer: Pacer = field(repr=False)
     clock: Clock = field(repr=False)
     cache_dir: Path
+    config_dir: Path
+    shell: RemoteShell = field(repr=False)
 
 
 @frozen

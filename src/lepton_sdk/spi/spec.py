@@ -53,7 +53,8 @@ class ConfigField:
 
     Args:
         name: the key in ``[providers.NAME]``.
-        type: ``"str"``, ``"int"``, ``"float"``, ``"bool"`` or ``"list"``.
+        type: ``"str"``, ``"int"``, ``"float"``, ``"bool"``, ``"list"``, or ``"tables"``: a list of tables,
+            ``[[providers.NAME.KEY]]``, whose keys the provider itself checks.
         required: without it the plugin is *unconfigured*.
         secret: the value is shown as dots everywhere; the factory gets it as a `Secret`.
         env: the vendor's own variable, read when the file says nothing.
@@ -176,11 +177,21 @@ class ExecutorSpec:
 
 @frozen
 class CommandSpec:
-    """A command that a plugin adds to ``lepton``: its name and help are listed without an import."""
+    """A command that a plugin adds to ``lepton``: its name and help are listed without an import.
+
+    Args:
+        name: the word after ``lepton``.
+        help: one line.
+        factory: ``"package.module:callable"``; returns a click command. Called without arguments, or with a
+            `ProviderContext` of ``provider``.
+        provider: the name of the provider whose section, folders and shell the command shares; ``""`` for none. The command
+            closes the shell that it is given.
+    """
 
     name: str = field(converter=_name)
     help: str = field(kw_only=True)
     factory: str = field(kw_only=True, converter=_target)
+    provider: str = field(default="", kw_only=True)
 
 
 @frozen

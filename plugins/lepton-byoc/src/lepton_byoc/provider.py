@@ -1,205 +1,75 @@
-"""The provider: one machine, its GPUs handed out one by one."""
+"""The provider: this machine, and the hosts of the fleet."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 
-from lepton_byoc import machine
-from lepton_byoc.allocations import Allocations
-from lepton_byoc.gpus import GpuState, read_gpus, visible
-from lepton_byoc.listing import parts
-from lepton_sdk.spi import (
-    Availability,
-    ConfigError,
-    Diagnosis,
-    Launch,
-    LocalAccess,
-    Money,
-    NoCapacity,
-    Node,
-    NodeState,
-    Offer,
-    ProviderContext,
-    Resources,
-    Terms,
-    TermsKind,
-    Unavailable,
-)
+from lepton_byoc.fleet import Fleet
+from lepton_byoc.this_machine import REGION, ThisMachine
+from lepton_sdk.spi import Diagnosis, Launch, Node, Offer, ProviderContext, Resources, Unavailable
 
-__all__ = ["ThisMachine", "create"]
-
-_TYPE, _REGION = "this-machine", "local"
-# The lock is held for one look at NVML, which takes seconds at most.
-_PATIENCE, _LOOK_AGAIN = 15.0, 0.02
+__all__ = ["OwnMachines", "create"]
 
 
-def create(context: ProviderContext) -> ThisMachine:
+def create(context: ProviderContext) -> OwnMachines:
     """The factory that the spec names.
 
     Raises:
-        ConfigError: a negative price.
+        ConfigError: a negative price, or a host whose keys do not hold.
     """
-    return ThisMachine(context)
+    return OwnMachines(context)
 
 
-def _price(context: ProviderContext) -> Money:
-    value = context.config.get("price_per_hour", 0.0)
-    price = Money(str(value).removesuffix(".0"))
-    if price.amount < 0:
-        raise ConfigError(f"providers.{context.name}.price_per_hour: {value!r} is negative", hint="write 0 or more")
-    return price
-
-
-class ThisMachine:
-    """The six methods over this host."""
+class OwnMachines:
+    """The six methods: each call goes to the machine at hand or to the fleet. A node of the fleet names its host."""
 
     def __init__(self, context: ProviderContext) -> None:
-        self._name = context.name
-        self._clock = context.clock
-        self._folder = context.cache_dir
-        self._price = _price(context)
-        self._allocations = Allocations(context.cache_dir, machine.hostname(), machine.boot_id())
-
-    # --- the market ------------------------------------------------------------------------------------------------
+        self._here = ThisMachine(context)
+        self._fleet = Fleet(context)
 
     async def offers(self, resources: Resources) -> AsyncIterator[Offer]:
-        """The machine without its GPUs; then, for each model of GPU, the counts that are asked for or there.
+        """This machine, then the fleet as it was last seen: nothing but this host is asked.
 
         Raises:
-            Unavailable: the driver fails. The first offer stands: a job without GPUs does not need it.
+            Unavailable: the driver here fails, or some host was never looked at. All that can be offered came before.
         """
-        whole = self._whole()
-        yield whole
-        reading = await asyncio.to_thread(read_gpus)
-        mine = visible(reading.gpus)
-        for offer in parts(whole, mine, self._free(mine), resources):
+        failed: Unavailable | None = None
+        try:
+            async for offer in self._here.offers(resources):
+                yield offer
+        except Unavailable as error:
+            failed = error
+        async for offer in self._fleet.offers(resources):
             yield offer
-
-    def _whole(self) -> Offer:
-        return Offer(
-            provider=self._name,
-            instance_type=_TYPE,
-            region=_REGION,
-            cpus=machine.cpus(),
-            memory_gib=machine.memory_gib(),
-            disk_gib=machine.disk_gib(self._folder),
-            terms=Terms(TermsKind.OWNED),
-            price=self._price,
-            price_source="own machine, price set in config" if self._price else "own machine",
-            seen_at=self._clock.now(),
-            availability=Availability.AVAILABLE,
-            start_seconds=0,
-        )
-
-    def _free(self, gpus: Sequence[GpuState]) -> list[GpuState]:
-        taken = self._allocations.held()
-        return [state for state in gpus if not state.occupied and state.uuid not in taken]
-
-    # --- a node's life ---------------------------------------------------------------------------------------------
+        if failed is not None:
+            raise failed
 
     async def acquire(self, offer: Offer, launch: Launch) -> Node:
-        """Hand out free GPUs of the offer's model, lowest index first. The same token gets the same node again.
-
-        Raises:
-            NoCapacity: fewer GPUs are free than the offer promised.
-            Unavailable: the driver fails, or another process holds the record for 15 seconds.
-        """
-        async with self._alone():
-            nodes = self._allocations.nodes()
-            if held := next((node for node in nodes if node.token == launch.token), None):
-                return held
-            uuids = await self._choose(offer)
-            node = self._node(offer, launch, uuids)
-            self._allocations.write([*nodes, node])
-            return node
-
-    async def _choose(self, offer: Offer) -> list[str]:
-        if not offer.gpu_count:
-            return []
-        reading = await asyncio.to_thread(read_gpus)
-        mine = [g for g in visible(reading.gpus) if offer.gpu is None or offer.gpu.fits(g.gpu) is None]
-        free = self._free(mine)
-        if len(free) < offer.gpu_count:
-            raise NoCapacity(
-                f"{offer.gpu_count} x {offer.gpu or 'GPU'} wanted, {len(free)} of {len(mine)} are free",
-                provider=self._name,
-                hint="lepton nodes shows what holds the others; nvidia-smi shows processes that are not ours",
-            )
-        return [state.uuid for state in sorted(free, key=lambda state: state.index)[: offer.gpu_count]]
-
-    def _node(self, offer: Offer, launch: Launch, uuids: Sequence[str]) -> Node:
-        names = ",".join(uuids)
-        # "void" is how NVIDIA's container runtime is told to inject nothing.
-        environment = {"CUDA_VISIBLE_DEVICES": names, "NVIDIA_VISIBLE_DEVICES": names or "void"}
-        return Node(
-            provider=self._name,
-            id=f"{self._name}-{launch.token}",
-            token=launch.token,
-            owner=launch.owner,
-            state=NodeState.READY,
-            access=LocalAccess(environment, machine.hostname()),
-            instance_type=offer.instance_type,
-            region=_REGION,
-            price=offer.price,
-            since=self._clock.now(),
-            provider_data={"gpus": names},
-        )
+        """Take the part that is offered. The same token gets the same node again."""
+        return await (self._here if offer.region == REGION else self._fleet).acquire(offer, launch)
 
     async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
-        """What is handed out on this machine to ``owner`` (``"*"``: to anybody)."""
-        for node in self._allocations.nodes():
-            if owner in ("*", node.owner) and token in (None, node.token):
+        """What is handed out here and on every host of the fleet."""
+        async for node in self._here.find(owner, token):
+            if "host" not in node.provider_data:
                 yield node
+        async for node in self._fleet.find(owner, token):
+            yield node
 
     async def inspect(self, node: Node) -> Node:
-        """Ready while it is held; gone once it was given back or this machine has booted since."""
-        held = next((one for one in self._allocations.nodes() if one.id == node.id), None)
-        return held or node.with_state(NodeState.GONE, "not held on this machine")
+        """The state now."""
+        return await self._home(node).inspect(node)
 
     async def release(self, node: Node) -> Node:
-        """Free the GPUs; nothing is powered off.
+        """Free its GPUs."""
+        return await self._home(node).release(node)
 
-        Raises:
-            Unavailable: another process holds the record for 15 seconds, or the disk refuses.
-        """
-        async with self._alone():
-            nodes = self._allocations.nodes()
-            rest = [one for one in nodes if one.id != node.id]
-            if len(rest) < len(nodes):
-                self._allocations.write(rest)
-        return node.with_state(NodeState.GONE)
-
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        """Hold the record, waiting for other processes without blocking the loop."""
-        give_up = self._clock.monotonic() + _PATIENCE
-        while True:
-            lock = self._allocations.lock()
-            try:
-                lock.__enter__()
-                break
-            except BlockingIOError:
-                if self._clock.monotonic() > give_up:
-                    raise Unavailable(
-                        f"another process has held {self._allocations.path} for {_PATIENCE:.0f} seconds",
-                        provider=self._name,
-                        hint="look for a stopped lepton process",
-                    ) from None
-            await self._clock.sleep(_LOOK_AGAIN)
-        try:
-            yield
-        finally:
-            lock.__exit__(None, None, None)
-
-    # --- the rest --------------------------------------------------------------------------------------------------
+    def _home(self, node: Node) -> ThisMachine | Fleet:
+        return self._fleet if "host" in node.provider_data else self._here
 
     async def diagnose(self) -> Sequence[Diagnosis]:
         """What ``lepton doctor`` shows of this machine."""
-        from lepton_byoc.diagnosis import diagnoses
-
-        return await asyncio.to_thread(diagnoses, self._folder, self._allocations.held)
+        return await self._here.diagnose()
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Nothing of ours is open: connections belong to the context."""

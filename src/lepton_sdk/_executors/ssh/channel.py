@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lepton_sdk.errors import NodeUnreachable
+from lepton_sdk.spi.executor import CommandResult
 
 if TYPE_CHECKING:
     import asyncssh
@@ -103,6 +104,18 @@ class Channel:
                 raise NodeUnreachable(f"{self._where} broke its answer off: {await self.note() or 'it said nothing'}")
             lines.append(line)
         return lines
+
+    async def whole(self, data: bytes) -> CommandResult:
+        """Send ``data`` and the end of it, then take all that the process says until it has ended.
+
+        Raises:
+            NodeUnreachable: the connection broke before the end.
+        """
+        with unreachable(self._where):
+            output, errors = await self._process.communicate(data)
+            await self._end()
+        code = None if self._process.exit_signal else self._process.exit_status
+        return CommandResult(code, output or b"", errors or b"")
 
     async def note(self) -> str:
         """What the other side has put on its error output, in one line."""

@@ -15,7 +15,14 @@ from lepton_sdk._executors.ssh.status import read_answer
 from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import ContractViolation, JobCancelled, NodeError, NodeUnreachable, StaleEpoch
-from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, ExecutorContext, Watchdog
+from lepton_sdk.spi.executor import (
+    CommandResult,
+    Execution,
+    ExecutionState,
+    ExecutionStatus,
+    ExecutorContext,
+    Watchdog,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -180,6 +187,10 @@ class SSHExecutor:
         from lepton_sdk._executors.ssh.fetching import fetch_outputs
 
         return await fetch_outputs(self._remote(node), self._clock, run_path(execution), patterns, target)
+
+    async def command(self, node: Node, script: str, data: bytes = b"", *, seconds: float = 60.0) -> CommandResult:
+        """Run a script of the node's shell to its end, outside of any run; ``data`` is its standard input."""
+        return await self._remote(node).command(script, data, seconds)
 
     # --- ending ----------------------------------------------------------------------------------------------------
 

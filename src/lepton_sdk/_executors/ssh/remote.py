@@ -21,6 +21,8 @@ from lepton_sdk.errors import NodeError, NodeUnreachable
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from lepton_sdk.spi.executor import CommandResult
+
 __all__ = ["Remote"]
 
 _PARTS = ("base", "facts", "processes", "files", "run", "watched", "verbs")
@@ -103,6 +105,18 @@ class Remote:
             line.channels -= 1
             raise
         return await self._open(script, *more)
+
+    async def command(self, script: str, data: bytes, seconds: float) -> CommandResult:
+        """Run a script to its end, outside of any run.
+
+        Raises:
+            NodeUnreachable: no answer, or none within ``seconds``; the script may have run.
+        """
+        channel = await self._open(script)
+        try:
+            return await within(self._clock, seconds, channel.whole(data), self.title)
+        finally:
+            channel.close()
 
     # --- the keeper ------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,302 @@
+"""``lepton byoc``: the fleet from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+from attrs import evolve
+
+from lepton_byoc.fleet import Fleet
+from lepton_byoc.health import Health, overall
+from lepton_byoc.looks import Look
+from lepton_byoc.preflight import PROFILES, Verdict, preflight
+from lepton_byoc.roster import FleetHost, parse_target
+from lepton_sdk.spi import LeptonError, ProviderContext, UsageError
+
+__all__ = ["command"]
+
+T = TypeVar("T")
+_Work = Callable[[Fleet, FleetHost], Awaitable[T]]
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys.")
+_hosts = click.argument("names", metavar="[HOST]...", nargs=-1)
+_some_hosts = click.argument("names", metavar="HOST...", nargs=-1, required=True)
+_DRAIN_LOOKS = 2.0
+
+
+def command(context: ProviderContext) -> click.Group:
+    """The commands over one configuration."""
+    group = click.Group("byoc", help="Keep a fleet of your own hosts: add them, see whether they are fit, keep work away.")
+    for make in (_add, _check, _list, _remove, _cordon, _uncordon, _drain):
+        group.add_command(make(context))
+    return group
+
+
+def _each(
+    context: ProviderContext, hosts: Sequence[FleetHost], work: Callable[[Fleet, FleetHost], Awaitable[T]]
+) -> list[T | LeptonError]:
+    """Do the same with every host at once; an error takes the place of its answer."""
+
+    async def all_of_them() -> list[T | BaseException]:
+        fleet = Fleet(context)
+        try:
+            return await asyncio.gather(*(work(fleet, host) for host in hosts), return_exceptions=True)
+        finally:
+            await context.shell.aclose()
+
+    answers: list[T | LeptonError] = []
+    for answer in asyncio.run(all_of_them()):
+        if isinstance(answer, BaseException) and not isinstance(answer, LeptonError):
+            raise answer
+        answers.append(answer)
+    return answers
+
+
+def _named(context: ProviderContext, names: Sequence[str]) -> list[FleetHost]:
+    roster = Fleet(context).roster
+    return [roster.host(name) for name in names] or roster.hosts()
+
+
+def _print(rows: Sequence[dict[str, Any]], as_json: bool, columns: Sequence[str], empty: str = "the fleet has no hosts") -> None:
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    if not rows:
+        click.echo(empty)
+        return
+    cells = [[name.upper() for name in columns], *([str(row.get(name, "")) for name in columns] for row in rows)]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
+    for row in cells:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _failed(host: FleetHost, error: LeptonError) -> dict[str, Any]:
+    return {"host": host.name, "health": str(Health.UNKNOWN), "error": error.message, "next": error.hint or ""}
+
+
+def _end(rows: Sequence[dict[str, Any]]) -> None:
+    if any("error" in row for row in rows):
+        for row in rows:
+            if "error" in row:
+                click.echo(
+                    f"error: {row['host']}: {row['error']}" + (f"\n  next: {row['next']}" if row["next"] else ""), err=True
+                )
+        click.get_current_context().exit(1)
+
+
+# --- the list ---------------------------------------------------------------------------------------------------------
+
+
+def _add(context: ProviderContext) -> click.Command:
+    @click.command("add")
+    @click.argument("targets", metavar="[USER@]HOST[:PORT]...", nargs=-1, required=True)
+    @click.option("--group", default="fleet", help="What jobs name under regions.")
+    @click.option("--label", "labels", multiple=True, help="A word to pick hosts by; may be given again.")
+    @click.option("--identity", default="", help="The private key; else the user's own.")
+    @click.option("--price", type=click.FloatRange(0), default=0.0, help="What an hour of one host costs, in US dollars.")
+    @click.option("--name", default="", help="How the host is called here, if it is one.")
+    @_json
+    def add(targets: Sequence[str], name: str, labels: Sequence[str], price: float, as_json: bool, **same: str) -> None:
+        """Look at hosts and put those that answer on the list. Options hold for all of them."""
+        if name and len(targets) > 1:
+            raise UsageError("--name is for one host", hint="leave it out; each host is called by its address")
+        more = {**same, "labels": tuple(labels), "price_per_hour": price}
+        hosts = [_renamed(parse_target(target), name, more) for target in targets]
+        rows = _joined(context, hosts)
+        _print([row for row in rows if as_json or "error" not in row], as_json, ("host", "group", "gpus", "health"))
+        _end(rows)
+
+    return add
+
+
+def _renamed(host: FleetHost, name: str, more: dict[str, Any]) -> FleetHost:
+    table = host.to_table() | more
+    if name:
+        table |= {"address": host.address or host.name, "name": name}
+    return FleetHost.parse(table, host.name)
+
+
+def _joined(context: ProviderContext, hosts: Sequence[FleetHost]) -> list[dict[str, Any]]:
+    """Look at hosts and write down those that may join."""
+    fleet = Fleet(context)
+    listed = {host.name for host in fleet.roster.hosts()}
+    if known := [host.name for host in hosts if host.name in listed]:
+        raise UsageError(f"{known[0]} is on the list already", hint=f"lepton byoc remove {known[0]}, or add it with --name")
+    machines = {past.identity: name for name in sorted(listed) if (past := fleet.looks.of(name)) and past.identity}
+    rows: list[dict[str, Any]] = []
+    joined = fleet.roster.added()
+    looks = _each(context, hosts, lambda fleet, host: fleet.look(host))
+    for host, look in zip(hosts, looks, strict=True):
+        if isinstance(look, LeptonError):
+            rows.append(_failed(host, look))
+        elif look.identity is not None and (twin := machines.get(look.identity)) is not None:
+            fleet.looks.forget(host.name)
+            error = {"error": f"it is the machine that is on the list as {twin}", "next": f"lepton byoc remove {twin} first"}
+            rows.append({"host": host.name, **error})
+        else:
+            machines |= {look.identity: host.name} if look.identity else {}
+            whole = evolve(host, gpus=len(look.probe["gpus"]))
+            joined.append(whole)
+            rows.append(_summary(whole, look))
+    fleet.roster.write(joined)
+    return rows
+
+
+def _remove(context: ProviderContext) -> click.Command:
+    @click.command("remove")
+    @_some_hosts
+    @_json
+    def remove(names: Sequence[str], as_json: bool) -> None:
+        """Take hosts off the list. What runs there goes on; the SDK takes it for given back."""
+        fleet = Fleet(context)
+        added = fleet.roster.added()
+        for name in names:
+            if fleet.roster.host(name).name not in {host.name for host in added}:
+                raise UsageError(f"{name} stands in the configuration itself", hint="take it out of config.toml")
+        fleet.roster.write([host for host in added if host.name not in names])
+        for name in names:
+            fleet.looks.forget(name)
+        _print([{"host": name, "removed": True} for name in names], as_json, ("host", "removed"))
+
+    return remove
+
+
+def _summary(host: FleetHost, look: Look | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"host": host.name, "group": host.group, "labels": list(host.labels), "price": host.price_per_hour}
+    if look is None:
+        return row | {"gpus": "unknown", "free": "", "health": str(Health.UNKNOWN), "cordon": "", "seen": "never"}
+    models = sorted({str(gpu) for gpu in look.gpus().values()})
+    row["gpus"] = f"{len(look.probe['gpus'])} x {', '.join(models)}" if models else str(len(look.probe["gpus"]))
+    row |= {"free": len(look.free()), "health": str(overall(look.findings(host.gpus))), "cordon": look.cordon or ""}
+    row["held"] = [
+        {"token": node["token"], "owner": node["owner"], "gpus": node["provider_data"].get("gpus", "")} for node in look.nodes
+    ]
+    return row | {"seen": look.seen_at.isoformat(timespec="seconds"), "clock_offset": look.offset}
+
+
+def _list(context: ProviderContext) -> click.Command:
+    @click.command("list")
+    @click.option("--label", default="", help="Only hosts that bear it.")
+    @_json
+    def list_(label: str, as_json: bool) -> None:
+        """List hosts as they were last seen; asks nobody."""
+        fleet = Fleet(context)
+        hosts = [host for host in fleet.roster.hosts() if not label or label in host.labels]
+        rows = [_summary(host, fleet.looks.of(host.name)) for host in hosts]
+        _print(rows, as_json, ("host", "group", "gpus", "free", "price", "health", "cordon", "seen"))
+
+    return list_
+
+
+# --- fitness ----------------------------------------------------------------------------------------------------------
+
+
+def _check(context: ProviderContext) -> click.Command:
+    @click.command("check")
+    @_hosts
+    @click.option("--profile", type=click.Choice(sorted(PROFILES)), default="basic", help="Which requirements.")
+    @click.option("--watch", type=click.FloatRange(0, 50), default=0.0, help="Wait so many seconds for XID events.")
+    @_json
+    def check(names: Sequence[str], profile: str, watch: float, as_json: bool) -> None:
+        """Look at hosts (all without a name): requirements, then health. Ends with 1 when something fails."""
+        hosts = _named(context, names)
+        looks = _each(context, hosts, lambda fleet, host: fleet.look(host, watch))
+        rows = [
+            _failed(host, look) if isinstance(look, LeptonError) else _checked(host, look, profile)
+            for host, look in zip(hosts, looks, strict=True)
+        ]
+        if as_json:
+            click.echo(json.dumps(rows))
+        else:
+            for row in rows:
+                _show_check(row)
+        _end(rows)
+        if any(row["health"] == Health.UNHEALTHY or row["failed"] for row in rows):
+            click.get_current_context().exit(1)
+
+    return check
+
+
+def _checked(host: FleetHost, look: Look, profile: str) -> dict[str, Any]:
+    rows, findings = preflight(look.probe, profile), look.findings(host.gpus)
+    return {
+        **_summary(host, look),
+        "failed": sum(row.verdict is Verdict.FAIL for row in rows),
+        "preflight": [row.to_dict() for row in rows],
+        "findings": [finding.to_dict() for finding in findings],
+        "probe": dict(look.probe),
+    }
+
+
+def _show_check(row: dict[str, Any]) -> None:
+    if "error" in row:
+        return
+    click.echo(f"{row['host']}: {row['gpus']}, {row['health']}" + (f", cordoned: {row['cordon']}" if row["cordon"] else ""))
+    _print(row["preflight"], False, ("name", "verdict", "seen", "wanted", "fix"))
+    if row["findings"]:
+        _print(row["findings"], False, ("component", "health", "what", "action"))
+
+
+# --- keeping work away ------------------------------------------------------------------------------------------------
+
+
+def _cordon(context: ProviderContext) -> click.Command:
+    @click.command("cordon")
+    @_some_hosts
+    @click.option("--reason", default="by hand", help="Shown to whoever asks why.")
+    @_json
+    def cordon(names: Sequence[str], reason: str, as_json: bool) -> None:
+        """Let no new work come to hosts, of any client; what runs there goes on."""
+        _set_cordon(context, names, reason, as_json)
+
+    return cordon
+
+
+def _uncordon(context: ProviderContext) -> click.Command:
+    @click.command("uncordon")
+    @_some_hosts
+    @_json
+    def uncordon(names: Sequence[str], as_json: bool) -> None:
+        """Let work come to hosts again. One that is still unhealthy is cordoned anew when a job would come."""
+        _set_cordon(context, names, None, as_json)
+
+    return uncordon
+
+
+def _set_cordon(context: ProviderContext, names: Sequence[str], reason: str | None, as_json: bool) -> None:
+    hosts = _named(context, names)
+    answers = _each(context, hosts, lambda fleet, host: fleet.cordon(host, reason))
+    rows = [
+        _failed(host, answer) if isinstance(answer, LeptonError) else {"host": host.name, "cordon": reason or ""}
+        for host, answer in zip(hosts, answers, strict=True)
+    ]
+    _print([row for row in rows if as_json or "error" not in row], as_json, ("host", "cordon"))
+    _end(rows)
+
+
+def _drain(context: ProviderContext) -> click.Command:
+    @click.command("drain")
+    @_some_hosts
+    @click.option("--reason", default="drained", help="Shown to whoever asks why.")
+    @_json
+    def drain(names: Sequence[str], reason: str, as_json: bool) -> None:
+        """Cordon hosts and wait until nothing is held there any more; no job is ended."""
+        hosts = _named(context, names)
+        answers = _each(context, hosts, lambda fleet, host: _emptied(context, fleet, host, reason))
+        rows = [
+            _failed(host, answer) if isinstance(answer, LeptonError) else {"host": host.name, "cordon": reason, "held": 0}
+            for host, answer in zip(hosts, answers, strict=True)
+        ]
+        _print([row for row in rows if as_json or "error" not in row], as_json, ("host", "cordon", "held"))
+        _end(rows)
+
+    return drain
+
+
+async def _emptied(context: ProviderContext, fleet: Fleet, host: FleetHost, reason: str) -> None:
+    await fleet.cordon(host, reason)
+    while (await fleet.look(host)).nodes:
+        await context.clock.sleep(_DRAIN_LOOKS)

@@ -1,0 +1,228 @@
+"""The hosts of the fleet: looking at them, handing out their GPUs one by one, keeping work away from sick ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from attrs import evolve
+
+from lepton_byoc.fleet_listing import fleet_offers, part_price
+from lepton_byoc.health import Finding
+from lepton_byoc.link import ask
+from lepton_byoc.looks import Look, Looks
+from lepton_byoc.roster import FleetHost, Roster
+from lepton_sdk.spi import (
+    Launch,
+    LeptonError,
+    NoCapacity,
+    Node,
+    NodeError,
+    NodeState,
+    NodeUnreachable,
+    Offer,
+    OutcomeUnknown,
+    ProviderContext,
+    Resources,
+    Unavailable,
+)
+
+__all__ = ["Fleet"]
+
+
+class Fleet:
+    """The fleet of one configuration. What it hands out is written on the hosts themselves, so clients need no common place."""
+
+    def __init__(self, context: ProviderContext) -> None:
+        self._context = context
+        self._name, self._clock = context.name, context.clock
+        self.roster = Roster(context)
+        self.looks = Looks(context.cache_dir)
+        # Two nodes that are chosen at once would be sent to one host, and one of them away from it again.
+        self._choosing = asyncio.Lock()
+
+    # --- the market ------------------------------------------------------------------------------------------------
+
+    async def offers(self, resources: Resources) -> AsyncIterator[Offer]:
+        """Parts of hosts as they were last seen.
+
+        Raises:
+            Unavailable: some host was never looked at.
+        """
+        hosts, now = self.roster.hosts(), self._clock.now()
+        seen = [(host, look) for host in hosts if (look := self.looks.of(host.name)) is not None]
+        for offer in fleet_offers(self._name, _once_each(seen), resources, now):
+            yield offer
+        if unseen := [host.name for host in hosts if self.looks.of(host.name) is None]:
+            raise Unavailable(
+                f"nothing is known of {', '.join(unseen)}", provider=self._name, hint=f"lepton byoc check {unseen[0]}"
+            )
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    async def look(self, host: FleetHost, watch: float = 0.0) -> Look:
+        """Look at a host now.
+
+        Args:
+            watch: seconds for which XID events are waited for.
+        """
+        sent = self._clock.now()
+        answer = await self._ask(host, {"do": "look", "watch": watch})
+        now = self._clock.now()
+        middle = sent.timestamp() + (now - sent).total_seconds() / 2
+        offset = round(answer["probe"]["host"]["time"] - middle, 3)
+        look = Look(now, answer["probe"], tuple(answer["nodes"]), answer["cordon"], offset=offset)
+        return self.looks.keep(host.name, look)
+
+    async def cordon(self, host: FleetHost, reason: str | None) -> None:
+        """Keep new work away from a host, for every client; ``None`` lets it come again."""
+        answer = await self._ask(host, {"do": "cordon", "reason": reason})
+        self._remember(host, answer)
+
+    async def _guarded(self, host: FleetHost) -> tuple[Look, list[Finding]]:
+        """A look, and what keeps work away; a host that is sick is cordoned by the way."""
+        look = await self.look(host)
+        sick = [finding for finding in look.findings(host.gpus) if finding.keeps_work_away]
+        if sick and look.cordon is None:
+            await self.cordon(host, f"{sick[0].what}; {sick[0].action}")
+        return look, sick
+
+    async def _ask(self, host: FleetHost, request: dict[str, object]) -> dict[str, Any]:
+        return await ask(self._context.shell, host, request, provider=self._name)
+
+    def _remember(self, host: FleetHost, answer: Mapping[str, Any]) -> None:
+        look = self.looks.of(host.name)
+        if look is not None:
+            self.looks.replace(host.name, evolve(look, nodes=tuple(answer["nodes"]), cordon=answer["cordon"]))
+
+    # --- a node's life ---------------------------------------------------------------------------------------------
+
+    async def acquire(self, offer: Offer, launch: Launch) -> Node:
+        """Take a part of one host that has it free; other hosts first for the other nodes of one run.
+
+        Raises:
+            NoCapacity: no host has it now; the message says for each why.
+            OutcomeUnknown: the host did not answer whether it gave it.
+        """
+        reasons: list[str] = []
+        async with self._choosing:
+            for host in self._in_order(offer, launch):
+                try:
+                    uuids = await self._eligible(host, offer)
+                except (NodeError, Unavailable, NoCapacity) as error:
+                    reasons.append(error.message)
+                    continue
+                try:
+                    return await self._take(host, offer, launch, uuids)
+                except NodeUnreachable as error:
+                    raise OutcomeUnknown(error.message, provider=self._name, hint=error.hint) from error
+                except (NoCapacity, Unavailable) as error:
+                    reasons.append(error.message)
+        raise NoCapacity(
+            f"no host of {offer.region} has {offer.instance_type} free: {'; '.join(reasons) or 'all of them are left out'}",
+            provider=self._name,
+            hint="lepton byoc list shows hosts, cordons and what holds their GPUs",
+        )
+
+    def _in_order(self, offer: Offer, launch: Launch) -> list[FleetHost]:
+        """Hosts that may have it: without a node of this run first, then those with the least to spare."""
+        now = self._clock.now()
+        seen = _once_each([(host, look) for host in self.roster.hosts() if (look := self.looks.of(host.name)) is not None])
+        fitting = [
+            (any(node["provider_data"].get("run") == launch.run_id for node in look.nodes), len(look.free()), host.name, host)
+            for host, look in seen
+            if host.group == offer.region and not host.is_quiet(now) and part_price(host, look, offer.gpu_count) == offer.price
+        ]
+        return [host for *_, host in sorted(fitting, key=lambda row: row[:3])]
+
+    async def _eligible(self, host: FleetHost, offer: Offer) -> list[str]:
+        look, sick = await self._guarded(host)
+        if sick or look.cordon is not None:
+            why = sick[0].what if sick else look.cordon
+            raise NoCapacity(f"{host.name} is cordoned: {why}", provider=self._name)
+        return [uuid for uuid, gpu in look.free().items() if offer.gpu is None or offer.gpu.fits(gpu) is None]
+
+    async def _take(self, host: FleetHost, offer: Offer, launch: Launch, uuids: Sequence[str]) -> Node:
+        node = Node(
+            provider=self._name,
+            id=f"{self._name}-{launch.token}",
+            token=launch.token,
+            owner=launch.owner,
+            state=NodeState.READY,
+            access=host.access,
+            instance_type=offer.instance_type,
+            region=offer.region,
+            price=offer.price,
+            since=self._clock.now(),
+            provider_data={"host": host.name, "run": launch.run_id},
+        )
+        request = {"do": "take", "node": node.to_dict(), "eligible": list(uuids), "count": offer.gpu_count}
+        answer = await self._ask(host, request)
+        self._remember(host, answer)
+        return Node.from_dict(answer["node"])
+
+    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+        """What hosts have written down for ``owner``.
+
+        Raises:
+            Unavailable: a host did not answer; what the others hold came before.
+        """
+        hosts = self.roster.hosts()
+        answers = await asyncio.gather(*(self._ask(host, {"do": "held"}) for host in hosts), return_exceptions=True)
+        for answer in answers:
+            for row in answer["nodes"] if isinstance(answer, dict) else ():
+                node = Node.from_dict(row)
+                if "host" in node.provider_data and owner in ("*", node.owner) and token in (None, node.token):
+                    yield node
+        for host, answer in zip(hosts, answers, strict=True):
+            if isinstance(answer, LeptonError):
+                text = f"{host.name} does not say what it holds: {answer.message}"
+                raise Unavailable(text, provider=self._name, hint=f"or take it out: lepton byoc remove {host.name}")
+            if isinstance(answer, BaseException):
+                raise answer
+
+    async def inspect(self, node: Node) -> Node:
+        """Ready while it is held and its GPUs are fit; failed, with the GPU and why, when one is not."""
+        host = self._host_of(node)
+        if host is None:
+            return node.with_state(NodeState.GONE, f"{node.provider_data['host']} is not in the fleet any more")
+        look, sick = await self._guarded(host)
+        if not any(row["id"] == node.id for row in look.nodes):
+            return node.with_state(
+                NodeState.GONE, f"{host.name} does not hold it; it was given back, or the host has booted since"
+            )
+        detail = _failure(node, look, sick)
+        return node.with_state(NodeState.FAILED if detail else NodeState.READY, detail and f"{host.name}: {detail}")
+
+    async def release(self, node: Node) -> Node:
+        """Free its GPUs; nothing is powered off. A host that was taken out of the fleet holds nothing for us."""
+        if (host := self._host_of(node)) is not None:
+            self._remember(host, await self._ask(host, {"do": "give-back", "id": node.id}))
+        return node.with_state(NodeState.GONE)
+
+    def _host_of(self, node: Node) -> FleetHost | None:
+        return next((host for host in self.roster.hosts() if host.name == node.provider_data["host"]), None)
+
+
+def _failure(node: Node, look: Look, sick: Sequence[Finding]) -> str:
+    """Which of the node's GPUs failed and why; empty if none did. What ails the whole host fails every node of it."""
+    own = [uuid for uuid in node.provider_data.get("gpus", "").split(",") if uuid]
+    lost = [card for card in look.probe["gpus"] if card["failure"]]
+    gone = [uuid for uuid in own if uuid not in look.gpus()]
+    if gone:
+        said = "; ".join(f"GPU {card['index']}: {card['said']}" for card in lost) or "the driver does not list it any more"
+        return f"{', '.join(gone)} is lost ({said})"
+    told = [finding for finding in sick if finding.gpu in own or (own and not finding.gpu and not lost)]
+    return "; ".join(f"{finding.what} ({finding.gpu or 'all GPUs'}); {finding.action}" for finding in told)
+
+
+def _once_each(seen: Sequence[tuple[FleetHost, Look]]) -> list[tuple[FleetHost, Look]]:
+    """Each machine once, under the first of its names."""
+    known: set[tuple[str, str]] = set()
+    kept = []
+    for host, look in seen:
+        if look.identity is None or look.identity not in known:
+            kept.append((host, look))
+        known |= {look.identity} if look.identity else set()
+    return kept

@@ -1,0 +1,136 @@
+"""What hosts answered when they were last asked: the fleet's offers come from here, without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from lepton_byoc.health import Finding, History, judge
+from lepton_sdk.spi import Gpu
+
+__all__ = ["Look", "Looks"]
+
+_SLOWDOWN = 0x08 | 0x40 | 0x80
+_REMEMBERED = timedelta(minutes=10)
+
+
+@frozen
+class Look:
+    """One host as it was last seen.
+
+    Attributes:
+        seen_at: when, UTC.
+        probe: what the probe saw.
+        nodes: what was handed out there then, as the JSON of nodes.
+        cordon: why no new work may come; ``None`` if it may.
+        boots: ``"XID PCI"`` → the boots of the host in which that was seen.
+        slowdowns: UUID → times at which its hardware slowed it down, of the last ten minutes.
+        offset: seconds by which its clock is ahead of ours.
+    """
+
+    seen_at: datetime
+    probe: Mapping[str, Any]
+    nodes: tuple[Mapping[str, Any], ...] = ()
+    cordon: str | None = None
+    boots: Mapping[str, list[str]] = field(factory=dict)
+    slowdowns: Mapping[str, list[str]] = field(factory=dict)
+    offset: float = 0.0
+
+    @property
+    def identity(self) -> tuple[str, str] | None:
+        """What two names of one machine share; clones share the machine's id and not the boot. ``None`` if not known."""
+        host = self.probe["host"]
+        return (host["machine_id"], host["boot_id"]) if host["machine_id"] and host["boot_id"] else None
+
+    @property
+    def held(self) -> frozenset[str]:
+        """UUIDs of the GPUs that are handed out."""
+        return frozenset(u for node in self.nodes for u in node["provider_data"].get("gpus", "").split(",") if u)
+
+    def gpus(self) -> dict[str, Gpu]:
+        """UUID → model of the GPUs that can be handed out whole, by index."""
+        cards = [card for card in self.probe["gpus"] if not card["failure"] and card["uuid"] and not card["mig"]]
+        return {card["uuid"]: Gpu.nominal(card["name"] or "", card["memory_bytes"] or 0) for card in cards}
+
+    def free(self) -> dict[str, Gpu]:
+        """Those of `gpus` that nobody holds and on which nobody computes."""
+        busy = {card["uuid"] for card in self.probe["gpus"] if card.get("pids")} | self.held
+        return {uuid: gpu for uuid, gpu in self.gpus().items() if uuid not in busy}
+
+    def findings(self, gpus: int = 0) -> list[Finding]:
+        """What is not as it should be.
+
+        Args:
+            gpus: how many GPUs the host must have; 0 if that is not said.
+        """
+        ago = {
+            uuid: [(self.seen_at - datetime.fromisoformat(at)).total_seconds() / 60 for at in times]
+            for uuid, times in self.slowdowns.items()
+        }
+        reboots = {(int(key.split()[0]), key.split()[1]): len(boots) - 1 for key, boots in self.boots.items()}
+        return judge(self.probe, History(reboots, ago, gpus))
+
+    def after(self, before: Look | None) -> Look:
+        """This look with what an earlier one remembers."""
+        if before is None:
+            return evolve(self, boots=self._xids({}))
+        since = (self.seen_at - _REMEMBERED).isoformat()
+        slow = {uuid: [at for at in times if at >= since] for uuid, times in before.slowdowns.items()}
+        for card in before.probe["gpus"]:
+            if (card.get("clocks_event_reasons") or 0) & _SLOWDOWN and before.seen_at.isoformat() >= since:
+                slow.setdefault(card["uuid"], []).append(before.seen_at.isoformat())
+        return evolve(self, boots=self._xids(before.boots), slowdowns=slow)
+
+    def _xids(self, before: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        from lepton_byoc.health import pci_address
+
+        boots = {key: list(value) for key, value in before.items()}
+        for event in self.probe["xids"] or ():
+            seen = boots.setdefault(f"{event['xid']} {pci_address(event['pci'] or '')}", [])
+            if self.probe["host"]["boot_id"] not in seen:
+                seen.append(self.probe["host"]["boot_id"])
+        return boots
+
+
+class Looks:
+    """The folder of looks. Losing it costs the next ``lepton byoc check``, and what was remembered of XIDs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "hosts"
+
+    def of(self, host: str) -> Look | None:
+        """The last look at a host; ``None`` if there was none that can be read."""
+        try:
+            data = json.loads((self._folder / f"{host}.json").read_text())
+            data["seen_at"], data["nodes"] = datetime.fromisoformat(data["seen_at"]), tuple(data["nodes"])
+            return Look(**data)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def keep(self, host: str, look: Look) -> Look:
+        """Write a look down and return it with what is remembered; a disk that refuses costs the memory alone."""
+        whole = look.after(self.of(host))
+        self.replace(host, whole)
+        return whole
+
+    def replace(self, host: str, look: Look) -> None:
+        """Write a look down as it is."""
+        names = ("probe", "nodes", "cordon", "boots", "slowdowns", "offset")
+        data = {"seen_at": look.seen_at.isoformat(), **{name: getattr(look, name) for name in names}}
+        draft = self._folder / f"{host}.{os.getpid()}.new"
+        with suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft.write_text(json.dumps(data))
+            draft.replace(self._folder / f"{host}.json")
+
+    def forget(self, host: str) -> None:
+        """Nothing is known of the host any more."""
+        with suppress(OSError):
+            (self._folder / f"{host}.json").unlink()

@@ -1,0 +1,44 @@
+"""Short commands on hosts behind SSH, for providers: by whichever executor reaches such hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lepton_sdk.domain.access import SSHAccess
+from lepton_sdk.domain.node import Node
+from lepton_sdk.errors import PluginBroken
+from lepton_sdk.spi.executor import CommandingExecutor, CommandResult, Executor
+
+__all__ = ["ExecutorShell"]
+
+
+class ExecutorShell:
+    """What a provider's context holds as its shell.
+
+    Args:
+        make: makes the executor for hosts that are reached so; called once.
+    """
+
+    def __init__(self, make: Callable[[SSHAccess], Executor]) -> None:
+        self._make = make
+        self._executor: CommandingExecutor | None = None
+
+    async def run(self, access: SSHAccess, script: str, data: bytes = b"", *, seconds: float = 60.0) -> CommandResult:
+        """Run a script of the host's POSIX shell to its end; ``data`` is its standard input."""
+        if self._executor is None:
+            made = self._make(access)
+            if not isinstance(made, CommandingExecutor):
+                text = f"the executor for hosts behind SSH, {type(made).__name__}, runs no single commands"
+                raise PluginBroken(text, hint="lepton plugins shows where it is from")
+            self._executor = made
+        try:
+            return await self._executor.command(Node("", access.host, access=access), script, data, seconds=seconds)
+        except ModuleNotFoundError as error:
+            text = f"hosts behind SSH cannot be reached: {error.name} is not installed"
+            raise PluginBroken(text, hint="pip install 'lepton-sdk[ssh]'") from error
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            await executor.aclose()
