@@ -40,6 +40,8 @@ _SILENCE_SECONDS = 120.0
 _GOING = frozenset({ExecutionState.SETUP, ExecutionState.RUNNING})
 # What a provider says of a machine on which nothing runs any more.
 _ENDED = frozenset({NodeState.FAILED, NodeState.INTERRUPTED, NodeState.STOPPED, NodeState.GONE})
+# A machine whose provider looks at its health is looked at so often while a job runs there.
+_HEALTH_SECONDS = 60.0
 # A tree of processes that did not end is asked to once more.
 _CANCEL_SECONDS = 30.0
 
@@ -168,6 +170,9 @@ async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, *, 
             status = await executor.poll(node, execution)
     except NodeUnreachable as error:
         status = await _out_of_reach(session, run, record, pace, error, ending=ending)
+    else:
+        if not ending and (detail := await _sick(session, run, record, pace, status)):
+            status = ExecutionStatus(ExecutionState.LOST, detail=detail)
     match status.state:
         case ExecutionState.FINISHED:
             return await _finished(session, run, record, status, reason=_reason(run, status))
@@ -180,6 +185,23 @@ async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, *, 
                 session, run, record, "node.releasing", reason=_ended_for(run), detail="it was never started there"
             )
     return run
+
+
+async def _sick(session: Session, run: Run, record: NodeRecord, pace: Pace, status: ExecutionStatus) -> str:
+    """Why the machine itself cannot go on, by the word of a provider that looks at it; empty if it can, or nobody knows.
+
+    A job that failed on a machine that failed did not fail by itself.
+    """
+    failed = status.state is ExecutionState.FINISHED and status.reason in (None, "", "exit") and status.exit_code != 0
+    if "health" not in session.spec(record.offer.provider).capabilities:
+        return ""
+    if not failed and not (status.state in _GOING and pace.due("health", record.token, _HEALTH_SECONDS)):
+        return ""
+    try:
+        seen = await session.provider(record.offer.provider).inspect(_held(record)[1])
+    except LeptonError:
+        return ""
+    return f"the provider says {seen.state}: {seen.detail}" if seen.state is NodeState.FAILED else ""
 
 
 def _ended_for(run: Run) -> str:

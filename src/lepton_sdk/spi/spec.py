@@ -123,7 +123,9 @@ class ProviderSpec:
         homepage: the vendor's or the plugin's page.
         factory: ``"package.module:callable"``; called with a `ProviderContext` on first use, returns a `Provider`.
         capabilities: strings that name the optional protocols it keeps; unknown ones are ignored. ``local`` means that
-            ``offers`` asks nothing but this host, so that read-only questions may call it.
+            ``offers`` asks nothing but this host, so that read-only questions may call it. ``health`` means that ``inspect``
+            looks at the machine itself: it is asked while a job runs and when one fails, and a machine that it calls failed is
+            lost with the provider's word for it, whatever the job's exit code.
         config: the keys of its section.
         stored: import string of a light function that reads what the vendor's own tool has stored on this host:
             ``stored(home)`` returns the file and key → text. It fills keys that nothing else sets; secrets only together,

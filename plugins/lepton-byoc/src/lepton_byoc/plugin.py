@@ -10,7 +10,7 @@ PROVIDER = ProviderSpec(
     "byoc",
     title="Your own machines",
     factory="lepton_byoc.provider:create",
-    capabilities={"local", "diagnose", "server_side_idempotency"},
+    capabilities={"local", "diagnose", "health", "server_side_idempotency"},
     config=(
         ConfigField(
             "price_per_hour",

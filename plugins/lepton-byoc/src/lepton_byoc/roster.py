@@ -16,6 +16,7 @@ from lepton_sdk.spi import ConfigError, ProviderContext, SSHAccess, UsageError
 __all__ = ["FleetHost", "Roster", "parse_target"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_TARGET = re.compile(r"(?:(?P<user>\w[\w.-]*)@)?(?P<address>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][\w.-]*)(?::(?P<port>\d{1,5}))?")
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -113,7 +114,7 @@ def parse_target(text: str) -> FleetHost:
     Raises:
         UsageError: it is none.
     """
-    match = re.fullmatch(r"(?:(?P<user>[^@\s]+)@)?(?P<address>\[[0-9a-fA-F:.]+\]|[^\s:@]+)(?::(?P<port>\d{1,5}))?", text)
+    match = _TARGET.fullmatch(text)
     if match is None:
         raise UsageError(f"{text!r} is no host", hint="write [USER@]ADDRESS[:PORT], IPv6 in brackets")
     address = match["address"].strip("[]")
@@ -159,7 +160,7 @@ class Roster:
         import tomllib
 
         try:
-            tables = tomllib.loads(self.path.read_text())["hosts"]
+            tables = tomllib.loads(self.path.read_text()).get("hosts", [])
             return [FleetHost.parse(table, f"{self.path}: hosts") for table in tables]
         except FileNotFoundError:
             return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lepton_sdk import Client, ConfigError
+from lepton_sdk import Client
 
 
 def test_a_host_is_added_listed_and_removed(far: list[Any], lepton: Any, own_home: Path) -> None:
@@ -47,9 +46,9 @@ def test_hosts_that_cannot_be_reached_are_told_and_the_others_join(far: list[Any
     assert "refused the user" in row["error"]
 
 
-@pytest.mark.parametrize("target", ["", "a b", "user@", "host:99999999", "$(reboot)", "-oProxyCommand=x"])
+@pytest.mark.parametrize("target", ["", "a b", "user@", "host:99999999", "$(reboot)", "a;b", "x@-oProxyCommand=y"])
 def test_what_is_no_host_is_refused(lepton: Any, target: str) -> None:
-    assert "next:" in lepton("byoc", "add", "--", target, code=2) or True
+    assert "is no host" in lepton("byoc", "add", target, code=2)
 
 
 def test_a_check_shows_requirements_health_and_the_probe(fleet: list[Any], lepton: Any) -> None:
@@ -111,10 +110,9 @@ def test_a_host_without_python_says_so(far: list[Any], lepton: Any) -> None:
         ('name = "a"\nadress = "b"', "unknown key"),
     ],
 )
-def test_a_host_that_does_not_hold_is_refused(own_home: Path, line: str, said: str) -> None:
+def test_a_host_that_does_not_hold_is_refused(own_home: Path, lepton: Any, line: str, said: str) -> None:
     folder = own_home / ".config/lepton"
     folder.mkdir(parents=True)
     (folder / "config.toml").write_text(f"[[providers.byoc.hosts]]\n{line}\n")
-    os.chmod(folder / "config.toml", 0o600)
-    with Client() as client, pytest.raises(ConfigError, match=said):
-        client.diagnose("byoc")
+    (folder / "config.toml").chmod(0o600)
+    assert said in lepton("byoc", "list", code=2)

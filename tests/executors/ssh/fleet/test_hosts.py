@@ -9,6 +9,7 @@ import pytest
 
 from lepton_sdk import Client, Job, Resources, RunState
 from lepton_sdk.domain.node import NodeState
+from lepton_sdk.domain.retry import Retry, Rule
 from lepton_sdk.errors import NoCapacity, Unavailable
 
 
@@ -112,3 +113,32 @@ def test_a_job_runs_there_with_its_gpus_and_gives_them_back(fleet: list[Any]) ->
     assert uuids.count("GPU-") == 2
     assert home == str(fleet[0].server.home)
     assert fleet[0].held() == []
+
+
+def test_a_job_that_fails_with_its_gpu_is_moved_and_the_record_says_which_gpu_and_why(
+    far: list[Any], lepton: Any, until: Any
+) -> None:
+    for name, host in zip(("one", "two"), far, strict=True):
+        host.has("gpus 2")
+        lepton("byoc", "add", "--name", name, "--group", "lab", host.target)
+    script = "case $HOME in *host0) echo begun; while ! [ -e $HOME/go ]; do sleep 0.1; done; exit 1;; esac; echo moved"
+    job = Job(script, resources=Resources(gpu="H100:2", regions=["lab"]), retry=Retry(interruption=Rule(count=2, backoff=1)))
+    with Client() as client:
+        run = client.submit(job)
+        follower = ThreadPoolExecutor(1)
+        ended = follower.submit(_wait, run.id)
+        until(far[0].held)
+        until(lambda: b"begun" in b"".join(client.logs(run.id)))
+        far[0].has("gpus 2", "gpu 1 lost 1")
+        (far[0].server.home / "go").touch()
+        ended.result(120)
+        record = client.get(run.id)
+    (attempt, *_) = record.history
+    assert "GPU-00000001-0000-4000-8000-000000000000 is lost (GPU 1: GPU is lost)" in attempt.message
+    assert attempt.cause == "interruption"
+    assert record.state is RunState.SUCCEEDED
+
+
+def _wait(run: str) -> None:
+    with Client() as client:
+        client.wait(run)
