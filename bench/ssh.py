@@ -33,20 +33,20 @@ UsePAM no
 PasswordAuthentication no
 UseDNS no
 MaxStartups 1000
-SetEnv HOME={folder}/host
+SetEnv HOME={folder}/host {variables}
 """
 
 
 @contextlib.contextmanager
-def sshd(folder: Path) -> Iterator[int]:
-    """A server of our own; its port."""
+def sshd(folder: Path, variables: str = "") -> Iterator[int]:
+    """A server of our own; its port. ``variables`` are set for what runs there."""
     for name in ("hostkey", "id"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     (folder / "host").mkdir()
-    (folder / "config").write_text(SETTINGS.format(port=port, folder=folder))
+    (folder / "config").write_text(SETTINGS.format(port=port, folder=folder, variables=variables))
     Path("/run/sshd").mkdir(exist_ok=True)
     program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin") or "sshd"
     process = subprocess.Popen([program, "-D", "-f", str(folder / "config")])
