@@ -70,7 +70,7 @@ def test_what_a_factory_returns_must_be_a_provider(python: Python) -> None:
 
 
 def test_byoc_comes_through_the_same_door(python: Python) -> None:
-    assert python("answer = type(registry.provider('byoc')).__name__") == "ThisMachine"
+    assert python("answer = type(registry.provider('byoc')).__name__") == "OwnMachines"
 
 
 def test_an_executor_is_chosen_by_the_type_of_access(python: Python) -> None:
