@@ -193,11 +193,11 @@ async def _sick(session: Session, run: Run, record: NodeRecord, pace: Pace, stat
     A job that failed on a machine that failed did not fail by itself.
     """
     failed = status.state is ExecutionState.FINISHED and status.reason in (None, "", "exit") and status.exit_code != 0
-    if "health" not in session.spec(record.offer.provider).capabilities:
-        return ""
     if not failed and not (status.state in _GOING and pace.due("health", record.token, _HEALTH_SECONDS)):
         return ""
     try:
+        if "health" not in session.spec(record.offer.provider).capabilities:
+            return ""
         seen = await session.provider(record.offer.provider).inspect(_held(record)[1])
     except LeptonError:
         return ""
