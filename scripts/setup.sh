@@ -29,6 +29,8 @@ missing_packages() {
     command -v ssh >/dev/null || echo openssh-client
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || echo postgresql
     command -v busybox >/dev/null || echo busybox-static
+    # The protocol is searched whole by a model checker.
+    command -v spin >/dev/null || echo spin
     [ -x /usr/sbin/ip ] || [ -x /sbin/ip ] || echo iproute2
 }
 

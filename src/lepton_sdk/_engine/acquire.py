@@ -78,7 +78,7 @@ async def _unless_refused(session: Session, run: Run, token: str, offer: Offer, 
 
 async def _create(session: Session, run: Run, token: str, offer: Offer, rank: int) -> Run:
     provider = session.provider(offer.provider)
-    _refuse_late(session, run)
+    _refuse_late(session, run, token)
     try:
         node = await provider.acquire(offer, _launch(session, run, token, offer, rank))
     except LeptonError as error:
@@ -90,14 +90,18 @@ async def _create(session: Session, run: Run, token: str, offer: Offer, rank: in
     return await _confirmed(session, run, token, node)
 
 
-def _refuse_late(session: Session, run: Run) -> None:
+def _refuse_late(session: Session, run: Run, *tokens: str) -> None:
     """No create call may leave once our claim has run out: between its row and the call the host may have slept for hours.
 
     Raises:
         StaleEpoch: another follower may drive the run; it takes the row for a call that may have left, and looks for it.
+        JournalForeign, JournalRolledBack: the journal may not act any more.
     """
+    session.journal.refuse_frozen()
     claim = session.journal.holder(run.id)
-    if claim is not None and (claim[0] != session.holder or claim[1] <= session.clock.now()):
+    stale = claim is not None and (claim[0] != session.holder or claim[1] <= session.clock.now())
+    waiting = {record.token for record in session.journal.run(run.id).nodes if record.stage is Stage.INTENDED}
+    if stale or not waiting.issuperset(tokens):
         raise StaleEpoch(f"the claim on run {run.id} ran out before the create call left", hint="it is looked at again by itself")
 
 
@@ -107,7 +111,7 @@ async def _create_group(session: Session, run: Run, tokens: list[str], offer: Of
     launches = [_launch(session, run, token, offer, rank) for rank, token in enumerate(tokens)]
     made: dict[str | None, Node] = {}
     detail = "the provider's answer does not name it"
-    _refuse_late(session, run)
+    _refuse_late(session, run, *tokens)
     try:
         made = {node.token: node for node in await provider.acquire_group(offer, launches)}
     except LeptonError as error:
@@ -171,9 +175,11 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
     found = [n for n in found if n.state is not NodeState.GONE and contradiction(n, record, timings) is None]
     alive = sorted((node for node in found if node.kind == "machine"), key=lambda node: node.id)
     if alive:
+        # The row first: where another follower has adopted one of them meanwhile it is refused, and nothing is given back here.
+        run = await confirm(session, run, record.token, alive[0])
         for surplus in alive[1:]:
             await provider.release(surplus)
-        return await confirm(session, run, record.token, alive[0])
+        return run
     age = (session.clock.now() - record.intended_at).total_seconds()
     if age < timings.listing_lag:
         return run
