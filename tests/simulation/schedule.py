@@ -113,6 +113,8 @@ def silent(seed: int) -> tuple[list[str], float]:
 
 async def _silence(seed: int, folder: Path) -> tuple[list[str], float]:
     world, loop = World(seed), asyncio.get_running_loop()
+    # A watchdog would have ended the machine long before.
+    world.watchdog = WatchdogWay.NONE
     run_id = await _submit(world, folder, Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}))
     with _client(world, folder, set()) as (session, _):
         work = asyncio.create_task(follow_all(session, until_idle=True))

@@ -129,7 +129,8 @@ def _account_unchecked(patch: pytest.MonkeyPatch) -> None:
 
 def _older_journal_acts(patch: pytest.MonkeyPatch) -> None:
     """Rows that are gone are not missed."""
-    patch.setattr(Journal, "freeze", lambda self, why: None)
+    patch.setattr(Journal, "_lost", lambda *_: None)
+    patch.setattr(late, "_freeze_if_older", lambda *_: None)
 
 
 def _start_not_exclusive(patch: pytest.MonkeyPatch) -> None:
@@ -172,6 +173,7 @@ def _silence_taken_for_death(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(execute, "_out_of_reach", out_of_reach)
     patch.setattr(release, "_give_back", give_back)
+    _nobody_cleans(patch)
 
 
 def _row_closed_before_the_release(patch: pytest.MonkeyPatch) -> None:
