@@ -60,8 +60,8 @@ class Hosts:
         self._count += 1
         if not (self._template or self._sshd):
             return f"192.0.2.{self._count % 250 + 1}"
-        # Linux answers on all of 127/8, so machines can share one port as real ones do.
-        address = f"127.0.{self._count // 250}.{self._count % 250 + 1}"
+        # Linux answers on all of 127/8, so machines can share one port as real ones do; two doubles must not share an address.
+        address = f"127.{os.getpid() // 250 % 250 + 1}.{os.getpid() % 250}.{self._count % 250 + 1}"
         folder = Path(mkdtemp(prefix="crusoe-double-"))
         keys = folder / "authorized_keys"
         keys.write_text(f"{public_key}\n")

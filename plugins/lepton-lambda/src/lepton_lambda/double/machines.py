@@ -57,6 +57,8 @@ class Machines:
         self._port = port
         self._count = 0
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        # Linux answers on all of 127/8; two doubles on one host must not share an address.
+        self._block = f"127.{os.getpid() // 250 % 250 + 1}.{os.getpid() % 250}"
 
     def start(self, name: str, public_key: str) -> str:
         """Start a machine.
@@ -66,7 +68,7 @@ class Machines:
         """
         self._count += 1
         real = self._command or self._sshd
-        address = f"{'127.0.0' if real else _NOWHERE}.{self._count % 250 + 2}"
+        address = f"{self._block if real else _NOWHERE}.{self._count % 250 + 2}"
         if real:
             folder = self._folder / name
             (folder / "home").mkdir(parents=True)
