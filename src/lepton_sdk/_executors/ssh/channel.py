@@ -112,7 +112,11 @@ class Channel:
             NodeUnreachable: the connection broke before the end.
         """
         with unreachable(self._where):
-            output, errors = await self._process.communicate(data)
+            # A script that reads nothing may have ended before anything was sent; what it said counts all the same.
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(data)
+                self._process.stdin.write_eof()
+            output, errors = await self._process.communicate()
             await self._end()
         code = None if self._process.exit_signal else self._process.exit_status
         return CommandResult(code, output or b"", errors or b"")
