@@ -60,10 +60,20 @@ def test_a_list_that_cannot_be_read_is_never_taken_for_an_empty_one(
 ) -> None:
     """The create's answer is lost, so the machine can only be found in the list; and the list is spoilt as well."""
     wire.spoil("reset after", cloud.create)
-    wire.spoil(kind, cloud.listing, times=2)
+    wire.spoil(kind, cloud.listing, times=2, after=cloud.create)
     ended = run()
+    assert len([request for request, by in wire.seen if by == kind]) == 2
     assert len(cloud.creates()) == 1, ended
     assert cloud.open() == []
+
+
+@pytest.mark.parametrize("kind", ["HTML after", "wrong JSON"])
+def test_nothing_is_made_where_the_list_cannot_be_read(kind: str, wire: Wire, cloud: Any, run: Any) -> None:
+    """What is there could not be told from what we make."""
+    wire.spoil(kind, cloud.listing, times=9)
+    ended = run()
+    assert ended["state"] == "refused", ended
+    assert cloud.creates() == {}
 
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])

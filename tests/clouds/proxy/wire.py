@@ -39,6 +39,7 @@ class _Fault:
     kind: str
     match: str
     times: int
+    after: str
 
 
 class Wire(ThreadingHTTPServer):
@@ -60,19 +61,24 @@ class Wire(ThreadingHTTPServer):
         self._lock = threading.Lock()
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
-    def spoil(self, kind: str, match: str, times: int = 1) -> None:
-        """Spoil the next ``times`` requests whose ``METHOD /path`` matches."""
+    def spoil(self, kind: str, match: str, times: int = 1, after: str = "") -> None:
+        """Spoil the next ``times`` requests whose ``METHOD /path`` matches, once one that matches ``after`` was seen."""
         assert kind in KINDS
-        self._faults.append(_Fault(kind, match, times))
+        self._faults.append(_Fault(kind, match, times, after))
 
     def take(self, request: str) -> str:
         """What spoils this request; empty for nothing."""
         with self._lock:
-            fault = next((one for one in self._faults if one.times and re.search(one.match, request)), None)
+            fault = next(
+                (one for one in self._faults if one.times and re.search(one.match, request) and self._came(one.after)), None
+            )
             if fault is not None:
                 fault.times -= 1
             self.seen.append((request, fault.kind if fault else ""))
             return fault.kind if fault else ""
+
+    def _came(self, match: str) -> bool:
+        return not match or any(re.search(match, request) for request, _ in self.seen)
 
     def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
         """Status, type and body of the target's answer."""
