@@ -44,6 +44,16 @@ def test_what_is_being_given_back_is_never_used_again() -> None:
     assert reachable == {Stage.RELEASING, Stage.RELEASED}
 
 
+def test_a_step_that_was_decided_on_an_older_look_is_refused() -> None:
+    """Both may be closed, so the table alone lets one client close what another has found meanwhile and is giving back."""
+    run = apply(apply(apply(None, plan("r")), intend("r", "t")), _event(Stage.UNKNOWN))
+    closing = Event("node.released", "r", NOW, "t", {"seen": str(Stage.UNKNOWN)})
+    assert apply(run, closing).nodes[0].stage is Stage.RELEASED
+    overtaken = apply(run, _event(Stage.RELEASING))
+    with pytest.raises(ContractViolation, match="was unknown when released was decided, and is releasing"):
+        apply(overtaken, closing)
+
+
 def test_a_run_does_not_end_while_a_node_may_cost_something() -> None:
     run = apply(apply(None, plan("r")), intend("r", "t"))
     with pytest.raises(ContractViolation, match="cost"):

@@ -91,10 +91,7 @@ inline step(t, to) {
 			stage[t] = to;
 			if
 			:: to == RELEASED ->
-#ifndef PAUSED_SEND
-				/* A call that leaves after all waits may end here with a duplicate, which a sweep gives back. */
 				assert(machine[t] == 0 || life[machine[t] - 1] == GONE || rolled);
-#endif
 				if
 				:: !late[t] && (succeeded || next == TOKENS) -> ended = true
 				:: else
@@ -268,9 +265,15 @@ inline resolve() {
 #endif
 	atomic {
 		if
+#ifndef BUG_CLOSED_ON_AN_OLD_LOOK
+		:: m >= MACHINES && stage[t] != at -> ok = false
+		:: m == NOBODY && stage[t] == at -> step(t, RELEASED)
+		:: m == TOO_LATE && stage[t] == at -> step(t, UNRESOLVED)
+#else
 		:: m == NOBODY -> step(t, RELEASED)
 		:: m == TOO_LATE -> step(t, UNRESOLVED)
-		:: else -> adopt(t, m)
+#endif
+		:: m < MACHINES -> adopt(t, m)
 		fi
 	}
 	atomic {

@@ -191,7 +191,8 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
     if any(rest.state is not NodeState.GONE for rest in rests):
         return run
     detail = f"nothing of it appeared within {timings.create_horizon:.0f} seconds"
-    return await session.journal.write(_event(session, run, "node.released", record.token, detail=detail))
+    # Another follower may have found it meanwhile, and be giving it back: its row is not ours to close.
+    return await session.journal.write(_event(session, run, "node.released", record.token, detail=detail, seen=record.stage))
 
 
 async def _unresolved(session: Session, run: Run, record: NodeRecord) -> Run:
@@ -200,7 +201,7 @@ async def _unresolved(session: Session, run: Run, record: NodeRecord) -> Run:
     error = OutcomeUnknown(message, provider=record.offer.provider)
     return await session.journal.write(
         refusal(session, run, record.token, record.offer, error),
-        _event(session, run, "node.unresolved", record.token, detail=message),
+        _event(session, run, "node.unresolved", record.token, detail=message, seen=record.stage),
     )
 
 

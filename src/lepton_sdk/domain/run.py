@@ -251,6 +251,9 @@ def _step(run: Run, event: Event) -> Run:
     before = known.get(event.token or "")
     if stage not in STAGES[before.stage if before else None]:
         raise ContractViolation(f"node {event.token} cannot go from {before.stage if before else 'nothing'} to {stage}")
+    if before is not None and event.data.get("seen", before.stage) != before.stage:
+        # Legal from here as well, and decided on what is true no more.
+        raise ContractViolation(f"node {event.token} was {event.data['seen']} when {stage} was decided, and is {before.stage}")
     node = _intend(event) if before is None else _advance(before, stage, event)
     if before is None and any(other.awaited and other.rank == node.rank for other in run.nodes):
         raise ContractViolation(f"rank {node.rank} of run {run.id} has a node that is not given back")
