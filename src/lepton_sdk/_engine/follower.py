@@ -16,7 +16,7 @@ from lepton_sdk.domain.run import Event, Run
 from lepton_sdk.errors import ContractViolation, StaleEpoch
 from lepton_sdk.router import Plan
 
-__all__ = ["catch_up", "drive", "follow_all", "request_stop", "wait_for"]
+__all__ = ["catch_up", "drive", "follow_all", "is_driven", "request_stop", "wait_for"]
 
 _LOOK_SECONDS = 0.25
 _CATCH_UP_SECONDS = 15.0
@@ -37,7 +37,7 @@ async def drive(
     wait: bool = True,
 ) -> Run | None:
     """Drive one run to its end; ``None`` when another follower holds it, takes it over or is on its way to it."""
-    if _is_driven(session, run_id) or _is_awaited(session, run_id, secrets or {}):
+    if is_driven(session, run_id) or _is_awaited(session, run_id, secrets or {}):
         return None
     lost: list[asyncio.Future[Run]] = []
     # Somebody else drives the run once our claim is lost: two must not.
@@ -103,7 +103,7 @@ async def catch_up(session: Session) -> None:
     """
     if session.journal.frozen:
         return
-    adrift = [run_id for run_id in session.journal.open_runs() if not _is_driven(session, run_id)]
+    adrift = [run_id for run_id in session.journal.open_runs() if not is_driven(session, run_id)]
     if adrift:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CATCH_UP_SECONDS):
@@ -113,7 +113,8 @@ async def catch_up(session: Session) -> None:
                         session.tell(f"run {run_id}: {answer}")
 
 
-def _is_driven(session: Session, run_id: str) -> bool:
+def is_driven(session: Session, run_id: str) -> bool:
+    """Whether a follower, be it of this very client, holds the run."""
     holder = session.journal.holder(run_id)
     return holder is not None and holder[1] > session.clock.now() and is_alive(holder[0])
 

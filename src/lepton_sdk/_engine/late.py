@@ -16,6 +16,8 @@ from lepton_sdk.errors import ContractViolation, LeptonError
 
 __all__ = ["admit", "listing", "seek", "seek_everywhere"]
 
+_ADMITTED_SECONDS = 60.0
+
 
 async def listing(session: Session, provider: str) -> list[Node]:
     """Everything of ours that a provider shows, once it is certain that it speaks of our account."""
@@ -45,7 +47,13 @@ async def admit(session: Session, provider: str) -> None:
         JournalRolledBack: a machine of ours is there that the journal does not know.
     """
     await settle_account(session, provider)
-    await listing(session, provider)
+    # What a journal has lost it has lost for good: a pipeline of a thousand runs does not need a thousand listings to see it.
+    if session.pace.due("admit", provider, _ADMITTED_SECONDS):
+        try:
+            await listing(session, provider)
+        except BaseException:
+            session.pace.forget("admit", provider)
+            raise
     session.journal.refuse_frozen()
 
 
@@ -100,4 +108,4 @@ async def _settle(session: Session, run: Run, record: NodeRecord, found: list[No
 
 
 async def _write(session: Session, run: Run, record: NodeRecord, kind: str, data: dict[str, object]) -> None:
-    await session.journal.write(Event(kind, run.id, session.clock.now(), record.token, data))
+    await session.journal.write(Event(kind, run.id, session.clock.now(), record.token, data | {"seen": record.stage}))

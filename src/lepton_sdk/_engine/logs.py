@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from lepton_sdk._engine.follower import drive
-from lepton_sdk._engine.holder import is_alive
+from lepton_sdk._engine.follower import drive, is_driven
 from lepton_sdk._engine.output import output_of
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.run import NodeRecord, Run
@@ -90,17 +89,11 @@ async def _read_node(session: Session, run_id: str, rank: int, *, offset: int, f
             offset = max(0, offset - seen)
         if not follow or run.state.ended:
             return
-        if shown and not _driven(session, run_id):
+        if shown and not is_driven(session, run_id):
             # Its client died: without us the end would never be written, and a reader would wait for it for ever. A run
             # that has not started is left alone: its follower may be on the way, with the secrets.
             await drive(session, run_id, wait=False)
         await session.clock.sleep(_LOOK_SECONDS)
-
-
-def _driven(session: Session, run_id: str) -> bool:
-    """Whether a follower, be it of this very client, holds the run."""
-    claim = session.journal.holder(run_id)
-    return claim is not None and claim[1] > session.clock.now() and is_alive(claim[0])
 
 
 def _started(run: Run, rank: int) -> list[NodeRecord]:
