@@ -42,6 +42,11 @@ class _Counted(SimCloud):
 
     calls: ClassVar[Counter[str]] = Counter()
 
+    async def offers(self, resources: Any) -> AsyncIterator[Any]:
+        self.calls["offers"] += 1
+        async for offer in super().offers(resources):
+            yield offer
+
     async def acquire(self, offer: Any, launch: Any) -> Node:
         self.calls["acquire"] += 1
         return await super().acquire(offer, launch)
@@ -60,6 +65,26 @@ class _Counted(SimCloud):
         return await super().release(node)
 
 
+class _Indexed(SimNodes):
+    """What is simulated must not cost more than what is measured."""
+
+    def __init__(self, process: SimProcess) -> None:
+        super().__init__(process, longest=1e6)
+        self._machines: dict[str, Any] = {}
+        self._running: dict[tuple[str, str, int], Any] = {}
+
+    def _machine(self, node: Node) -> Any:
+        if node.id not in self._machines:
+            self._machines.update((machine.id, machine) for machine in self._world.machines[len(self._machines) :])
+        return self._machines[node.id]
+
+    def _find(self, node: Node, execution: Any) -> Any:
+        known = executions(self._world)
+        if len(self._running) < len(known):
+            self._running.update(((r.machine.id, r.run, r.attempt), r) for r in known[len(self._running) :])
+        return self._running.get((node.id, execution.run_id, execution.attempt))
+
+
 async def play(runs: int, folder: Path) -> None:
     world, loop = World(1), asyncio.get_running_loop()
     process = SimProcess(world)
@@ -71,7 +96,7 @@ async def play(runs: int, folder: Path) -> None:
         load_config(state=folder / "state", cache=folder / "cache", environ={"LEPTON_SDK_PLUGINS": "", "HOME": str(folder)}),
         clock=process,
         providers={SIM_SPEC: _Counted(process)},
-        executors={"LocalAccess": SimNodes(process, longest=1e6)},
+        executors={"LocalAccess": _Indexed(process)},
         open_journal=open_journal,
         entropy=world.random.randbytes,
     )
@@ -83,6 +108,7 @@ async def play(runs: int, folder: Path) -> None:
         await asyncio.sleep(10)
     started, calls = loop.time(), sum(_Counted.calls.values())
     print(f"{runs} runs started: {started:.0f} s of their time, {time.process_time() - began:.1f} s of ours, {calls} calls")
+    print(f"calls to start: {dict(_Counted.calls)}")
     _Counted.calls.clear()
     began = time.process_time()
     await asyncio.sleep(_MINUTES * 60)

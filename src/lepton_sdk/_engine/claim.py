@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from lepton_sdk._engine.holder import is_alive
 from lepton_sdk._engine.session import Session
+from lepton_sdk.errors import JournalError
 
 __all__ = ["claimed"]
 
@@ -28,21 +29,37 @@ async def claimed(session: Session, name: str, lost: Callable[[int], object]) ->
     if epoch is None:
         yield None
         return
-    session.claims.add(name)
-    keeper = asyncio.ensure_future(_keep(session, name, epoch, lost))
+    session.claims[name] = (epoch, lost)
+    if session.keeper is None or session.keeper.done():
+        session.keeper = asyncio.ensure_future(_keep(session))
     try:
         yield epoch
     finally:
-        session.claims.discard(name)
+        del session.claims[name]
+        await _rest(session)
+        session.journal.let_go(name, session.holder, epoch)
+
+
+async def _rest(session: Session) -> None:
+    """With the last claim the keeper's work is done."""
+    keeper = session.keeper
+    if keeper is not None and not session.claims:
+        session.keeper = None
         keeper.cancel()
         with suppress(asyncio.CancelledError):
             await keeper
-        session.journal.renew(name, session.holder, epoch, 0)
 
 
-async def _keep(session: Session, name: str, epoch: int, lost: Callable[[int], object]) -> None:
+async def _keep(session: Session) -> None:
+    """Renew every claim of this client together: one row group in a quarter of a minute, however many runs it drives."""
     while True:
         await session.clock.sleep(_RENEW_SECONDS)
-        if not session.journal.renew(name, session.holder, epoch, _CLAIM_SECONDS):
-            lost(epoch)
-            return
+        try:
+            held = session.journal.renew_all(session.holder, _CLAIM_SECONDS)
+        except JournalError as error:
+            # The claims run out by themselves, and others take over, if it stays so.
+            session.tell(f"claims could not be renewed: {error.message}")
+            continue
+        for name, (epoch, lost) in list(session.claims.items()):
+            if held.get(name) != epoch:
+                lost(epoch)

@@ -10,6 +10,7 @@ from lepton_sdk._engine.account import assure
 from lepton_sdk._engine.acquire import refusal
 from lepton_sdk._engine.environment import describe
 from lepton_sdk._engine.failover import PEER, is_judged
+from lepton_sdk._engine.late import shown
 from lepton_sdk._engine.launcher import launched
 from lepton_sdk._engine.limits import is_spent, time_limit
 from lepton_sdk._engine.pace import Pace
@@ -33,7 +34,7 @@ from lepton_sdk.errors import (
 )
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Executor
 
-__all__ = ["begin", "execution_of", "follow", "look_at_boot", "start"]
+__all__ = ["begin", "execution_of", "follow", "is_missed", "look_at_boot", "start"]
 
 # How long a node may stay silent before it counts as lost.
 _SILENCE_SECONDS = 120.0
@@ -69,9 +70,9 @@ async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
     """
     node = record.node
     assert node is not None
-    provider, missing = session.provider(record.offer.provider), "not reachable"
+    missing = "not reachable"
     try:
-        seen = await retrying(lambda: provider.inspect(node), session.clock, seconds=_SILENCE_SECONDS)
+        seen = await retrying(lambda: _seen(session, record, node), session.clock, seconds=_SILENCE_SECONDS)
     except MarketError as error:
         return await _withdrawn(session, run, record, error)
     if seen.state is NodeState.READY and seen.access is not None:
@@ -91,6 +92,28 @@ async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
     if is_spent(run, record, now):
         return await _write(session, run, record, "node.lost", reason="budget")
     return run
+
+
+async def _seen(session: Session, record: NodeRecord, node: Node) -> Node:
+    """The machine as its provider has it: of many that boot, one listing tells. No end is believed of a listing."""
+    name = record.offer.provider
+    if session.is_busy and node.state is NodeState.PENDING:
+        timings = session.spec(name).timings
+        listed = (await shown(session, name, timings.poll)).get(node.id)
+        if listed is not None and (listed.state is NodeState.PENDING or (listed.state is NodeState.READY and listed.access)):
+            return listed
+        if listed is None and (session.clock.now() - record.intended_at).total_seconds() < timings.listing_lag:
+            return node
+    return await session.provider(name).inspect(node)
+
+
+def is_missed(session: Session, record: NodeRecord) -> bool:
+    """Whether the newest listing shows the machine as ended, or not at all: nothing to believe, and a reason to look at once."""
+    listed = session.listings.last(record.offer.provider)
+    if listed is None or record.node is None:
+        return False
+    seen = listed.get(record.node.id)
+    return seen is None or seen.state in _ENDED
 
 
 async def _withdrawn(session: Session, run: Run, record: NodeRecord, error: MarketError) -> Run:

@@ -9,11 +9,11 @@ from contextlib import suppress
 
 from lepton_sdk._engine.claim import claimed
 from lepton_sdk._engine.holder import is_alive
-from lepton_sdk._engine.late import seek_everywhere
+from lepton_sdk._engine.late import seek_everywhere, shown
 from lepton_sdk._engine.run import Drive
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.run import Event, Run
-from lepton_sdk.errors import ContractViolation, StaleEpoch
+from lepton_sdk.errors import ContractViolation, LeptonError, StaleEpoch
 from lepton_sdk.router import Plan
 
 __all__ = ["catch_up", "drive", "follow_all", "is_driven", "request_stop", "wait_for"]
@@ -26,6 +26,7 @@ _HELD_SECONDS = 2.0
 # A detached follower has its secrets within a second or two, or was killed.
 _SECRETS_SECONDS = 60.0
 _SEEK_SECONDS = 30.0
+_WATCH_SECONDS = 1.0
 
 
 async def drive(
@@ -137,7 +138,7 @@ async def follow_all(
         How many runs it drove.
     """
     tasks: dict[str, asyncio.Task[Run | None]] = {}
-    seeker = asyncio.ensure_future(_seek_again_and_again(session))
+    around = [asyncio.ensure_future(_seek_again_and_again(session)), asyncio.ensure_future(_watch(session))]
     driven: set[str] = set()
     try:
         while True:
@@ -151,15 +152,27 @@ async def follow_all(
                 return len(driven)
             await session.clock.sleep(_LOOK_SECONDS)
     finally:
-        for task in (seeker, *tasks.values()):
+        for task in (*around, *tasks.values()):
             task.cancel()
-        await asyncio.gather(seeker, *tasks.values(), return_exceptions=True)
+        await asyncio.gather(*around, *tasks.values(), return_exceptions=True)
 
 
 async def _seek_again_and_again(session: Session) -> None:
     while True:
         await seek_everywhere(session)
         await session.clock.sleep(_SEEK_SECONDS)
+
+
+async def _watch(session: Session) -> None:
+    """Where there are so many nodes that each is looked at seldom, a listing tells in time which one has died."""
+    while True:
+        await session.clock.sleep(_WATCH_SECONDS)
+        for name in session.journal.providers_with_open_nodes():
+            # A provider that cannot be asked says nothing of any node; those who need its word tell of it.
+            with suppress(LeptonError):
+                poll = session.spec(name).timings.poll
+                if poll < session.look_seconds():
+                    await shown(session, name, poll)
 
 
 def _is_owed(session: Session, only: frozenset[str]) -> bool:

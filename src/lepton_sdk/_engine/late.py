@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ from lepton_sdk.domain.node import Node, NodeState, Stage
 from lepton_sdk.domain.run import Event, NodeRecord, Run
 from lepton_sdk.errors import ContractViolation, LeptonError
 
-__all__ = ["admit", "listing", "seek", "seek_everywhere"]
+__all__ = ["admit", "listing", "seek", "seek_everywhere", "shown"]
 
 _ADMITTED_SECONDS = 60.0
 
@@ -32,7 +32,7 @@ async def listing(session: Session, provider: str) -> list[Node]:
 def _freeze_if_older(session: Session, node: Node) -> None:
     """A token is written before its create call leaves, so one that the journal does not know is a row that it has lost."""
     journal = session.journal
-    if node.owner == journal.owner and node.token and is_id(node.token) and journal.run_of(node.token) is None:
+    if node.owner == journal.owner and node.token and is_id(node.token) and not journal.knows(node.token):
         journal.freeze(
             f"the journal {journal.place} is older than what was created from it: {node.provider} lists {node.id}, "
             f"whose token {node.token} it does not know"
@@ -48,13 +48,17 @@ async def admit(session: Session, provider: str) -> None:
     """
     await settle_account(session, provider)
     # What a journal has lost it has lost for good: a pipeline of a thousand runs does not need a thousand listings to see it.
-    if session.pace.due("admit", provider, _ADMITTED_SECONDS):
-        try:
-            await listing(session, provider)
-        except BaseException:
-            session.pace.forget("admit", provider)
-            raise
+    await shown(session, provider, _ADMITTED_SECONDS)
     session.journal.refuse_frozen()
+
+
+async def shown(session: Session, provider: str, seconds: float) -> Mapping[str, Node]:
+    """What a listing that is no older than ``seconds`` shows of ours, by the provider's id."""
+
+    async def ask() -> Mapping[str, Node]:
+        return {node.id: node for node in await listing(session, provider)}
+
+    return await session.listings.get(provider, seconds, ask)
 
 
 async def seek_everywhere(session: Session) -> None:
@@ -85,7 +89,7 @@ async def seek(session: Session, provider: str, nodes: Sequence[Node], asked_at:
 
 
 def _late(session: Session, provider: str) -> Iterator[tuple[Run, NodeRecord]]:
-    for run in session.journal.runs(open_only=True):
+    for run in session.journal.runs_at(provider, Stage.UNRESOLVED, Stage.RELEASING):
         yield from ((run, n) for n in run.nodes if n.late and n.open and n.offer.provider == provider)
 
 

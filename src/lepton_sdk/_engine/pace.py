@@ -18,7 +18,6 @@ class Pace:
         """Whether to do it now, which is then noted.
 
         Args:
-            token: on what: a node's token, a provider's name.
             seconds: how long to leave it after it was done; ``None`` for once and never again.
         """
         now, last = self._clock.monotonic(), self._done.get((what, token))
@@ -26,7 +25,3 @@ class Pace:
             return False
         self._done[what, token] = now
         return True
-
-    def forget(self, what: str, token: str) -> None:
-        """It was not done after all."""
-        self._done.pop((what, token), None)

@@ -11,7 +11,7 @@ from typing import Any
 
 from lepton_sdk._engine.acquire import acquire, resolve
 from lepton_sdk._engine.claim import claimed
-from lepton_sdk._engine.execute import follow, look_at_boot, start
+from lepton_sdk._engine.execute import follow, is_missed, look_at_boot, start
 from lepton_sdk._engine.failover import PEER, after, blocked_names, due_at, is_judged, no_offer, scopes
 from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.release import release
@@ -29,8 +29,9 @@ __all__ = ["Drive"]
 
 # How often a run that waits for its next attempt looks whether it was stopped.
 _LOOK_SECONDS = 0.5
-# A job is looked at again soon after it began or changed, and ever less often while it runs.
-_SHORTEST_LOOK, _LONGEST_LOOK = 0.003, 0.5
+# A job is looked at again soon after it began or changed (three milliseconds for a single one), and ever less often while
+# it runs.
+_SHORTEST_LOOK = 0.006
 _READY = frozenset({Stage.REACHABLE, Stage.RUNNING})
 
 
@@ -70,17 +71,17 @@ class Drive:
             await self._steps.stop()
 
     async def _advance_all(self, run: Run) -> Run:
-        pause = _SHORTEST_LOOK
+        pause = _SHORTEST_LOOK * self._session.look_seconds()
         while not run.state.ended:
             before, run = run, await self.advance(run, pause)
             if run != before:
-                pause = _SHORTEST_LOOK
+                pause = _SHORTEST_LOOK * self._session.look_seconds()
                 continue
             if not self._steps:
                 if not self._wait:
                     break
                 await self._session.clock.sleep(self._pause(run, pause))
-            pause = min(_LONGEST_LOOK, pause * 1.3)
+            pause = min(self._session.look_seconds(), pause * 1.3)
             if not run.stop_requested and self._session.journal.is_stopping(run.id):
                 run = self._session.journal.run(run.id)
         return run
@@ -126,7 +127,7 @@ class Drive:
                 return look_at_boot(session, run, member) if pace.due("boot", member.token, poll) else None
             case Stage.REACHABLE:
                 return None
-            case Stage.RUNNING if pace.due("look", member.token, 0.9 * look):
+            case Stage.RUNNING if pace.due("look", member.token, 0.9 * look) or is_missed(session, member):
                 # A little early, because a clock may wake us so.
                 return follow(session, run, member, pace, ending=over, secrets=self._secrets)
             case Stage.RUNNING:
@@ -177,5 +178,5 @@ class Drive:
         if not members:
             return _LOOK_SECONDS
         if any(member.stage is Stage.RUNNING and member.token not in self._steps for member in members):
-            return pause
+            return min(pause, *(self._session.spec(member.offer.provider).timings.poll for member in members))
         return min(self._session.spec(member.offer.provider).timings.poll for member in members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 from lepton_sdk._clock import Clock, SystemClock
 from lepton_sdk._config import Config, shown_address
 from lepton_sdk._engine.holder import this_process
-from lepton_sdk._engine.pace import Pace
+from lepton_sdk._engine.shared import Shared
 from lepton_sdk._journal import Journal, Place, exists
 from lepton_sdk._plugins.registry import Registry
 from lepton_sdk.domain.access import Access
 from lepton_sdk.domain.ids import new_id
+from lepton_sdk.domain.node import Node
+from lepton_sdk.domain.offer import Offer
+from lepton_sdk.errors import LeptonError
 from lepton_sdk.router import Standing
 from lepton_sdk.spi.executor import Executor, ExecutorContext
 from lepton_sdk.spi.provider import Provider
@@ -23,6 +27,11 @@ from lepton_sdk.spi.spec import ProviderSpec
 __all__ = ["Session"]
 
 _ACCOUNT_SECONDS = 300.0
+
+# Beyond so many runs, one listing costs fewer calls than a look at each machine.
+_FEW = 4
+_LONGEST_LOOK = 0.5
+_LOOK_EACH = 0.004
 
 
 class Session:
@@ -55,10 +64,12 @@ class Session:
         self._executors: dict[str, Executor] = dict(executors or {})
         self._open_journal = open_journal
         self._accounts: dict[str, tuple[float | None, str | None]] = {}
-        self.pace = Pace(self.clock)
+        self.listings: Shared[Mapping[str, Node]] = Shared(self.clock)
+        self.markets: Shared[tuple[list[Offer], LeptonError | None]] = Shared(self.clock)
         self.notices: list[str] = []
-        # What is claimed by some work of this very process, whatever the clock says of it.
-        self.claims: set[str] = set()
+        # What is claimed by some work of this very process, whatever the clock says of it, and whom to tell of its loss.
+        self.claims: dict[str, tuple[int, Callable[[int], object]]] = {}
+        self.keeper: asyncio.Future[None] | None = None
         self.holder = this_process(self.new_id())
 
     def new_id(self) -> str:
@@ -98,6 +109,15 @@ class Session:
             context = ExecutorContext(clock=self.clock, runs_dir=self.runs_dir)
             self._executors[kind] = self.registry.executor(access, context)
         return self._executors[kind]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether so many runs are driven here that what all of them want to know is asked once."""
+        return len(self.claims) > _FEW
+
+    def look_seconds(self) -> float:
+        """How often each node is looked at, at least: ten thousand every forty seconds are still 250 looks a second."""
+        return max(_LONGEST_LOOK, _LOOK_EACH * len(self.claims))
 
     # --- words -----------------------------------------------------------------------------------------------------
 

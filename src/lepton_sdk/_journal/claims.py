@@ -43,6 +43,19 @@ class Claims(Reading):
             statement = "UPDATE claims SET until = ? WHERE run = ? AND holder = ? AND epoch = ? RETURNING run"
             return bool(execute(statement, (until, run_id, holder, epoch)))
 
+    def renew_all(self, holder: str, seconds: float) -> dict[str, int]:
+        """Hold everything that ``holder`` has for longer: one statement, however many runs; each with its epoch."""
+        with self._store.transaction() as execute:
+            until = (self._store.now(self._clock) + timedelta(seconds=seconds)).isoformat()
+            return dict(execute("UPDATE claims SET until = ? WHERE holder = ? RETURNING run, epoch", (until, holder)))
+
+    def let_go(self, run_id: str, holder: str, epoch: int) -> None:
+        """End a claim, if it is still ours: it is free at once."""
+        with self._store.transaction() as execute:
+            now = self._store.now(self._clock).isoformat()
+            statement = "UPDATE claims SET holder = '', until = ? WHERE run = ? AND holder = ? AND epoch = ?"
+            execute(statement, (now, run_id, holder, epoch))
+
     def holder(self, run_id: str) -> tuple[str, datetime] | None:
         """Who drives a run, and until when."""
         rows = self._store.query("SELECT holder, until FROM claims WHERE run = ?", (run_id,))

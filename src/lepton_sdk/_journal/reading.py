@@ -5,6 +5,7 @@ from __future__ import annotations
 from lepton_sdk._clock import Clock
 from lepton_sdk._journal.rows import EVENT_COLUMNS, read_event, read_run
 from lepton_sdk._journal.store import Row, Store
+from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import Event, Run, apply
 from lepton_sdk.errors import UsageError
 
@@ -63,6 +64,12 @@ class Reading:
         rows = self._store.query(f"SELECT id, record, checksum FROM runs {where} ORDER BY id DESC {most}")  # noqa: S608 - ours
         return [read_run(self._store, row) for row in rows]
 
+    def runs_at(self, provider: str, *stages: Stage) -> list[Run]:
+        """Runs that have a node of a provider at one of these stages."""
+        nodes = f"SELECT run FROM nodes WHERE open = 1 AND provider = ? AND stage IN ({', '.join('?' for _ in stages)})"  # noqa: S608
+        rows = self._store.query(f"SELECT id, record, checksum FROM runs WHERE id IN ({nodes})", (provider, *map(str, stages)))  # noqa: S608
+        return [read_run(self._store, row) for row in rows]
+
     def open_runs(self) -> list[str]:
         """The ids of runs that have not ended, oldest first."""
         return [row[0] for row in self._store.query("SELECT id FROM runs WHERE ended = 0 ORDER BY id")]
@@ -86,6 +93,10 @@ class Reading:
             "SELECT id, record, checksum FROM runs WHERE id = (SELECT run FROM nodes WHERE token = ?)", (token,)
         )
         return read_run(self._store, rows[0]) if rows else None
+
+    def knows(self, token: str) -> bool:
+        """Whether a node's token was ever written here."""
+        return bool(self._store.query("SELECT 1 FROM nodes WHERE token = ?", (token,)))
 
     def account(self, provider: str) -> str | None:
         """The account in which our machines at a provider are; ``None`` before anything was taken there."""
