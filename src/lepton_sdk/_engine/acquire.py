@@ -6,7 +6,7 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
-from lepton_sdk._engine.account import assure
+from lepton_sdk._engine.account import assure, note_account
 from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.failover import PEER, scopes
 from lepton_sdk._engine.late import admit
@@ -160,7 +160,9 @@ async def confirm(session: Session, run: Run, token: str, node: Node) -> Run:
     # One that gets a watchdog can be used once that lives.
     if node.state is NodeState.READY and node.access is not None and not session.spec(node.provider).watched:
         events.append(_event(session, run, "node.reachable", token, node=record))
-    return await session.journal.write(*events)
+    run = await session.journal.write(*events)
+    await note_account(session, node.provider)
+    return run
 
 
 async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
@@ -207,7 +209,9 @@ async def _unresolved(session: Session, run: Run, record: NodeRecord) -> Run:
 
 async def _failed(session: Session, run: Run, token: str, offer: Offer, error: LeptonError) -> Run:
     if error.disposition is Disposition.RECONCILE:
-        return await session.journal.write(_event(session, run, "node.unknown", token, detail=error.message))
+        run = await session.journal.write(_event(session, run, "node.unknown", token, detail=error.message))
+        await note_account(session, offer.provider)
+        return run
     return await session.journal.write(
         refusal(session, run, token, offer, error),
         _event(session, run, "node.released", token, detail=error.message),
