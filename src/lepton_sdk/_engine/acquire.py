@@ -220,8 +220,8 @@ async def _failed(session: Session, run: Run, token: str, offer: Offer, error: L
 
 def refusal(session: Session, run: Run, token: str | None, offer: Offer, error: LeptonError) -> Event:
     """The row for an offer that cannot be had, at once or after it was promised: what it blocks, and what comes next."""
-    # What the user must mend is said where the run ends; a market that has none needs no advice.
-    advice = f"; next: {error.hint}" if error.hint and error.disposition is Disposition.FIX_INPUT else ""
+    # What can be done about it is said where the run ends.
+    advice = f"; next: {error.hint}" if error.hint else ""
     attempt = {
         "number": run.attempts,
         "provider": offer.provider,
