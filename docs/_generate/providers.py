@@ -9,7 +9,7 @@ from attrs import fields
 from lepton_sdk._clock import SystemClock
 from lepton_sdk._config import load_config
 from lepton_sdk._plugins.registry import Registry
-from lepton_sdk.spi import ConfigField, ProviderSpec, Timings, WatchdogWay
+from lepton_sdk.spi import ConfigField, ProviderSpec, Timings
 
 __all__ = ["provider_pages", "provider_part"]
 
@@ -62,7 +62,7 @@ def _part(spec: ProviderSpec) -> str:
 
 
 def _shared(spec: ProviderSpec) -> str:
-    if spec.watchdog is WatchdogWay.NONE:
+    if not spec.watched:
         return "`enabled`, which every provider has"
     return "`enabled`, which every provider has, and `watchdog = false`, for an image on which the watchdog cannot be installed"
 

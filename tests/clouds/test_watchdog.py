@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -58,3 +59,14 @@ def test_a_bill_that_goes_on_all_the_same_is_shown_until_it_ends(crusoe: Any, le
     left_alone("stop", "left", code=None)
     left_alone.settle(crusoe)
     assert _machine(crusoe)["until"] is not None
+
+
+def test_an_image_that_runs_no_start_up_script_is_used_without_a_watchdog(start: Any, make_lepton: Any) -> None:
+    cloud = start("crusoe")
+    lepton = make_lepton(cloud)
+    lepton.environment["LEPTON_SDK_PROVIDERS_CRUSOE_WATCHDOG"] = "false"
+    lepton("run", "--provider", "crusoe", "--gpu", cloud.gpu, "--", "true")
+    (create,) = [row for row in cloud.ask("/traffic") if row["method"] == "POST"]
+    assert "startup_script" not in json.loads(create["request"])
+    lepton.environment["LEPTON_SDK_PROVIDERS_CRUSOE_WATCHDOG"] = "perhaps"
+    assert "'perhaps'" in lepton("plugins")

@@ -12,7 +12,7 @@ from lepton_sdk._config.model import Config
 from lepton_sdk._config.tomlfile import check_keys
 from lepton_sdk.errors import ConfigError, LeptonError, PluginBroken
 from lepton_sdk.spi.secret import Secret
-from lepton_sdk.spi.spec import ConfigField, ProviderSpec, WatchdogWay
+from lepton_sdk.spi.spec import ConfigField, ProviderSpec
 
 __all__ = ["Section", "read_section"]
 
@@ -59,7 +59,7 @@ def read_section(config: Config, spec: ProviderSpec) -> Section:
     """
     table = config.providers.get(spec.name, {})
     where = f"providers.{spec.name}"
-    fields = (*spec.config, _WATCHDOG) if spec.watchdog is not WatchdogWay.NONE else spec.config
+    fields = (*spec.config, _WATCHDOG) if spec.watched else spec.config
     check_keys(config.path, where, table, ["enabled", *(item.name for item in fields)])
     named = spec.name in config.providers
     values: dict[str, object] = {}
