@@ -161,7 +161,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_DELETE = do_PUT = do_PATCH = do_GET  # noqa: N815
 
     def _do(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        raw = self.rfile.read(length)
+        if len(raw) < length:
+            # Whoever sent it died in the middle of it, so it is no request.
+            self.close_connection = True
+            return
         double = self.double
         fault = double.fault(f"{self.command} {self.path}")
         if fault and fault.kind == "reset":
