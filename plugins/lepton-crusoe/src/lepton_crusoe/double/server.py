@@ -166,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
         if len(raw) < length:
             # Whoever sent it died in the middle of it, so it is no request.
             self.close_connection = True
-            return
+            return None
         double = self.double
         fault = double.fault(f"{self.command} {self.path}")
         if fault and fault.kind == "reset":
