@@ -52,13 +52,19 @@ def _page(spec: ProviderSpec, distribution: str, version: str) -> str:
 
 def _part(spec: ProviderSpec) -> str:
     parts = [
-        f"## Configuration\n\nKeys of `[providers.{spec.name}]`, beside `enabled`, which every provider has.",
+        f"## Configuration\n\nKeys of `[providers.{spec.name}]`, beside {_shared(spec)}.",
         _config(spec),
         f"## Capabilities\n\n{_words(spec)}",
         "## Facts that safety needs",
         _facts(spec),
     ]
     return "\n\n".join(parts)
+
+
+def _shared(spec: ProviderSpec) -> str:
+    if not spec.watched:
+        return "`enabled`, which every provider has"
+    return "`enabled`, which every provider has, and `watchdog = false`, for an image on which the watchdog cannot be installed"
 
 
 def _config(spec: ProviderSpec) -> str:

@@ -26,7 +26,8 @@ SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/l
 # The machine is shared, so whatever a test waits for may take long; nothing is asserted of how long.
 PATIENCE = 90.0
 
-collect_ignore = [] if SSHD and sys.platform == "linux" else ["test_faults.py", "test_kills.py", "test_runs.py"]
+_WITH_HOSTS = ["test_accounts.py", "test_faults.py", "test_kills.py", "test_runs.py", "test_watchdog.py"]
+collect_ignore = [] if SSHD and sys.platform == "linux" else _WITH_HOSTS
 
 
 class Cloud:
@@ -44,8 +45,8 @@ class Cloud:
     listing: str
     options: tuple[str, ...]
 
-    def __init__(self, folder: Path) -> None:
-        words = [self.name, "double", "--port", "0", "--json", "--boot", "0.2", *self.options]
+    def __init__(self, folder: Path, *more: str) -> None:
+        words = [self.name, "double", "--port", "0", "--json", "--boot", "0.2", *self.options, *more]
         machines = ["--sshd", str(SSHD), "--ssh-port", _free_port()] if SSHD else []
         command = [sys.executable, "-m", "lepton_sdk", *words, *machines]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder)
@@ -125,8 +126,8 @@ class Crusoe(Cloud):
     create, end, listing = r"POST .*/vms/instances$", r"DELETE .*/vms/instances/", r"GET .*/vms/instances(\?|$)"
     options = ("--ending", "0.1")
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *more: str) -> None:
+        super().__init__(folder, *more)
         self.environment["LEPTON_SDK_PROVIDERS_CRUSOE_PRICES"] = "l40s-48gb=1.50"
         self.tell("/rules", per_second=1000)
 
@@ -164,12 +165,12 @@ def _free_port() -> str:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[str], Cloud]]:
-    """Starts a cloud by its name."""
+def start(tmp_path: Path) -> Iterator[Callable[..., Cloud]]:
+    """Starts a cloud by its name, with more options for its double."""
     started: list[Cloud] = []
 
-    def one(name: str) -> Cloud:
-        started.append(CLOUDS[name](tmp_path))
+    def one(name: str, *options: str) -> Cloud:
+        started.append(CLOUDS[name](tmp_path, *options))
         return started[-1]
 
     yield one
@@ -178,7 +179,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Cloud]]:
 
 
 @pytest.fixture(params=sorted(CLOUDS))
-def cloud(request: pytest.FixtureRequest, start: Callable[[str], Cloud]) -> Cloud:
+def cloud(request: pytest.FixtureRequest, start: Callable[..., Cloud]) -> Cloud:
     """Each of the two."""
     return start(request.param)
 

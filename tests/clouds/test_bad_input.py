@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 _SECRET = {"lambda": "LAMBDA_API_KEY", "crusoe": "CRUSOE_SECRET_KEY"}
 _PROVIDERS = "LEPTON_SDK_PROVIDERS_"
 _JOB = ("--", "true")
@@ -26,9 +30,8 @@ def refused(cloud: Any, lepton: Any) -> Callable[..., str]:
     return ask
 
 
-# A key that has expired is answered as a wrong one: neither vendor's contract tells them apart.
 @pytest.mark.parametrize("key", ["d3Jvbmc", "ZG91Ymxl"])
-def test_a_key_that_is_wrong_or_expired(key: str, cloud: Any, lepton: Any, refused: Any) -> None:
+def test_a_key_that_is_wrong(key: str, cloud: Any, lepton: Any, refused: Any) -> None:
     lepton.environment[_SECRET[cloud.name]] = key
     said = refused()
     assert {"lambda": "invalid-api-key", "crusoe": "signature does not match"}[cloud.name] in said
@@ -37,11 +40,32 @@ def test_a_key_that_is_wrong_or_expired(key: str, cloud: Any, lepton: Any, refus
     assert lepton("doctor", cloud.name, code=1).count("FAIL") == 1
 
 
-def test_a_key_that_was_cut_off(cloud: Any, lepton: Any, refused: Any) -> None:
-    key = lepton.environment[_SECRET[cloud.name]]
-    lepton.environment[_SECRET[cloud.name]] = key[:5]
+def _expire(cloud: Any, *, expired: bool) -> None:
+    """Neither vendor's contract tells a key that has expired from a wrong one, so neither do the doubles."""
+    if cloud.name == "lambda":
+        cloud.tell("/key", key="double-key", account="main", expired=expired)
+    else:
+        cloud.tell("/rules", expired=expired)
+
+
+def test_a_key_that_has_expired(cloud: Any, lepton: Any, refused: Any) -> None:
+    _expire(cloud, expired=True)
     said = refused()
-    assert {"lambda": "invalid-api-key", "crusoe": "it was cut off or mistyped"}[cloud.name] in said
+    assert {"lambda": "invalid, expired, or deleted", "crusoe": "unknown access key"}[cloud.name] in said
+    assert _SECRET[cloud.name] in said
+    assert lepton("doctor", cloud.name, code=1).count("FAIL") == 1
+    _expire(cloud, expired=False)
+    assert "FAIL" not in lepton("doctor", cloud.name)
+
+
+@pytest.mark.parametrize("cut", [1, 5])
+def test_a_key_that_was_cut_off(cut: int, cloud: Any, lepton: Any, refused: Any) -> None:
+    key = lepton.environment[_SECRET[cloud.name]]
+    lepton.environment[_SECRET[cloud.name]] = key[:-cut]
+    said = refused()
+    # What is still base64 is a key for all that can be seen here.
+    crusoe = "it was cut off or mistyped" if (len(key) - cut) % 4 == 1 else "CRUSOE_SECRET_KEY"
+    assert {"lambda": "invalid-api-key", "crusoe": crusoe}[cloud.name] in said
     assert key not in said
 
 
@@ -60,6 +84,7 @@ def test_a_key_without_the_right(cloud: Any, lepton: Any, refused: Any) -> None:
         said = refused(code=69)
         assert "this key may only read" in said
         assert "give the key's user a role" in said
+        assert "the key may create nothing" in " ".join(lepton("doctor", "crusoe", code=1).split())
 
 
 @pytest.mark.parametrize(
@@ -81,6 +106,45 @@ def test_an_image_that_does_not_exist(cloud: Any, lepton: Any, refused: Any) -> 
     assert "image" in said
     assert len(cloud.creates()) == 1
     assert f"providers.{cloud.name}.image" in said
+
+
+@pytest.mark.parametrize("field", ["file_systems", "firewall_rulesets"])
+def test_what_a_machine_is_launched_with_must_exist(field: str, start: Any, make_lepton: Any) -> None:
+    cloud = start("lambda")
+    lepton = make_lepton(cloud)
+    lepton.environment[f"{_PROVIDERS}LAMBDA_{field.upper()}"] = "no-such-thing"
+    said = " ".join(lepton("run", "--provider", "lambda", "--gpu", cloud.gpu, *_JOB, code=69).split())
+    assert "does not exist" in said
+    assert f"check providers.lambda.{field}" in said
+    assert len(cloud.creates()) == 1
+    assert cloud.open() == []
+
+
+def test_a_file_system_of_another_region_leads_to_its_own(start: Any, make_lepton: Any) -> None:
+    cloud = start("lambda")
+    cloud.tell("/file-system", account="main", name="data", region="us-west-1")
+    lepton = make_lepton(cloud)
+    lepton.environment[f"{_PROVIDERS}LAMBDA_FILE_SYSTEMS"] = "data"
+    run = ("run", "--provider", "lambda", "--gpu", cloud.gpu)
+    said = " ".join(lepton(*run, "--region", "us-east-1", *_JOB, code=69).split())
+    assert "take it out of providers.lambda.file_systems" in said
+    assert cloud.dollars() == 0
+    if SSHD:
+        lepton(*run, *_JOB)
+        bodies = [json.loads(one["request"]) for one in cloud.ask("/exchanges") if one["path"].endswith("/launch")]
+        assert (bodies[-1]["region_name"], bodies[-1]["file_system_names"]) == ("us-west-1", ["data"])
+    assert cloud.open() == []
+
+
+def test_a_firewall_ruleset_of_another_region_is_named(start: Any, make_lepton: Any) -> None:
+    cloud = start("lambda")
+    cloud.tell("/ruleset", account="main", id="wall", region="us-west-1")
+    lepton = make_lepton(cloud)
+    lepton.environment[f"{_PROVIDERS}LAMBDA_FIREWALL_RULESETS"] = "wall"
+    said = " ".join(lepton("run", "--provider", "lambda", "--gpu", cloud.gpu, "--region", "us-east-1", *_JOB, code=None).split())
+    assert "not in the region" in said
+    assert "firewall_rulesets" in said
+    assert cloud.open() == []
 
 
 def test_a_project_that_does_not_exist(cloud: Any, lepton: Any, refused: Any) -> None:

@@ -77,5 +77,5 @@ def test_processes_that_use_one_key_keep_its_pace_together(cloud: Any, lepton: A
     doctors = [subprocess.Popen(command, env=lepton.environment, stdout=subprocess.DEVNULL) for _ in range(3)]
     assert [doctor.wait(90) for doctor in doctors] == [0, 0, 0]
     rows = cloud.ask({"lambda": "/exchanges", "crusoe": "/traffic"}[cloud.name])
-    assert len(rows) == 3 * {"lambda": 2, "crusoe": 4}[cloud.name]
+    assert len(rows) == 3 * {"lambda": 2, "crusoe": 5}[cloud.name]
     assert {row["status"] for row in rows} == {200}

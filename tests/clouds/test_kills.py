@@ -5,6 +5,7 @@ A failing instant comes back with ``LEPTON_SDK_SEED``; ``LEPTON_SDK_KILLS`` says
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -36,7 +37,7 @@ def test_a_client_that_is_killed_anywhere(
     kill(client)
     lepton.settle(cloud)
     runs = lepton.runs()
-    assert [run["state"] for run in runs] in ([], ["succeeded"]), runs
+    assert [run["state"] for run in runs] in ([], ["succeeded"]), json.dumps(runs, indent=1)
 
 
 def test_a_client_that_is_frozen_for_longer_than_its_claim(cloud: Any, lepton: Any, wait_until: Any) -> None:

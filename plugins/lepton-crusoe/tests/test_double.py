@@ -330,6 +330,12 @@ def test_too_quick_is_told_and_makes_nothing(double: Any, provider: CrusoeCloud,
 
 def test_doctor_says_what_holds(double: Any, provider: CrusoeCloud, run_async: Any) -> None:
     lines = {line.subject: line for line in run_async(provider.diagnose())}
-    assert [line.ok for line in lines.values()] == [True, True, True, True, None]
+    assert [line.ok for line in lines.values()] == [True, True, True, True, True, None]
+    assert lines["rights"].detail == "project-editor"
     assert "h100-80gb-sxm-ib 0 of 20" in lines["quota"].detail
     assert double.calls("POST") == double.calls("DELETE") == []
+    double.tell("/rules", read_only=True)
+    (rights,) = [line for line in run_async(provider.diagnose()) if line.subject == "rights"]
+    assert rights.ok is False
+    assert "project-reader in the project: the key may create nothing" in rights.detail
+    assert "editor" in rights.hint

@@ -210,11 +210,35 @@ def test_another_account_never_makes_a_machine_gone(
     node = evolve(run_async(take(provider)), since=None)
     double.tell("/key", key="other", account="elsewhere")
     wrong = create(context(double.url, "other"))
-    for call in (wrong.inspect(node), wrong.release(node), _found(wrong)):
+    for call in (wrong.inspect(node), wrong.release(node)):
         with pytest.raises(AuthError, match="no SSH key lepton-owner1") as caught:
             run_async(call)
         assert "LAMBDA_API_KEY" in (caught.value.hint or "")
     assert len(double.running()) == 1
+    # Core asks for the account before it believes a listing.
+    assert run_async(wrong.account()) is None
+
+
+def test_an_account_has_one_name_for_all_owners_and_for_ever(
+    provider: LambdaCloud, double: Any, context: Context, take: Any, run_async: Any
+) -> None:
+    assert run_async(provider.account()) is None
+    run_async(take(provider))
+    name = run_async(provider.account())
+    assert name
+    run_async(take(provider, owner="owner0"))
+    assert run_async(create(context(double.url)).account()) == name
+    double.tell("/key", key="other", account="elsewhere")
+    other = create(context(double.url, "other"))
+    run_async(take(other))
+    assert run_async(other.account()) not in (None, name)
+    assert run_async(provider.account()) == name
+    # A key that was deleted and added again by hand is another thing to Lambda, and still ours.
+    (key,) = [key for key in run_async(provider._api.ssh_keys()) if key.name == "lepton-owner0"]
+    double.tell("/key", key="third", account="third")
+    third = create(context(double.url, "third"))
+    run_async(third._api.add_ssh_key(key.name, key.public_key))
+    assert run_async(third.account()) == name
 
 
 def test_what_has_lost_its_tags_is_still_ours(provider: LambdaCloud, double: Any, take: Any, run_async: Any) -> None:

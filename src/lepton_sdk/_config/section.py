@@ -16,6 +16,9 @@ from lepton_sdk.spi.spec import ConfigField, ProviderSpec
 
 __all__ = ["Section", "read_section"]
 
+# Beside ``enabled``, the key that every provider has whose machines get a watchdog.
+_WATCHDOG = ConfigField("watchdog", type="bool", default=True)
+
 _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "a text"),
     "int": ((int,), "a whole number"),
@@ -56,11 +59,12 @@ def read_section(config: Config, spec: ProviderSpec) -> Section:
     """
     table = config.providers.get(spec.name, {})
     where = f"providers.{spec.name}"
-    check_keys(config.path, where, table, ["enabled", *(item.name for item in spec.config)])
+    fields = (*spec.config, _WATCHDOG) if spec.watched else spec.config
+    check_keys(config.path, where, table, ["enabled", *(item.name for item in fields)])
     named = spec.name in config.providers
     values: dict[str, object] = {}
     origins: dict[str, str] = {}
-    for item in spec.config:
+    for item in fields:
         values[item.name], origins[item.name] = _value(config, where, item, table)
         ours = origins[item.name].startswith("env LEPTON_SDK_")
         named = named or ours or (origins[item.name].startswith("env ") and (item.secret or item.required))

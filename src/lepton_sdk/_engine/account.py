@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from lepton_sdk._engine.session import Session
-from lepton_sdk.errors import AuthError
+from contextlib import suppress
 
-__all__ = ["assure", "settle_account"]
+from lepton_sdk._engine.session import Session
+from lepton_sdk.errors import AuthError, LeptonError
+
+__all__ = ["assure", "note_account", "settle_account"]
 
 
 async def settle_account(session: Session, provider: str) -> None:
@@ -15,11 +17,18 @@ async def settle_account(session: Session, provider: str) -> None:
         AuthError: open rows are in another account than the one that the credentials open.
     """
     seen, known = await session.account(provider), session.journal.account(provider)
-    if seen is None or seen == known:
+    if seen == known:
         return
     if known is not None and provider in session.journal.providers_with_open_nodes():
         raise _other(provider, seen, known)
     session.journal.settle(provider, seen)
+
+
+async def note_account(session: Session, provider: str) -> None:
+    """Note the account of what has just been taken, where it could not be told before anything of ours was in it."""
+    if session.journal.account(provider) is None:
+        with suppress(LeptonError):
+            await settle_account(session, provider)
 
 
 async def assure(session: Session, provider: str) -> None:

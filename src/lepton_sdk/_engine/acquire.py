@@ -6,7 +6,7 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
-from lepton_sdk._engine.account import assure
+from lepton_sdk._engine.account import assure, note_account
 from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.failover import PEER, scopes
 from lepton_sdk._engine.late import admit
@@ -160,7 +160,9 @@ async def confirm(session: Session, run: Run, token: str, node: Node) -> Run:
     # One that gets a watchdog can be used once that lives.
     if node.state is NodeState.READY and node.access is not None and not session.spec(node.provider).watched:
         events.append(_event(session, run, "node.reachable", token, node=record))
-    return await session.journal.write(*events)
+    run = await session.journal.write(*events)
+    await note_account(session, node.provider)
+    return run
 
 
 async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
@@ -207,7 +209,9 @@ async def _unresolved(session: Session, run: Run, record: NodeRecord) -> Run:
 
 async def _failed(session: Session, run: Run, token: str, offer: Offer, error: LeptonError) -> Run:
     if error.disposition is Disposition.RECONCILE:
-        return await session.journal.write(_event(session, run, "node.unknown", token, detail=error.message))
+        run = await session.journal.write(_event(session, run, "node.unknown", token, detail=error.message))
+        await note_account(session, offer.provider)
+        return run
     return await session.journal.write(
         refusal(session, run, token, offer, error),
         _event(session, run, "node.released", token, detail=error.message),
@@ -216,8 +220,8 @@ async def _failed(session: Session, run: Run, token: str, offer: Offer, error: L
 
 def refusal(session: Session, run: Run, token: str | None, offer: Offer, error: LeptonError) -> Event:
     """The row for an offer that cannot be had, at once or after it was promised: what it blocks, and what comes next."""
-    # What the user must mend is said where the run ends; a market that has none needs no advice.
-    advice = f"; next: {error.hint}" if error.hint and error.disposition is Disposition.FIX_INPUT else ""
+    # What can be done about it is said where the run ends.
+    advice = f"; next: {error.hint}" if error.hint else ""
     attempt = {
         "number": run.attempts,
         "provider": offer.provider,

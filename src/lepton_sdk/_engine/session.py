@@ -92,11 +92,11 @@ class Session:
         return self._brought[name][1] if name in self._brought else self.registry.provider(name)
 
     async def account(self, name: str) -> str | None:
-        """Which account a provider's credentials open; ``None`` when it cannot tell. Asked again after a few minutes."""
+        """Which account a provider's credentials open; ``None`` when it cannot tell yet. Asked again after a few minutes."""
         if "account" not in self.spec(name).capabilities:
             return None
         now, (asked, account) = self.clock.monotonic(), self._accounts.get(name, (None, None))
-        if asked is None or now - asked > _ACCOUNT_SECONDS:
+        if asked is None or account is None or now - asked > _ACCOUNT_SECONDS:
             provider: Any = self.provider(name)
             account = await provider.account()
             self._accounts[name] = (now, account)

@@ -116,11 +116,11 @@ class Journal(Claims):
         self._note(answers)
         return answers
 
-    def settle(self, provider: str, account: str) -> None:
-        """Note in which account our machines at a provider are from now on."""
+    def settle(self, provider: str, account: str | None) -> None:
+        """Note in which account our machines at a provider are from now on; ``None``: in one that cannot be told yet."""
         self._refuse_foreign()
         with self._store.transaction() as execute:
-            execute(_ACCOUNT, (provider, account, self._clock.now().isoformat()))
+            execute(_ACCOUNT, (provider, account or "", self._clock.now().isoformat()))
 
     # --- whose it is -----------------------------------------------------------------------------------------------
 

@@ -99,9 +99,9 @@ class Reading:
         return bool(self._store.query("SELECT 1 FROM nodes WHERE token = ?", (token,)))
 
     def account(self, provider: str) -> str | None:
-        """The account in which our machines at a provider are; ``None`` before anything was taken there."""
+        """The account in which our machines at a provider are; ``None`` before one was taken, or where it cannot be told."""
         rows = self._store.query("SELECT account FROM accounts WHERE provider = ?", (provider,))
-        return str(rows[0][0]) if rows else None
+        return str(rows[0][0]) or None if rows else None
 
     def verify(self) -> int:
         """Read everything and hold it against its checksums and against itself; the number of events.

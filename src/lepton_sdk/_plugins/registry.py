@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
 from lepton_sdk._clock import Clock
-from lepton_sdk._config import Config
+from lepton_sdk._config import Config, read_section
 from lepton_sdk._plugins.discovery import discover, names
 from lepton_sdk._plugins.guard import load_object, said
 from lepton_sdk._plugins.notices import missing_hint, notices
 from lepton_sdk._plugins.scan import EntryPoint, entry_points
 from lepton_sdk._plugins.status import KINDS, PluginState, PluginStatus
-from lepton_sdk.errors import LeptonError, PluginBroken, PluginConflict, PluginMissing
-from lepton_sdk.spi.spec import CommandSpec, ExecutorSpec, ObserverSpec, ProviderSpec
+from lepton_sdk.errors import ConfigError, LeptonError, PluginBroken, PluginConflict, PluginMissing
+from lepton_sdk.spi.spec import CommandSpec, ExecutorSpec, ObserverSpec, ProviderSpec, WatchdogWay
 
 if TYPE_CHECKING:
     import pluggy
@@ -50,6 +51,7 @@ class Registry:
         self._config, self._clock, self._http = config, clock, http
         self._found = entries
         self._statuses: dict[str, tuple[PluginStatus, ...]] = {}
+        self._specs: dict[str, ProviderSpec] = {}
         self._providers: dict[str, Provider] = {}
         self._observers: pluggy.PluginManager | None = None
         self._observers_made = False
@@ -99,15 +101,17 @@ class Registry:
         return {s.name: s.spec for s in self.statuses("provider") if isinstance(s.spec, ProviderSpec)}
 
     def spec(self, name: str) -> ProviderSpec:
-        """What a provider says of itself, whether it can be used or not.
+        """What a provider says of itself, whether it can be used or not; without its watchdog where the user wants none.
 
         Raises:
             PluginError: there is none of this name, or its spec could not be read.
         """
-        status = self._status("provider", name)
-        if not isinstance(status.spec, ProviderSpec):
-            raise status.error()
-        return status.spec
+        if name not in self._specs:
+            status = self._status("provider", name)
+            if not isinstance(status.spec, ProviderSpec):
+                raise status.error()
+            self._specs[name] = _as_wanted(self._config, status.spec)
+        return self._specs[name]
 
     def warnings(self) -> tuple[str, ...]:
         """Lines for the user, each with what is wrong and the next step; they cover what was looked at so far."""
@@ -239,6 +243,13 @@ class Registry:
                 self._events.append(f"provider {name} did not close: {said(error)}")
         for shell in shells:
             await shell.aclose()
+
+
+def _as_wanted(config: Config, spec: ProviderSpec) -> ProviderSpec:
+    with suppress(ConfigError):
+        if read_section(config, spec).values.get("watchdog") is False:
+            return evolve(spec, watchdog=WatchdogWay.NONE)
+    return spec
 
 
 def _called(target: str, *arguments: object) -> object:

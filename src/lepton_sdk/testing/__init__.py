@@ -1,13 +1,15 @@
 """Test help for applications and for authors of plugins.
 
 `FakeProvider` rents out nothing but this host, and misbehaves on demand. `World`, `SimProcess`, `SimCloud` and `SimNodes`
-are a whole cloud in virtual time, in which clients die and providers lie by a seed.
+are a whole cloud in virtual time, in which clients die and providers lie by a seed. `SSHMachines` are what the double of a
+real cloud rents out.
 """
 
 from __future__ import annotations
 
 from lepton_sdk._clock import SystemClock
 from lepton_sdk.testing.fake import FAKE_SPEC, FakeProvider, fake_offer
+from lepton_sdk.testing.machines import SSHMachines
 from lepton_sdk.testing.simcloud import SIM_SPEC, Died, Faults, Machine, SimCloud, SimProcess, World
 from lepton_sdk.testing.simnodes import Running, SimNodes, executions
 from lepton_sdk.testing.virtual import VirtualClock, run_virtual
@@ -20,6 +22,7 @@ __all__ = [
     "Faults",
     "Machine",
     "Running",
+    "SSHMachines",
     "SimCloud",
     "SimNodes",
     "SimProcess",

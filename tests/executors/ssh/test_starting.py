@@ -15,6 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lepton_sdk._executors.ssh.orders import orders
+from lepton_sdk._executors.ssh.remote import KEEPER
 from lepton_sdk._executors.ssh_spec import EXECUTOR
 from lepton_sdk.errors import JobSpecError
 from lepton_sdk.spi.executor import ExecutionState, Executor
@@ -118,6 +120,20 @@ def test_half_an_order_starts_nothing(host: Any) -> None:
 
     assert host.do(half()) == []
     assert host.poll(run).state is ExecutionState.ABSENT
+
+
+def test_a_claimed_run_goes_on_though_its_client_died_before_the_answer(host: Any, tmp_path: Path) -> None:
+    run = host.execution("echo ran; trap | grep -c PIPE")
+    host.begun.append(run)
+    folder, keeper = host.folder(run), tmp_path / "keeper"
+    keeper.write_bytes(KEEPER)
+    nobody, answers = os.pipe()
+    os.close(nobody)
+    words = ["sh", str(keeper), str(folder.parents[2]), "keep", "/".join(folder.parts[-2:]), "-", "0"]
+    subprocess.run(words, input=orders(run, 1.0), stdout=answers, stderr=subprocess.DEVNULL, timeout=60, check=True)
+    os.close(answers)
+    status, output = host.result(run)
+    assert (status.state, output) == (ExecutionState.FINISHED, b"ran\n0\n")
 
 
 def test_environment_is_clean_and_layered(make_host: Any, make_server: Any) -> None:

@@ -11,7 +11,19 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lepton_crusoe._models import Capacity, Disk, InstanceType, Machine, Network, Operation, Partition, Quota, items
+from lepton_crusoe._models import (
+    Capacity,
+    Disk,
+    InstanceType,
+    Machine,
+    Network,
+    Operation,
+    Partition,
+    Quota,
+    Role,
+    items,
+    required,
+)
 from lepton_sdk.spi import (
     AuthError,
     BlockScope,
@@ -54,6 +66,22 @@ class CrusoeApi:
     def within(self, project: str | None) -> CrusoeApi:
         """The same calls over the project in which something was made, whatever the configuration names now."""
         return self if project in (None, "", self.project) else CrusoeApi(self._client, self._pacer, project or "")
+
+    async def project_id(self) -> str:
+        """The id of the project, as the vendor writes it."""
+        await self._pacer.wait()
+        found = await self._client.call("GET", f"/organizations/projects/{self.project}", missing=_ABSENT)
+        if found is _ABSENT:
+            raise self._unknown()
+        return required(found, "id")
+
+    async def roles(self) -> list[Role]:
+        """What the key's user is in this project, by a role of its own or of the organization."""
+        await self._pacer.wait()
+        found = await self._client.call("GET", "/users/identities")
+        user = found.get("identity") if isinstance(found, dict) else None
+        roles = [Role.read(item) for item in items(user, "role_bindings")]
+        return [role for role in roles if role.scope == "org" or role.place == self.project]
 
     # --- the market ------------------------------------------------------------------------------------------------
 
@@ -167,12 +195,12 @@ class CrusoeApi:
     async def _get(self, path: str, *, method: str = "GET", **options: Any) -> Any:
         body = await self._call(method, path, missing=_ABSENT, **options)
         if body is _ABSENT:
-            raise ConfigError(
-                f"Crusoe knows no project {self.project!r}",
-                provider="crusoe",
-                hint="check providers.crusoe.project_id; crusoe projects list shows the ids",
-            )
+            raise self._unknown()
         return body
+
+    def _unknown(self) -> ConfigError:
+        text = f"Crusoe knows no project {self.project!r}"
+        return ConfigError(text, provider="crusoe", hint="check providers.crusoe.project_id; crusoe projects list shows the ids")
 
     async def _call(self, method: str, path: str, **options: Any) -> Any:
         await self._pacer.wait()

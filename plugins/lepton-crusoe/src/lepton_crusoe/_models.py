@@ -23,10 +23,12 @@ __all__ = [
     "Operation",
     "Partition",
     "Quota",
+    "Role",
     "Stamp",
     "items",
     "name_for",
     "read_name",
+    "required",
 ]
 
 # The published API states no rule for names; these letters and this length are valid as a host name everywhere.
@@ -46,7 +48,12 @@ def items(body: Any, key: str = "items") -> list[Mapping[str, Any]]:
     return found
 
 
-def _get(data: Any, key: str) -> str:
+def required(data: Any, key: str) -> str:
+    """A text of a reply.
+
+    Raises:
+        ContractViolation: there is none.
+    """
     value = data.get(key) if isinstance(data, dict) else None
     if not isinstance(value, str) or not value:
         raise ContractViolation(f"a reply lacks {key!r}: {str(data)[:200]}", provider="crusoe")
@@ -78,7 +85,7 @@ class InstanceType:
     def read(cls, data: Mapping[str, Any]) -> InstanceType:
         """From the JSON of ``Type``."""
         numbers = (_number(data, key) for key in ("num_gpu", "cpu_cores", "memory_gb", "disk_gb"))
-        return cls(_get(data, "product_name"), _text(data, "gpu_type"), *numbers)
+        return cls(required(data, "product_name"), _text(data, "gpu_type"), *numbers)
 
     @property
     def family(self) -> str:
@@ -98,7 +105,7 @@ class Capacity:
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Capacity:
         """From the JSON of ``CapacityV1``."""
-        return cls(_text(data, "type"), _get(data, "location"), _number(data, "quantity"), _text(data, "quota_type"))
+        return cls(_text(data, "type"), required(data, "location"), _number(data, "quantity"), _text(data, "quota_type"))
 
 
 @frozen
@@ -116,6 +123,20 @@ class Quota:
         available = data.get("available")
         left = available if isinstance(available, int) else None
         return cls(_text(data, "programmatic_name"), left, _number(data, "used"), _number(data, "max"))
+
+
+@frozen
+class Role:
+    """What the key's user may do, and where: ``scope`` is ``org`` or ``project``, ``place`` the id of either."""
+
+    name: str
+    scope: str
+    place: str
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> Role:
+        """From the JSON of ``RoleBinding``."""
+        return cls(_text(data, "role_name"), _text(data, "scope_type"), _text(data, "scope_object_id"))
 
 
 @frozen
@@ -138,7 +159,7 @@ class Machine:
         keys = ("transport_partition_id", "ib_partition_id")
         joined = {adapter.get(key) for adapter in adapters for key in keys}
         return cls(
-            id=_get(data, "id"),
+            id=required(data, "id"),
             name=_text(data, "name"),
             type=_text(data, "type"),
             location=_text(data, "location"),
@@ -172,7 +193,7 @@ class Disk:
         """From the JSON of ``DiskV1``."""
         held = [item for item in data.get("attached_to") or () if isinstance(item, dict)]
         machines = {_text(item, "vm_id"): _text(item, "attachment_type") for item in held}
-        return cls(_get(data, "id"), _text(data, "name"), _text(data, "location"), _text(data, "created_at"), machines)
+        return cls(required(data, "id"), _text(data, "name"), _text(data, "location"), _text(data, "created_at"), machines)
 
 
 @frozen
@@ -185,7 +206,7 @@ class Partition:
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Partition:
         """From the JSON of ``IBPartition``."""
-        return cls(_get(data, "id"), _text(data, "name"))
+        return cls(required(data, "id"), _text(data, "name"))
 
 
 @frozen
@@ -200,7 +221,7 @@ class Network:
     def read(cls, data: Mapping[str, Any]) -> Network:
         """From the JSON of ``IBNetwork``."""
         rows = [row for row in data.get("capacities") or () if isinstance(row, dict)]
-        return cls(_get(data, "id"), _text(data, "location"), {_text(r, "slice_type"): _number(r, "quantity") for r in rows})
+        return cls(required(data, "id"), _text(data, "location"), {_text(r, "slice_type"): _number(r, "quantity") for r in rows})
 
 
 @frozen
@@ -223,7 +244,9 @@ class Operation:
         """From the JSON of ``Operation``, whose metadata and result have no declared shape."""
         about, result = _object(data, "metadata"), _object(data, "result")
         resource = _text(about, "id") or _text(result, "id")
-        return cls(_get(data, "operation_id"), _get(data, "state"), resource, _text(result, "code"), _text(result, "message"))
+        return cls(
+            required(data, "operation_id"), required(data, "state"), resource, _text(result, "code"), _text(result, "message")
+        )
 
     @property
     def failed(self) -> bool:

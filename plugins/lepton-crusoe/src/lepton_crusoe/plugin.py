@@ -55,7 +55,7 @@ PROVIDER = ProviderSpec(
     homepage="https://crusoe.ai/cloud/",
     factory="lepton_crusoe.provider:create",
     # There is no spot flag in the published API, so no "interruptible".
-    capabilities={"diagnose", "live_stock", "multi_node"},
+    capabilities={"account", "diagnose", "live_stock", "multi_node"},
     config=(
         ConfigField(
             "access_key_id",
@@ -94,8 +94,11 @@ PROVIDER = ProviderSpec(
         ConfigField("ssh_port", type="int", default=22, help="where the image's sshd listens; the double uses another port"),
     ),
     stored="lepton_crusoe.plugin:stored",
-    # The published API does not say what a stopped machine costs, and disks are billed until they are deleted.
+    # Crusoe's help pages (billing of VM states, read 2026-11) bill a machine while its state is "running", and commitments
+    # always; nobody says what its state becomes when it powers itself off. Disks are billed until they are deleted.
     power_off=PowerOff.UNKNOWN,
+    # Handed over as startup_script: worth its while, as nothing but the output of a finished job could be lost by it.
+    watchdog="startup",
     timings=Timings(
         listing_lag=60,
         create_horizon=900,

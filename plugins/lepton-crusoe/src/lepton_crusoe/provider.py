@@ -312,6 +312,10 @@ class CrusoeCloud:
     def _parts(self, api: CrusoeApi) -> Parts:
         return Parts(api, self._clock, self._config["data_disk_gib"], self._config["ib_partition"])
 
+    async def account(self) -> str:
+        """The project, once the vendor has named it: what is listed is one project's."""
+        return await self._api.project_id()
+
     async def diagnose(self) -> Sequence[Diagnosis]:
         """Key, clock, rights, quota and prices, by calls that cost nothing."""
         from lepton_crusoe._diagnosis import diagnoses

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from lepton_lambda._api import KEY_HINT, LambdaApi, refusal
-from lepton_lambda._models import Stock, launch_request, node_of, offers_of, owner_of, price_of
+from lepton_lambda._models import SshKey, Stock, launch_request, node_of, offers_of, owner_of, price_of
 from lepton_lambda.plugin import PROVIDER
 from lepton_sdk.spi import (
     AuthError,
@@ -67,6 +67,7 @@ class _OwnerKey(KeyPair):
 
     @property
     def _registered(self) -> Path:
+        """A line for each account in which this host has seen the key: the key's id there, and what the account is called."""
         return self.folder / f"{self.name}.registered"
 
     @property
@@ -74,20 +75,33 @@ class _OwnerKey(KeyPair):
         """Whether this host has registered the key in an account."""
         return self._registered.exists()
 
+    @property
+    def accounts(self) -> dict[str, str]:
+        """Id of the key → account, the latest last."""
+        lines = self._registered.read_text().splitlines() if self.used_before else []
+        return dict(line.split() for line in lines)
+
     async def ensure(self, api: LambdaApi, announce: Callable[[str, str], Awaitable[None]]) -> None:
         """Make the pair and register it, where that has not been done.
 
         Raises:
             ConfigError: a key with our name and other content is registered, or the pair cannot be made.
         """
-        registered = [key for key in await api.ssh_keys() if key.name == self.name]
+        there = await api.ssh_keys()
+        registered = [key for key in there if key.name == self.name]
         public = await self.public()
         if not all(self.same(key.public_key, public) for key in registered):
             raise self._elsewhere()
         if not registered:
             await announce("ssh-key", self.name)
-            await api.add_ssh_key(self.name, public)
-        self._registered.touch(mode=0o600)
+            registered = [await api.add_ssh_key(self.name, public)]
+        self._note(registered[0].id, account_among(there, self.folder) or registered[0].id)
+
+    def _note(self, key: str, account: str) -> None:
+        if key not in self.accounts:
+            with self._registered.open("a") as file:
+                file.write(f"{key} {account}\n")
+            self._registered.chmod(0o600)
 
     def _elsewhere(self) -> ConfigError:
         error = ConfigError(
@@ -112,6 +126,23 @@ class _OwnerKey(KeyPair):
             provider="lambda",
             hint=f"{hint} ssh-keygen -y -f {self.private}",
         )
+
+
+def account_among(there: Sequence[SshKey], folder: Path) -> str | None:
+    """Which account it is that has these SSH keys: no call tells, so it is called after the first of ours in it.
+
+    Returns:
+        The account, or ``None`` when it has no key that was registered from here.
+    """
+    keys = [_OwnerKey("lambda", folder, file.stem.removeprefix("lepton-")) for file in sorted(folder.glob("*.registered"))]
+    known = {key.name: key.accounts for key in keys}
+    ids = {name: account for accounts in known.values() for name, account in accounts.items()}
+    named = [key.id for key in there if key.id in ids]
+    if named:
+        return ids[named[0]]
+    # One that was deleted and added again by hand has another id.
+    again = [list(known[key.name].values())[-1] for key in there if known.get(key.name)]
+    return again[0] if again else None
 
 
 class LambdaCloud:
@@ -205,15 +236,9 @@ class LambdaCloud:
         return blamed
 
     async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
-        """Instances that carry the owner's tag or its SSH key; keys are free and not listed.
-
-        Raises:
-            AuthError: nothing is there, and the account is not the one that was used before.
-        """
+        """Instances that carry the owner's tag or its SSH key; keys are free and not listed."""
         nodes = [node_of(instance, self._config, self._identity(owner_of(instance))) for instance in await self._api.instances()]
         ours = [node for node in nodes if node.owner is not None and owner in ("*", node.owner) and token in (None, node.token)]
-        if not ours and owner != "*" and self._key(owner).used_before:
-            await self._key(owner).check_account(self._api)
         for node in ours:
             yield node
 
@@ -264,6 +289,10 @@ class LambdaCloud:
 
     def _identity(self, owner: str | None) -> str | None:
         return self._key(owner).identity if owner else None
+
+    async def account(self) -> str | None:
+        """The account's SSH key that this host registered first; ``None`` before it has registered any, and where none is."""
+        return account_among(await self._api.ssh_keys(), self._folder)
 
     async def diagnose(self) -> Sequence[Diagnosis]:
         """Key, rights and what runs, by two calls that cost nothing; what the API does not tell is said so."""

@@ -10,12 +10,13 @@ from uuid import uuid4
 
 from attrs import define, field
 
-from lepton_crusoe.double.hosts import Hosts
 from lepton_crusoe.double.stock import IB_NETWORK, LOCATIONS, TYPES, hourly, quota_of, stock
+from lepton_sdk.testing import SSHMachines
 
 __all__ = ["Cloud", "Refused", "Rules"]
 
 _NEEDED = ("name", "type", "location", "ssh_public_key")
+_ORGANIZATION = "00000000-0000-4000-8000-0000000000aa"
 _CREATE_FIELDS = {"name", "type", "location", "ssh_public_key", "image", "disks", "host_channel_adapters", "startup_script"}
 IMAGES = {"ubuntu22.04-nvidia-sxm-docker:latest", "ubuntu22.04:latest"}
 
@@ -37,6 +38,7 @@ class Rules:
         lag: seconds until a new machine is listed.
         quota: machines of each family that the project may have.
         late_id: the create's first answer names no machine yet.
+        power_off: what becomes of a machine that is powered off from inside: it ``ends`` the bill, or ``keeps`` it.
     """
 
     project: str
@@ -45,6 +47,7 @@ class Rules:
     lag: float = 0.0
     quota: int = 20
     late_id: bool = False
+    power_off: str = "ends"
 
 
 @define
@@ -59,6 +62,7 @@ class _Machine:
     partitions: list[str]
     disks: list[str]
     ip: str = ""
+    off: float | None = None
     ended: float | None = None
     sold_out: bool = False
 
@@ -81,7 +85,7 @@ class Cloud:
     """One project's machines and what belongs to them. Not safe for threads: the server holds a lock around each call."""
 
     rules: Rules
-    hosts: Hosts
+    hosts: SSHMachines
     now: Callable[[], float]
     stock: dict[tuple[str, str], int] = field(factory=stock)
     promised: dict[tuple[str, str], int] = field(factory=dict)
@@ -89,6 +93,14 @@ class Cloud:
     disks: dict[str, _Thing] = field(factory=dict)
     partitions: dict[str, _Thing] = field(factory=dict)
     operations: dict[str, tuple[str, str]] = field(factory=dict)
+
+    def project(self, name: str) -> dict[str, Any]:
+        """The one project."""
+        if name != self.rules.project:
+            raise Refused(404, "not_found", f"no project {name}")
+        kinds = ("instances", "disks", "snapshots", "images", "vpc_networks")
+        about = {"id": name, "organization_id": _ORGANIZATION, "name": "double", "relation": "owner"}
+        return about | {"resources": {kind: {"count": 0} for kind in kinds}}
 
     # --- the market ------------------------------------------------------------------------------------------------
 
@@ -139,6 +151,7 @@ class Cloud:
             system = _Thing(str(uuid4()), f"{machine.name}-os", self.now(), machine.location, "128GiB", system=True)
             self.disks[system.id] = system
             machine.disks.append(system.id)
+            machine.ip = self.hosts.start(machine.id, machine.key, body.get("startup_script", ""))
         return {"operation": self.operation(machine.operation, first=True)}
 
     def _check(self, body: dict[str, Any]) -> None:
@@ -189,7 +202,7 @@ class Cloud:
         if found is None or not self._visible(found):
             raise Refused(404, "not_found", f"no vm {name}")
         if found.ended is None:
-            found.ended = self.now()
+            found.off, found.ended = self._off(found), self.now()
             self.hosts.stop(name)
             self.stock[found.type, found.location] += 1
         operation = str(uuid4())
@@ -201,17 +214,28 @@ class Cloud:
         return here and not one.sold_out and self.now() >= one.made + self.rules.lag
 
     def _show(self, one: _Machine) -> dict[str, Any]:
-        running = self.now() >= one.made + self.rules.boot
-        if running and not one.ip and one.ended is None:
-            one.ip = self.hosts.start(one.id, one.key)
-        state = "STATE_DELETING" if one.ended is not None else "STATE_RUNNING" if running else "STATE_CREATING"
+        state = self._state(one)
+        running = state not in ("STATE_CREATING", "STATE_DELETING")
         times = {"created_at": _time(one.made), "updated_at": _time(one.made)}
         about = {"id": one.id, "name": one.name, "type": one.type, "location": one.location, "state": state, **times}
         adapters = [_adapter(partition) for partition in one.partitions]
-        parts = {"disks": [], "host_channel_adapters": adapters, "network_interfaces": [_interface(one.ip)] if one.ip else []}
+        interfaces = [_interface(one.ip)] if running else []
+        parts = {"disks": [], "host_channel_adapters": adapters, "network_interfaces": interfaces}
         return (
             about | parts | {"project_id": self.rules.project, "maintenance_policy": "unspecified", "billing_type": "On-demand"}
         )
+
+    def _state(self, one: _Machine) -> str:
+        if one.ended is not None:
+            return "STATE_DELETING"
+        if self.now() < one.made + self.rules.boot:
+            return "STATE_CREATING"
+        return "STATE_RUNNING" if self._off(one) is None else "STATE_SHUTOFF"
+
+    def _off(self, one: _Machine) -> float | None:
+        """When it stopped by itself, where that counts."""
+        since = self.hosts.off_since(one.id)
+        return since.timestamp() if since is not None and self.rules.power_off == "ends" else None
 
     def operation(self, name: str, *, first: bool = False) -> dict[str, Any]:
         """How an operation stands."""
@@ -309,15 +333,17 @@ class Cloud:
     # --- the bill --------------------------------------------------------------------------------------------------
 
     def bill(self) -> dict[str, Any]:
-        """Each started minute of each machine; what is still billed is ``open``."""
+        """Each started minute of each machine, ``until`` it ended or was powered off; what is still billed is ``open``."""
         rows = []
         total = 0.0
         for one in self.machines.values():
-            minutes = 0 if one.sold_out else max(1, math.ceil(((one.ended or self.now()) - one.made) / 60))
+            until = self._off(one) or one.off or one.ended
+            minutes = 0 if one.sold_out else max(1, math.ceil(((until or self.now()) - one.made) / 60))
             amount = round(minutes * hourly(one.type) / 60, 4)
-            rows.append({"id": one.id, "name": one.name, "minutes": minutes, "amount": amount})
+            rows.append({"id": one.id, "name": one.name, "minutes": minutes, "amount": amount, "until": until})
             total += amount
-        machines = [one.name for one in self.machines.values() if one.ended is None and not one.sold_out]
+        billed = (one for one in self.machines.values() if one.ended is None and not one.sold_out)
+        machines = [one.name for one in billed if self._off(one) is None]
         things: list[_Thing] = [*self.disks.values(), *self.partitions.values()]
         still = [thing.name for thing in things if self._has(thing)]
         return {"rows": rows, "total": round(total, 4), "open": sorted(machines + still)}

@@ -36,7 +36,7 @@ def command() -> click.Command:
 @click.option(
     "--machine",
     default="",
-    help="Instead of sshd: a command with {address}, {port}, {folder} and {authorized_keys} that stays in the foreground.",
+    help="Instead of sshd: a command that plays a machine and stays in the foreground; see the README.",
 )
 @click.option("--ssh-port", default=2201, show_default=True, help="Where each machine's sshd listens.")
 @click.option("--json", "as_json", is_flag=True, help="Say where it listens as one line of JSON.")
@@ -60,17 +60,20 @@ def _double(
     With COMMAND (after --) it runs that, with the variables that lead there, and ends with it.
     """
     from lepton_crusoe.double.cloud import Cloud, Rules
-    from lepton_crusoe.double.hosts import Hosts
     from lepton_crusoe.double.server import Double, serve
+    from lepton_sdk.testing import SSHMachines
 
     secret = secret_key or secrets.token_urlsafe(24)
-    hosts = Hosts(machine, ssh_port, sshd)
+    hosts = SSHMachines(sshd, machine, ssh_port)
     double = Double(Cloud(Rules(project, boot, ending), hosts, time.time), {access_key_id: secret})
     api, control = serve(double, 0 if command else port, control_port)
     threads = [threading.Thread(target=server.serve_forever, daemon=True) for server in (api, control)]
     for thread in threads:
         thread.start()
     variables = _variables(api.server_address[1], access_key_id, secret, project, ssh_port if sshd or machine else 22)
+    if not hosts.run_scripts:
+        # Machines without a watchdog would be given back as soon as they boot.
+        variables[f"{_VARIABLE}_WATCHDOG"] = "false"
     try:
         if command:
             # Ours go before a key in the user's configuration, which leads elsewhere.

@@ -50,6 +50,7 @@ class Double:
     cloud: Cloud
     keys: dict[str, str]
     read_only: bool = False
+    expired: bool = False
     per_second: int = _PER_SECOND
     lock: threading.RLock = field(factory=threading.RLock)
     faults: list[Fault] = field(factory=list)
@@ -61,6 +62,8 @@ class Double:
         cloud, vms = self.cloud, "/compute/vms"
         return [
             ("GET", "/capacities", lambda body, query: cloud.capacities()),
+            ("GET", "/organizations/projects/(.+)", lambda body, query, name: cloud.project(name)),
+            ("GET", "/users/identities", lambda body, query: self._identity()),
             ("GET", "/locations", lambda body, query: {"items": LOCATIONS}),
             ("GET", f"{vms}/types", lambda body, query: {"items": TYPES}),
             ("GET", "/quotas", lambda body, query: cloud.quotas()),
@@ -82,7 +85,7 @@ class Double:
         """Status and body of one call."""
         now = datetime.fromtimestamp(self.cloud.now(), UTC)
         authorization, timestamp = headers.get("Authorization", ""), headers.get("X-Crusoe-Timestamp", "")
-        if why := why_refused(self.keys, method, target, authorization, timestamp, now):
+        if why := why_refused({} if self.expired else self.keys, method, target, authorization, timestamp, now):
             return 401, {"code": "bad_credential", "message": why}
         if self._too_fast():
             return 429, {"code": "too_many_requests", "message": "slow down"}
@@ -90,6 +93,12 @@ class Double:
             return 200, self._route(method, target, raw)
         except Refused as refused:
             return refused.status, {"code": refused.code, "message": refused.message}
+
+    def _identity(self) -> dict[str, Any]:
+        role = "project-reader" if self.read_only else "project-editor"
+        scope = {"scope_type": "project", "scope_object_id": self.cloud.rules.project}
+        binding = {"id": "binding", "customer_id": "user", "role_id": role, "role_name": role, **scope}
+        return {"identity": {"id": "user", "email": "user@example.org", "name": "user", "role": role, "role_bindings": [binding]}}
 
     def _too_fast(self) -> bool:
         now = time.monotonic()
@@ -152,7 +161,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_DELETE = do_PUT = do_PATCH = do_GET  # noqa: N815
 
     def _do(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        raw = self.rfile.read(length)
+        if len(raw) < length:
+            # Whoever sent it died in the middle of it, so it is no request.
+            self.close_connection = True
+            return None
         double = self.double
         fault = double.fault(f"{self.command} {self.path}")
         if fault and fault.kind == "reset":
@@ -213,7 +227,7 @@ class _Control(_Handler):
                 table[body["type"], body["location"]] = body["quantity"]
             case "/rules":
                 for name, value in body.items():
-                    setattr(double if name in ("read_only", "per_second") else cloud.rules, name, value)
+                    setattr(double if name in ("read_only", "expired", "per_second") else cloud.rules, name, value)
             case "/traffic":
                 return double.traffic
             case "/capacities":

@@ -77,9 +77,11 @@ class Machine:
 
 @define
 class Account:
-    """What belongs to one customer."""
+    """What belongs to one customer; of file systems (by name) and firewall rulesets (by id) their region."""
 
     quota: int = 32
+    file_systems: dict[str, str] = Factory(dict)
+    rulesets: dict[str, str] = Factory(dict)
     machines: dict[str, Machine] = Factory(dict)
     ssh_keys: list[dict[str, str]] = Factory(list)
 
@@ -95,11 +97,13 @@ class ApiKey:
     Attributes:
         trouble: code with which calls are refused: ``global/account-inactive`` or ``global/invalid-address``.
         no_instances: the key may not see instances.
+        expired: it is refused like one that never was.
     """
 
     account: Account
     trouble: str = ""
     no_instances: bool = False
+    expired: bool = False
     due: dict[str, float] = Factory(dict)
 
     def admit(self, bucket: str, interval: float, now: float) -> None:

@@ -11,10 +11,10 @@ from attrs import Factory, define
 
 from lepton_lambda.double.account import Account, ApiKey, Machine, unauthorised
 from lepton_lambda.double.bodies import check_key, check_launch, check_terminate
-from lepton_lambda.double.machines import Machines
 from lepton_lambda.double.refusals import Reply, refused
 from lepton_lambda.double.shop import REGIONS, Sold, shop
 from lepton_lambda.double.vendortime import VendorTime
+from lepton_sdk.testing import SSHMachines
 
 __all__ = ["Cloud", "Settings"]
 
@@ -45,7 +45,7 @@ class Settings:
 class Cloud:
     """Everything behind one address. Calls come in one at a time, under `lock`."""
 
-    machines: Machines
+    machines: SSHMachines
     settings: Settings = Factory(Settings)
     time: VendorTime = Factory(VendorTime)
     shop: dict[str, Sold] = Factory(shop)
@@ -77,7 +77,7 @@ class Cloud:
         scheme, _, value = authorization.partition(" ")
         if scheme == "Basic":
             value = base64.b64decode(value, validate=False).decode(errors="replace").removesuffix(":")
-        if scheme not in ("Bearer", "Basic") or value not in self.keys:
+        if scheme not in ("Bearer", "Basic") or value not in self.keys or self.keys[value].expired:
             raise unauthorised()
         return self.keys[value]
 
@@ -125,9 +125,10 @@ class Cloud:
         sold, place = self.shop.get(body["instance_type_name"]), body["region_name"]
         public = next((key["public_key"] for key in account.ssh_keys if key["name"] == body["ssh_key_names"][0]), None)
         unknown = (("type", sold), ("region", REGIONS.get(place)), ("SSH key", public))
-        for what, found in (*unknown, ("image", "image" not in body), ("file system", not body.get("file_system_names"))):
+        for what, found in (*unknown, ("image", "image" not in body)):
             if not found:
                 raise refused("global/object-does-not-exist", f"This {what} does not exist.")
+        self._check_beside(account, body)
         assert sold is not None
         assert public is not None
         if account.gpus() + sold.gpus > account.quota:
@@ -137,11 +138,24 @@ class Cloud:
         sold.left[place] -= 1
         return self._make(account, sold, body, public)
 
+    def _check_beside(self, account: Account, body: dict[str, Any]) -> None:
+        """What a launch names beside the machine must exist, in its region."""
+        systems = [account.file_systems.get(name) for name in body.get("file_system_names", [])]
+        rulesets = [account.rulesets.get(one["id"]) for one in body.get("firewall_rulesets", [])]
+        for what, regions in (("file system", systems), ("firewall ruleset", rulesets)):
+            if None in regions:
+                raise refused("global/object-does-not-exist", f"This {what} does not exist.")
+        if set(systems) - {body["region_name"]}:
+            text = "The file system is not in the region of the instance."
+            raise refused("instance-operations/launch/file-system-in-wrong-region", text)
+        if set(rulesets) - {body["region_name"]}:
+            raise refused("global/invalid-parameters", "The firewall ruleset is not in the region of the instance.")
+
     def _make(self, account: Account, sold: Sold, body: dict[str, Any], public: str) -> str:
         name, settings = uuid.uuid4().hex, self.settings
         machine = Machine(name, sold, body["region_name"], body, sold.cents, self.time.now(), settings.boot, settings.end)
         account.machines[name] = machine
-        machine.address = self.machines.start(name, public)
+        machine.address = self.machines.start(name, public, body.get("user_data", ""))
         return name
 
     def _terminate(self, account: Account, names: list[str]) -> list[dict[str, Any]]:

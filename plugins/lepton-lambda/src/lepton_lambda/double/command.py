@@ -9,8 +9,6 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -65,19 +63,18 @@ def _double(as_json: bool, command: tuple[str, ...], **options: Any) -> None:
     """
     if command:
         options["port"] = 0
-    with TemporaryDirectory(prefix="lepton-lambda-") as folder:
-        api, control = _servers(Path(folder), options)
-        threading.Thread(target=control.serve_forever, daemon=True).start()
-        try:
-            if command:
-                _around(command, api, options)
-            else:
-                for number in (signal.SIGTERM, signal.SIGINT):
-                    signal.signal(number, lambda *_: threading.Thread(target=api.shutdown).start())
-                _say(api, control, options, as_json=as_json)
-                api.serve_forever(poll_interval=0.05)
-        finally:
-            api.cloud.machines.stop_all()
+    api, control = _servers(options)
+    threading.Thread(target=control.serve_forever, daemon=True).start()
+    try:
+        if command:
+            _around(command, api, options)
+        else:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: threading.Thread(target=api.shutdown).start())
+            _say(api, control, options, as_json=as_json)
+            api.serve_forever(poll_interval=0.05)
+    finally:
+        api.cloud.machines.stop_all()
 
 
 def _around(command: tuple[str, ...], api: ApiServer, options: dict[str, Any]) -> None:
@@ -88,15 +85,15 @@ def _around(command: tuple[str, ...], api: ApiServer, options: dict[str, Any]) -
     click.get_current_context().exit(code)
 
 
-def _servers(folder: Path, options: dict[str, Any]) -> tuple[ApiServer, ControlServer]:
+def _servers(options: dict[str, Any]) -> tuple[ApiServer, ControlServer]:
     from lepton_lambda.double.cloud import Cloud, Settings
     from lepton_lambda.double.control import ControlServer
-    from lepton_lambda.double.machines import Machines
     from lepton_lambda.double.server import ApiServer
+    from lepton_sdk.testing import SSHMachines
 
     def found() -> Cloud:
         settings = Settings(options["pace"], options["launch_pace"], options["boot"], options["end"])
-        cloud = Cloud(Machines(folder, options["machine"], options["sshd"], options["ssh_port"]), settings)
+        cloud = Cloud(SSHMachines(options["sshd"], options["machine"], options["ssh_port"]), settings)
         cloud.add_key(options["key"])
         return cloud
 

@@ -1,9 +1,9 @@
 """The double's other port, for tests and for people who try things out: time, stock, prices, faults, bill.
 
 Everything is JSON. ``GET``: ``/exchanges``, ``/machines``, ``/bill``. ``POST``: ``/time`` {skip}, ``/settings`` {…},
-``/stock`` {type, region, left}, ``/price`` {type, cents}, ``/quota`` {account, gpus}, ``/key`` {key, account, trouble,
-no_instances}, ``/machine`` {id, status}, ``/take-back`` {id}, ``/fault`` {kind, method, path, times, status, code, seconds},
-``/calm`` {}, ``/reset`` {}.
+``/stock`` {type, region, left}, ``/price`` {type, cents}, ``/quota`` {account, gpus}, ``/file-system`` {account, name, region},
+``/ruleset`` {account, id, region}, ``/key`` {key, account, trouble, no_instances, expired}, ``/machine`` {id, status},
+``/take-back`` {id}, ``/fault`` {kind, method, path, times, status, code, seconds}, ``/calm`` {}, ``/reset`` {}.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from attrs import fields_dict
 
+from lepton_lambda.double.account import Account
 from lepton_lambda.double.cloud import Cloud, Settings
 from lepton_lambda.double.server import ApiServer
 
@@ -34,6 +35,10 @@ class ControlServer(ThreadingHTTPServer):
             "/stock": lambda order: self._cloud.shop[order["type"]].left.__setitem__(order["region"], int(order["left"])),
             "/price": lambda order: setattr(self._cloud.shop[order["type"]], "cents", int(order["cents"])),
             "/quota": lambda order: setattr(self._cloud.accounts[order["account"]], "quota", int(order["gpus"])),
+            "/file-system": lambda order: self._cloud.accounts[order["account"]].file_systems.update(
+                {order["name"]: order["region"]}
+            ),
+            "/ruleset": lambda order: self._cloud.accounts[order["account"]].rulesets.update({order["id"]: order["region"]}),
             "/key": lambda order: self._cloud.add_key(**order),
             "/machine": lambda order: setattr(self._machines()[order["id"]], "status", order["status"]),
             "/take-back": lambda order: self._machines()[order["id"]].take_back(self._cloud.time.now()),
@@ -46,6 +51,9 @@ class ControlServer(ThreadingHTTPServer):
     @property
     def _cloud(self) -> Cloud:
         return self.api.cloud
+
+    def _account(self, order: dict[str, Any]) -> Account:
+        return self._cloud.accounts[order["account"]]
 
     def _machines(self) -> dict[str, Any]:
         return {name: machine for account in self._cloud.accounts.values() for name, machine in account.machines.items()}

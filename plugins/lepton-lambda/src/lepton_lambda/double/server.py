@@ -71,7 +71,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def _serve(self) -> None:
-        text = self.rfile.read(int(self.headers.get("content-length") or 0)).decode(errors="replace")
+        length = int(self.headers.get("content-length") or 0)
+        raw = self.rfile.read(length)
+        if len(raw) < length:
+            # Whoever sent it died in the middle of it, so it is no request.
+            self.close_connection = True
+            return
+        text = raw.decode(errors="replace")
         whole, _, query = self.path.partition("?")
         path = whole.removeprefix(_PREFIX)
         cloud = self.server.cloud

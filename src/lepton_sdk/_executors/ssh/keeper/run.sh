@@ -11,9 +11,12 @@ keep() { # RUN IN PARENT SETSID: orders on stdin, IN the folder of a received tr
   eval "$orders"
   orders=
   if open "$epoch" && entrust "$1" && claim; then
+    # Who asked may have died since: the run is claimed, and an answer that nobody hears must not end it.
+    trap '' PIPE
     say started
     say .
     exec </dev/null >/dev/null 2>&1
+    trap - PIPE
     # The shell that brought us waits for our end, which may be days away.
     look $$
     [ "$parent" != "$3" ] || kill -KILL "$parent"
