@@ -36,10 +36,11 @@ class Workload(StrEnum):
 
 
 class Launcher(StrEnum):
-    """What starts the command on the nodes of a job: nothing but our own start, or torchrun on each of them."""
+    """What starts the command on the nodes of a job: nothing but our own start, torchrun on each of them, or one mpirun."""
 
     NONE = "none"
     TORCHRUN = "torchrun"
+    MPI = "mpi"
 
 
 def _fail(name: str, message: str, hint: str = "") -> JobSpecError:
@@ -286,7 +287,8 @@ class Job:
         workdir: the folder whose content is copied for the run; nothing for an empty one.
         resources: what one node needs; ``"H100:8"`` is short for ``Resources(gpu="H100:8")``.
         nodes: how many nodes; they are taken all or none, and one that fails ends the attempt for all.
-        launcher: ``none`` runs the command once on each node; ``torchrun`` starts it once for each GPU of each node.
+        launcher: ``none`` runs the command once on each node; ``torchrun`` and ``mpi`` (Open MPI's mpirun) start it once for
+            each GPU of each node.
         env: environment variables of setup and command.
         secrets: names of variables whose values come from the submitting environment and are never stored.
         outputs: which files come back before a machine is given back, as patterns of ``.gitignore`` (what they name is
