@@ -23,6 +23,7 @@ _WORDS = {
     "node.armed": "the machine's watchdog lives",
     "node.reachable": "machine can be reached",
     "node.running": "job started",
+    "node.restarted": "the command failed on a node and is started there again",
     "node.finished": "job ended",
     "node.lost": "machine lost",
     "node.unknown": "the provider's answer was lost; looking for the machine",

@@ -116,6 +116,8 @@ class ExecutionStatus:
         signal: name of the signal that ended it (``"SIGKILL"``).
         reason: ``"exit"``, ``"setup"`` (setup failed), ``"timeout"``, ``"idle"`` or ``"cancelled"``.
         started_at, finished_at: as the node's clock says, UTC.
+        failures: exit codes of earlier starts of the command here, each of which the node followed with another one, as
+            ``job.max_failure_retry`` allows.
     """
 
     state: ExecutionState = field(converter=ExecutionState)
@@ -125,6 +127,7 @@ class ExecutionStatus:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     detail: str = ""
+    failures: tuple[int, ...] = ()
 
 
 @runtime_checkable
