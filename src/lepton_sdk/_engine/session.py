@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lepton_sdk._journal import Journal, Place, exists
 from lepton_sdk._plugins.registry import Registry
 from lepton_sdk.domain.access import Access
 from lepton_sdk.domain.ids import new_id
+from lepton_sdk.domain.run import Event
 from lepton_sdk.router import Standing
 from lepton_sdk.spi.executor import Executor, ExecutorContext
 from lepton_sdk.spi.provider import Provider
@@ -57,6 +59,7 @@ class Session:
         self._accounts: dict[str, tuple[float | None, str | None]] = {}
         self.pace = Pace(self.clock)
         self.notices: list[str] = []
+        self._onlookers: list[Callable[[str], None]] = []
         # What is claimed by some work of this very process, whatever the clock says of it.
         self.claims: set[str] = set()
         self.holder = this_process(self.new_id())
@@ -95,9 +98,27 @@ class Session:
         """The way to run on a node that is reached so."""
         kind = type(access).__name__
         if kind not in self._executors:
-            context = ExecutorContext(clock=self.clock, runs_dir=self.runs_dir)
+            context = ExecutorContext(clock=self.clock, runs_dir=self.runs_dir, progress=self._show)
             self._executors[kind] = self.registry.executor(access, context)
         return self._executors[kind]
+
+    @contextmanager
+    def shown_to(self, on_event: Callable[[Event], None] | None, on_progress: Callable[[str], None] | None) -> Iterator[None]:
+        """Let somebody see each row of the journal, and what takes long while it does."""
+        stop_listening = self.journal.listen(on_event) if on_event else None
+        onlookers = [on_progress] if on_progress else []
+        self._onlookers += onlookers
+        try:
+            yield
+        finally:
+            for onlooker in onlookers:
+                self._onlookers.remove(onlooker)
+            if stop_listening:
+                stop_listening()
+
+    def _show(self, text: str) -> None:
+        for onlooker in self._onlookers:
+            onlooker(text)
 
     # --- words -----------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -28,16 +28,22 @@ __all__ = [
 ]
 
 
+def _nobody(_: str) -> None:
+    """Nobody waits."""
+
+
 @frozen
 class ExecutorContext:
     """All that an executor's factory gets from core.
 
     Attributes:
         runs_dir: where files of runs live on this host; ``runs_dir / run_id`` is the run's own.
+        progress: takes a short line on what takes long, such as files that are sent, for whoever waits; ``""`` when it is over.
     """
 
     clock: Clock = field(repr=False)
     runs_dir: Path
+    progress: Callable[[str], None] = field(default=_nobody, repr=False)
 
 
 @frozen
