@@ -284,9 +284,14 @@ class AsyncClient:
         return await pull(self._session, self._resolve(run), Path(target), patterns)
 
     async def reach(self, run: str, node: int = 0) -> Reach:
-        """How a person reaches one node of a run: ``shell()``, ``forward()``, ``config()``, all for the user's own ssh."""
-        from lepton_sdk._engine.reach import Reach
+        """How a person reaches one node of a run: ``shell()``, ``forward()``, ``config()``, all for the user's own ssh.
 
+        A node's id in the place of a run means the machine itself, also where the run has a container on it.
+        """
+        from lepton_sdk._engine.reach import Reach, node_called
+
+        if (named := node_called(self._session, run)) is not None:
+            return Reach(self._session, *named, outside=True)
         return Reach(self._session, self._resolve(run), node)
 
     async def wait(self, run: str, *, check: bool = False) -> Run:
