@@ -31,6 +31,7 @@ missing_packages() {
     command -v busybox >/dev/null || echo busybox-static
     # The protocol is searched whole by a model checker.
     command -v spin >/dev/null || echo spin
+    command -v mpicc >/dev/null || echo openmpi-bin libopenmpi-dev
     [ -x /usr/sbin/ip ] || [ -x /sbin/ip ] || echo iproute2
 }
 

@@ -203,6 +203,7 @@ class AsyncClient:
         on_plan: Callable[[Plan], None] | None = None,
         on_event: Callable[[Event], None] | None = None,
         on_output: Callable[[bytes], None] | None = None,
+        on_progress: Callable[[str], None] | None = None,
     ) -> Run:
         """Run a job to its end and give the machine back.
 
@@ -212,6 +213,8 @@ class AsyncClient:
             on_plan: called with the plan before anything is written or taken.
             on_event: called with each row of the journal as it is written.
             on_output: called with each piece of the job's output as it arrives.
+            on_progress: called a few times a second with a line on what takes long in this client, such as a workdir that is
+                sent, and with ``""`` when it is over.
 
         Raises:
             JobSpecError: the job cannot run as it is; nothing was started.
@@ -222,14 +225,10 @@ class AsyncClient:
         from lepton_sdk._engine.submit import record
 
         job, plan, secrets = await self._examined(_job(job), on_plan)
-        stop_listening = self._session.journal.listen(on_event) if on_event else None
-        try:
+        with self._session.shown_to(on_event, on_progress):
             run = record(self._session, job)
             work = drive(self._session, run.id, secrets=secrets, plan=plan)
             ended = await with_output(self._session, run.id, work, on_output)
-        finally:
-            if stop_listening:
-                stop_listening()
         return ended or await self.wait(run.id)
 
     async def detach(self, run: str, *, accept_exposure: bool = False) -> None:
@@ -285,9 +284,14 @@ class AsyncClient:
         return await pull(self._session, self._resolve(run), Path(target), patterns)
 
     async def reach(self, run: str, node: int = 0) -> Reach:
-        """How a person reaches one node of a run: ``shell()``, ``forward()``, ``config()``, all for the user's own ssh."""
-        from lepton_sdk._engine.reach import Reach
+        """How a person reaches one node of a run: ``shell()``, ``forward()``, ``config()``, all for the user's own ssh.
 
+        A node's id in the place of a run means the machine itself, also where the run has a container on it.
+        """
+        from lepton_sdk._engine.reach import Reach, node_called
+
+        if (named := node_called(self._session, run)) is not None:
+            return Reach(self._session, *named, outside=True)
         return Reach(self._session, self._resolve(run), node)
 
     async def wait(self, run: str, *, check: bool = False) -> Run:

@@ -126,9 +126,12 @@ class Client:
         on_plan: Callable[[Plan], None] | None = None,
         on_event: Callable[[Event], None] | None = None,
         on_output: Callable[[bytes], None] | None = None,
+        on_progress: Callable[[str], None] | None = None,
     ) -> Run:
         """See `AsyncClient.run`. The callbacks run in the client's own thread."""
-        return self._portal.call(self._client.run(job, on_plan=on_plan, on_event=on_event, on_output=on_output))
+        return self._portal.call(
+            self._client.run(job, on_plan=on_plan, on_event=on_event, on_output=on_output, on_progress=on_progress)
+        )
 
     def detach(self, run: str, *, accept_exposure: bool = False) -> None:
         """See `AsyncClient.detach`."""

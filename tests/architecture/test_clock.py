@@ -37,6 +37,8 @@ _MAY = {
     ("lepton_sdk._executors._keeper", "time.time"): "a process of its own on the node; it must stand without the package",
     ("lepton_sdk._executors._kernel", "time.clock_gettime"): "shared with the keeper, which stands without the package",
     ("lepton_sdk._executors._kernel", "time.monotonic"): "shared with the keeper, which stands without the package",
+    ("lepton_sdk._engine.mpi.daemon", "time.monotonic"): "it runs on the nodes; it must stand without the package",
+    ("lepton_sdk._engine.mpi.daemon", "time.sleep"): "it runs on the nodes; it must stand without the package",
     ("lepton_byoc.onhost.cards", "time.monotonic"): "on the host itself, by its own Python, without the package",
     ("lepton_byoc.onhost.facts", "time.time"): "on the host itself, by its own Python, without the package",
     ("lepton_byoc.onhost.program", "time.monotonic"): "on the host itself, by its own Python, without the package",

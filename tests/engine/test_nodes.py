@@ -239,3 +239,32 @@ def test_torchrun_takes_one_program(command: str, make_job: MakeJob) -> None:
     with pytest.raises(JobSpecError, match="torchrun starts one program"):
         make_job(command, launcher="torchrun")
     assert json.loads(json.dumps(make_job("python a.py ';'", launcher="torchrun").to_dict()))["launcher"] == "torchrun"
+
+
+def test_a_worker_begins_again_by_itself_and_the_others_go_on(
+    cloud: FakeProvider, make_client: MakeClient, make_job: MakeJob
+) -> None:
+    command = 'echo "$RANK:$LEPTON_JOB_FAILURE_COUNT"; test "$RANK" = 0 || test "$LEPTON_JOB_FAILURE_COUNT" = 1 || exit 7'
+    client = make_client(cloud)
+    run = client.run(make_job(command, nodes=2, max_failure_retry=3))
+    assert (run.state, run.attempts, len(cloud.machines())) == (RunState.SUCCEEDED, 1, 2)
+    assert [node.failures for node in run.members] == [(), (7,)]
+    assert [line for node in range(2) for line in lines(client, run.id, node=node) if "lepton" not in line] == [
+        "0:0",
+        "1:0",
+        "1:1",
+    ]
+    (row,) = (event for event in client.events(run.id) if event.kind == "node.restarted")
+    assert (row.token, row.data["failures"]) == (run.members[1].token, [7])
+    # The last failure is the node's, and then the attempt's.
+    run = client.run(make_job('test "$RANK" = 0 && sleep 300; exit 5', nodes=2, max_failure_retry=1))
+    assert (run.state, run.exit_code) == (RunState.FAILED, 5)
+    assert [(node.reason, node.failures) for node in run.members] == [("peer", ()), ("exit", (5,))]
+
+
+@pytest.mark.parametrize("launcher", ["torchrun", "mpi"])
+def test_a_launcher_binds_the_nodes_together(launcher: str, make_job: MakeJob) -> None:
+    with pytest.raises(JobSpecError, match=f"launcher {launcher} binds the nodes together"):
+        make_job("python a.py", launcher=launcher, max_failure_retry=1)
+    with pytest.raises(JobSpecError, match="is not a whole number from 0 to 100"):
+        make_job(max_failure_retry=101)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from zlib import crc32
 
 from lepton_sdk.domain.access import KubernetesAccess, LocalAccess, SSHAccess
+from lepton_sdk.domain.job import Launcher
 from lepton_sdk.domain.retry import Cause
 from lepton_sdk.domain.run import NodeRecord, Run
 
@@ -47,6 +49,8 @@ def describe(run: Run, node: NodeRecord) -> dict[str, str]:
         "RANK": rank,
     }
     variables |= _addresses(run, node)
+    if run.job.launcher is Launcher.MPI:
+        variables["LEPTON_MPI_KEY"] = _key(run)
     access = node.node.access if node.node else None
     if isinstance(access, LocalAccess | SSHAccess | KubernetesAccess):
         variables |= access.environment
@@ -63,6 +67,11 @@ def _addresses(run: Run, node: NodeRecord) -> dict[str, str]:
         "HOST_ADDRS": ",".join(hosts),
         "HOST_IPS": ",".join(hosts),
     }
+
+
+def _key(run: Run) -> str:
+    """What only the nodes of this attempt know, the same for whichever follower starts them: 45 random bits of each token."""
+    return sha256(" ".join(member.token for member in run.members).encode()).hexdigest()
 
 
 def _address(member: NodeRecord) -> str:

@@ -196,6 +196,8 @@ async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, *, 
     else:
         if not ending and (detail := await _sick(session, run, record, pace, status)):
             status = ExecutionStatus(ExecutionState.LOST, detail=detail)
+    if len(status.failures) > len(record.failures):
+        run = await _write(session, run, record, "node.restarted", failures=list(status.failures))
     match status.state:
         case ExecutionState.FINISHED:
             return await _finished(session, run, record, status, reason=_reason(run, status))

@@ -6,6 +6,9 @@ The shell of the node fills the variables in, so that one command serves every r
 from __future__ import annotations
 
 import re
+from functools import cache
+from pathlib import Path
+from shlex import quote
 
 from lepton_sdk.domain.job import Job, Launcher
 
@@ -27,7 +30,9 @@ def launched(job: Job) -> Job:
     """The job with the command that its launcher makes of its own."""
     if job.nodes == 1 and job.launcher is Launcher.NONE:
         return job
-    command = _torchrun(job.command) if job.launcher is Launcher.TORCHRUN else job.command
+    command = job.command
+    if job.launcher is not Launcher.NONE:
+        command = _torchrun(command) if job.launcher is Launcher.TORCHRUN else _mpirun(command)
     return job.with_(command=_HOSTFILE + command, launcher=Launcher.NONE)
 
 
@@ -36,3 +41,14 @@ def _torchrun(command: str) -> str:
     script = _PYTHON.sub("", command, count=1) if _PYTHON.match(command) else command
     is_python = script != command or script.startswith("-m ") or script.split(maxsplit=1)[0].endswith(".py")
     return _TORCHRUN + ("" if is_python else "--no-python ") + script
+
+
+def _mpirun(command: str) -> str:
+    start, daemon = _mpi_parts()
+    return f"LEPTON_MPI_COMMAND={quote(command)}\nprintf %s {quote(daemon)} >.lepton-mpi.py\n{start}"
+
+
+@cache
+def _mpi_parts() -> tuple[str, str]:
+    folder = Path(__file__).with_name("mpi")
+    return (folder / "start.sh").read_text(encoding="utf-8"), (folder / "daemon.py").read_text(encoding="utf-8")

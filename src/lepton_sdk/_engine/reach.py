@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 from shlex import quote
 
+from lepton_sdk._engine.execute import execution_of
 from lepton_sdk._engine.session import Session
+from lepton_sdk._executors.container import entered
 from lepton_sdk.domain.access import LocalAccess, SSHAccess
-from lepton_sdk.domain.run import NodeRecord
+from lepton_sdk.domain.run import NodeRecord, Run
 from lepton_sdk.errors import NodeUnreachable, UsageError
 
-__all__ = ["Reach"]
+__all__ = ["Reach", "node_called"]
 
 _FOLDER = ".lepton/runs"
 
@@ -19,27 +21,38 @@ _FOLDER = ".lepton/runs"
 class Reach:
     """One node of a run, as somebody who sits before it reaches it.
 
+    Args:
+        outside: the machine itself, also where the run has a container there.
+
     Raises:
         UsageError: the run has no such node.
         NodeUnreachable: it is not there yet, or not any more.
     """
 
-    def __init__(self, session: Session, run_id: str, node: int) -> None:
+    def __init__(self, session: Session, run_id: str, node: int, *, outside: bool = False) -> None:
         self._session = session
-        self._record = _reachable(session, run_id, node)
+        self._run = session.journal.run(run_id)
+        self._record = _reachable(self._run, node)
+        self._outside = outside or self._run.job.image is None
 
     def shell(self, command: str | None = None) -> list[str]:
-        """The program and arguments that open a shell in the run's folder, or run a shell's command line there."""
+        """The program and arguments that open a shell in the run's folder, or run a shell's command line there; in the run's
+        container where it has one."""
         record = self._record
         place = f"{record.run}/{record.attempt}-{record.rank}/work"
         if _is_here(record):
             folder = quote(str(self._session.runs_dir / place))
-            return ["/bin/sh", "-c", f"cd {folder} && {command or 'exec ${SHELL:-/bin/sh}'}"]
+            return ["/bin/sh", "-c", f"cd {folder} && {self._inner(command, 'exec ${SHELL:-/bin/sh}')}"]
         # As the executor does it: a login may begin somewhere else than in the home that the environment names.
-        inner = f'cd "$HOME"/{quote(f"{_FOLDER}/{place}")} 2>/dev/null; {command or "exec ${SHELL:-/bin/sh} -l"}'
+        inner = f'cd "$HOME"/{quote(f"{_FOLDER}/{place}")} 2>/dev/null; {self._inner(command, "exec ${SHELL:-/bin/sh} -l")}'
         terminal = [] if command else ["-t"]
         # The user's shell there, whichever it is, reads one word: a script for sh.
         return ["ssh", *_options(self._session, record), *terminal, _host(record), f"exec /bin/sh -c {quote(inner)}"]
+
+    def _inner(self, command: str | None, shell: str) -> str:
+        if self._outside:
+            return command or shell
+        return entered(execution_of(self._session, self._run, self._record, {}), command)
 
     def forward(self, here: int, there: int) -> list[str]:
         """The program and arguments that bring a port of the node to this host's loopback for as long as they run.
@@ -69,16 +82,24 @@ def _is_here(record: NodeRecord) -> bool:
     return record.node is not None and isinstance(record.node.access, LocalAccess)
 
 
-def _reachable(session: Session, run_id: str, node: int) -> NodeRecord:
-    run = session.journal.run(run_id)
+def node_called(session: Session, name: str) -> tuple[str, int] | None:
+    """The run and the rank of the open node with this id or token, as ``lepton nodes`` shows them."""
+    for run in session.journal.runs(open_only=True) if session.has_journal() else ():
+        for member in run.members:
+            if member.open and member.node is not None and name in (member.node.id, member.token):
+                return run.id, member.rank
+    return None
+
+
+def _reachable(run: Run, node: int) -> NodeRecord:
     record = next((member for member in run.members if member.rank == node), None)
     if record is None:
-        raise UsageError(f"run {run_id} has no node {node}", hint=f"its nodes are 0 to {run.job.nodes - 1}")
+        raise UsageError(f"run {run.id} has no node {node}", hint=f"its nodes are 0 to {run.job.nodes - 1}")
     if record.node is None or record.node.access is None:
-        raise NodeUnreachable(f"node {node} of run {run_id} cannot be reached: it is {record.stage}", hint="look with lepton ps")
+        raise NodeUnreachable(f"node {node} of run {run.id} cannot be reached: it is {record.stage}", hint="look with lepton ps")
     if not record.open and not isinstance(record.node.access, LocalAccess):
         raise NodeUnreachable(
-            f"the machine of run {run_id} was given back", hint="lepton logs and lepton pull have what was kept"
+            f"the machine of run {run.id} was given back", hint="lepton logs and lepton pull have what was kept"
         )
     return record
 

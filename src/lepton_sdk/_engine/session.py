@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lepton_sdk.domain.access import Access
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.run import Event
 from lepton_sdk.errors import LeptonError
 from lepton_sdk.router import Standing
 from lepton_sdk.spi.executor import Executor, ExecutorContext
@@ -67,6 +69,7 @@ class Session:
         self.listings: Shared[Mapping[str, Node]] = Shared(self.clock)
         self.markets: Shared[tuple[list[Offer], LeptonError | None]] = Shared(self.clock)
         self.notices: list[str] = []
+        self._onlookers: list[Callable[[str], None]] = []
         # What is claimed by some work of this very process, whatever the clock says of it, and whom to tell of its loss.
         self.claims: dict[str, tuple[int, Callable[[int], object]]] = {}
         self.keeper: asyncio.Future[None] | None = None
@@ -106,7 +109,7 @@ class Session:
         """The way to run on a node that is reached so."""
         kind = type(access).__name__
         if kind not in self._executors:
-            context = ExecutorContext(clock=self.clock, runs_dir=self.runs_dir)
+            context = ExecutorContext(clock=self.clock, runs_dir=self.runs_dir, progress=self._show)
             self._executors[kind] = self.registry.executor(access, context)
         return self._executors[kind]
 
@@ -118,6 +121,24 @@ class Session:
     def look_seconds(self) -> float:
         """How often each node is looked at, at least: ten thousand every forty seconds are still 250 looks a second."""
         return max(_LONGEST_LOOK, _LOOK_EACH * len(self.claims))
+
+    @contextmanager
+    def shown_to(self, on_event: Callable[[Event], None] | None, on_progress: Callable[[str], None] | None) -> Iterator[None]:
+        """Let somebody see each row of the journal, and what takes long while it does."""
+        stop_listening = self.journal.listen(on_event) if on_event else None
+        onlookers = [on_progress] if on_progress else []
+        self._onlookers += onlookers
+        try:
+            yield
+        finally:
+            for onlooker in onlookers:
+                self._onlookers.remove(onlooker)
+            if stop_listening:
+                stop_listening()
+
+    def _show(self, text: str) -> None:
+        for onlooker in self._onlookers:
+            onlooker(text)
 
     # --- words -----------------------------------------------------------------------------------------------------
 

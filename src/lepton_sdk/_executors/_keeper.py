@@ -55,6 +55,7 @@ _LONGEST = 500
 _STUCK = 10.0
 # Time limits hold through a suspend, but select() does not count it: look at the clock at least this often.
 _LOOK = 5.0
+_COUNT = "LEPTON_JOB_FAILURE_COUNT"
 
 
 class Keeper:
@@ -66,6 +67,7 @@ class Keeper:
         self.began = time.time()
         self.phases: dict[str, list[float]] = {}
         self.ended: dict[int, int] = {}
+        self.failures: list[int] = []
         self.groups: list[int] = []
         self.alone = True
         self.asked = False
@@ -120,14 +122,17 @@ class Keeper:
             os.close(fd)
 
     def note(self, state: str, **more: object) -> str:
-        return to_json({"state": state, "started_at": self.began, "phases": self.phases, **more})
+        return to_json({"state": state, "started_at": self.began, "phases": self.phases, "failures": self.failures, **more})
 
     def enter(self, phase: str) -> None:
         """Record that a phase begins; lost in a power cut, as the phase itself is."""
         self.phases[phase] = [time.time()]
+        self.publish(phase)
+
+    def publish(self, state: str) -> None:
         try:
             with open(self.path(".status"), "w") as file:
-                file.write(self.note(phase))
+                file.write(self.note(state))
             os.rename(self.path(".status"), self.path("status.json"))
         except OSError:
             pass
@@ -197,15 +202,44 @@ class Keeper:
             self.remark = f"/bin/sh could not be started: {error.strerror}"
             return 126 << 8
         while pid not in self.ended:
-            if self.asked:
-                self.why = "cancelled" if os.path.exists(self.path("cancel")) else "lost"
-            elif until is not None and now() >= until:
-                self.why = "timeout"
-            if self.why:
+            if self.told(until):
                 self.clear(self.orders["grace"])
                 return self.ended.get(pid)
             self.turn(_LOOK if until is None else until - now())
         return self.ended[pid]
+
+    def told(self, until: float | None) -> bool:
+        """Whether a request or the time ends the run now."""
+        if self.asked:
+            self.why = "cancelled" if os.path.exists(self.path("cancel")) else "lost"
+        elif until is not None and now() >= until:
+            self.why = "timeout"
+        return bool(self.why)
+
+    def once_more(self, status: int, until: float | None) -> bool:
+        """Whether a command that failed is started again, after a pause that doubles each time."""
+        if not status or self.why or len(self.failures) >= self.orders["again"]:
+            return False
+        code, pause = os.waitstatus_to_exitcode(status), min(60.0, 2.0 ** len(self.failures))
+        self.failures.append(code if code >= 0 else 128 - code)
+        self.publish("running")
+        more = f"start {len(self.failures)} of {self.orders['again']} more in {pause:.0f} s"
+        os.write(self.input, f"lepton: the command ended with exit code {self.failures[-1]}; {more}\n".encode())
+        self.send(self.left_by(self.groups[-1]), signals.SIGTERM)
+        resume = now() + pause
+        while now() < resume:
+            if self.told(until):
+                return False
+            self.turn(resume - now())
+        self.send(self.left_by(self.groups[-1]), signals.SIGKILL)
+        variables = self.orders["environment"]
+        variables[_COUNT] = str(int(variables.get(_COUNT, 0)) + 1)
+        return True
+
+    def left_by(self, group: int) -> set[int]:
+        """What a command has left in its group; what setup began lives on."""
+        table = process_table() if self.subreaper else {}
+        return {pid for pid in descendants(table, {os.getpid()}) if table[pid].group == group}
 
     # --- endings ----------------------------------------------------------------------------------------------------
 
@@ -257,6 +291,8 @@ class Keeper:
                 continue
             self.enter(phase)
             status = self.execute([*shell, text], until)
+            while phase == "running" and status is not None and self.once_more(status, until):
+                status = self.execute([*shell, text], until)
             self.phases[phase].append(time.time())
             if status or self.why:
                 break

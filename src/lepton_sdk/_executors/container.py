@@ -14,7 +14,7 @@ from lepton_sdk._executors.launch import job_environment, mark_of
 from lepton_sdk.domain.container import Registry
 from lepton_sdk.spi.executor import Execution
 
-__all__ = ["contained"]
+__all__ = ["contained", "entered"]
 
 # What belongs to the node and not to the job; and the choice of GPUs, which inside are the only ones there.
 _OUTSIDE = frozenset(("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TERM", "CUDA_VISIBLE_DEVICES"))
@@ -73,6 +73,29 @@ exit $code
 """
 _HALF_OF_MEMORY = "$(awk '/^MemTotal/ {print int($2 / 2)}' /proc/meminfo)k"
 _INSIDE = 'if [ -n "$1" ]; then /bin/sh -ec "$1" || exit; fi; exec /bin/sh -c "$2"'
+
+
+_ENTER = """\
+name={name}
+if ! "$engine" container inspect "$name" >/dev/null 2>&1; then
+  echo "lepton: the container of the run is not there; it comes with the image and goes with the job" >&2
+  exit 1
+fi
+terminal=
+[ ! -t 0 ] || terminal=--tty
+exec "$engine" exec --interactive $terminal --workdir {workdir} "$name" /bin/sh -c {command}
+"""
+# What says where the engine is and how it works; its user may have set it for the job.
+_ENGINES_OWN = ("DOCKER_", "CONTAINER")
+_SHELL = "if command -v bash >/dev/null; then exec bash -l; fi; exec /bin/sh -l"
+
+
+def entered(execution: Execution, command: str | None) -> str:
+    """A script for the node's shell that opens a shell in the running container of an execution, or runs a command there."""
+    job = execution.job
+    own = [f"export {name}={quote(value)}\n" for name, value in job.env.items() if name.startswith(_ENGINES_OWN)]
+    name, workdir = quote(f"lepton-{mark_of(execution)}"), quote(job.container.workdir)
+    return "".join(own) + _ENGINE + _ENTER.format(name=name, workdir=workdir, command=quote(command or _SHELL))
 
 
 def contained(execution: Execution) -> Execution:

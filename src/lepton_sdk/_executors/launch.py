@@ -95,6 +95,7 @@ def _orders(execution: Execution, environment: dict[str, str], grace: float) -> 
         "environment": environment,
         "mark": environment["LEPTON_RUN_MARK"],
         "epoch": execution.epoch,
+        "again": execution.job.max_failure_retry,
         "time_limit": None if execution.time_limit is None else float(execution.time_limit),
         "grace": float(grace),
     }

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
+
 from lepton_sdk._executors.processes import alive
 from lepton_sdk.spi.executor import ExecutionState, ExecutionStatus
 
@@ -38,16 +40,17 @@ def read_status(folder: Path) -> ExecutionStatus:
     lives = alive(start)
     record = read_json(folder / "status.json") or {}
     state = record.get("state", "setup")
-    began = _time(start.get("started_at"))
+    began, failures = _time(start.get("started_at")), tuple(record.get("failures", ()))
     if state == "finished":
-        return _finished(record, began)
+        return evolve(_finished(record, began), failures=failures)
     if state in _GOING_ON and lives:
-        return ExecutionStatus(state, started_at=began)
+        return ExecutionStatus(state, started_at=began, failures=failures)
     return ExecutionStatus(
         ExecutionState.LOST,
         started_at=began,
         finished_at=_time(record.get("finished_at")),
         detail=record.get("detail", "the process that follows the run is gone and left no result"),
+        failures=failures,
     )
 
 

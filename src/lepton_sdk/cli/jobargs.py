@@ -33,7 +33,7 @@ _OPTIONS = (
     click.option("--workdir", help="Folder to copy for the run; the current one for a command given after --."),
     click.option("--no-workdir", is_flag=True, help="Start in an empty folder."),
     click.option("--nodes", type=click.IntRange(1), metavar="N", help="So many machines, all or none."),
-    click.option("--launcher", metavar="NAME", help="none (one start on each node) or torchrun (one for each GPU)."),
+    click.option("--launcher", metavar="NAME", help="none (one start on each node), torchrun or mpi (one for each GPU)."),
     click.option("--setup", help="Shell lines to run before the command."),
     click.option("--env", multiple=True, metavar="NAME=VALUE", help="Environment variable; NAME alone passes ours on."),
     click.option("--secret", "secrets", multiple=True, metavar="NAME", help="Variable to pass on without a trace."),

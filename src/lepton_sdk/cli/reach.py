@@ -19,11 +19,14 @@ _node = click.option("--node", type=click.IntRange(0), default=0, metavar="RANK"
 
 
 @click.command("ssh", cls=JobCommand)
-@click.argument("run")
+@click.argument("run", metavar="RUN|NODE")
 @_node
 @click.option("--print", "as_config", is_flag=True, help="Print a block for ~/.ssh/config instead (editors, VS Code Remote).")
 def ssh_command(run: str, node: int, as_config: bool) -> None:
-    """Open a shell on a machine of RUN, in the run's folder; a command after -- runs there instead."""
+    """Open a shell on a machine of RUN, in the run's folder; a command after -- runs there instead.
+
+    Where the run has an image, that is in its container; the id of a NODE means the machine itself.
+    """
     words: list[str] | None = click.get_current_context().meta.get("words")
     with Client() as client:
         reach = client.reach(run, node)
@@ -35,7 +38,7 @@ def ssh_command(run: str, node: int, as_config: bool) -> None:
 
 
 @click.command("forward")
-@click.argument("run")
+@click.argument("run", metavar="RUN|NODE")
 @click.argument("port", metavar="PORT[:THERE]")
 @_node
 def forward_command(run: str, port: str, node: int) -> None:

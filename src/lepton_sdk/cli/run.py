@@ -91,7 +91,7 @@ def _foreground(client: Client, job: Job, on_interrupt: str, accept_exposure: bo
 
     try:
         with _signals():
-            return client.run(job, on_plan=_show_plan, on_event=on_event, on_output=status.output)
+            return client.run(job, on_plan=_show_plan, on_event=on_event, on_output=status.output, on_progress=status.progress)
     except (KeyboardInterrupt, _Interrupted, BrokenPipeError) as cause:
         status.close()
         if not run_id:

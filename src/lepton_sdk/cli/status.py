@@ -23,6 +23,7 @@ _WORDS = {
     "node.armed": "the machine's watchdog lives",
     "node.reachable": "machine can be reached",
     "node.running": "job started",
+    "node.restarted": "the command failed on a node and is started there again",
     "node.finished": "job ended",
     "node.lost": "machine lost",
     "node.unknown": "the provider's answer was lost; looking for the machine",
@@ -41,7 +42,7 @@ class StatusLine:
         self._out = stream.buffer
         self._live = sys.stderr.isatty()
         self._lock = threading.Lock()
-        self._text = ""
+        self._text = self._passing = ""
         self._began = time.monotonic()
         self._shown = False
         self._fresh_line = True
@@ -56,6 +57,13 @@ class StatusLine:
         elif text := _WORDS.get(event.kind):
             offer = event.data.get("offer")
             self._line(f"{text} at {offer['provider']} ({offer['instance_type']})" if offer else text)
+
+    def progress(self, text: str) -> None:
+        """Show for a while what takes long, on a terminal; with ``""`` the last row again."""
+        if self._live:
+            with self._lock:
+                self._passing = text
+                self._draw()
 
     def output(self, chunk: bytes) -> None:
         """Pass a piece of the job's output on at once."""
@@ -92,7 +100,7 @@ class StatusLine:
         if not self._fresh_line or self._done.is_set():
             return
         seconds = round(time.monotonic() - self._began)
-        text = styled(f"lepton: {self._text} ({seconds // 60}:{seconds % 60:02})", dim=True)
+        text = styled(f"lepton: {self._passing or self._text} ({seconds // 60}:{seconds % 60:02})", dim=True)
         click.echo(f"\r\x1b[K{text}", err=True, nl=False)
         self._shown = True
 

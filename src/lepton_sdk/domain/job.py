@@ -25,6 +25,7 @@ _OURS = re.compile(r"LEPTON_.*")
 # Linux refuses an argument or variable longer than 128 KiB (MAX_ARG_STRLEN, execve(2)).
 _LONGEST = 128 * 1024 - 1
 _MOST_NODES = 10_000
+_MOST_FAILURES = 100
 
 
 class Workload(StrEnum):
@@ -36,10 +37,11 @@ class Workload(StrEnum):
 
 
 class Launcher(StrEnum):
-    """What starts the command on the nodes of a job: nothing but our own start, or torchrun on each of them."""
+    """What starts the command on the nodes of a job: nothing but our own start, torchrun on each of them, or one mpirun."""
 
     NONE = "none"
     TORCHRUN = "torchrun"
+    MPI = "mpi"
 
 
 def _fail(name: str, message: str, hint: str = "") -> JobSpecError:
@@ -222,6 +224,12 @@ def _nodes(value: Any) -> int:
     return value
 
 
+def _failures(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_FAILURES:
+        raise _fail("max_failure_retry", f"{value!r} is not a whole number from 0 to {_MOST_FAILURES}")
+    return value
+
+
 def _workload(value: Any) -> Workload:
     try:
         return Workload(value)
@@ -286,7 +294,10 @@ class Job:
         workdir: the folder whose content is copied for the run; nothing for an empty one.
         resources: what one node needs; ``"H100:8"`` is short for ``Resources(gpu="H100:8")``.
         nodes: how many nodes; they are taken all or none, and one that fails ends the attempt for all.
-        launcher: ``none`` runs the command once on each node; ``torchrun`` starts it once for each GPU of each node.
+        launcher: ``none`` runs the command once on each node; ``torchrun`` and ``mpi`` (Open MPI's mpirun) start it once for
+            each GPU of each node.
+        max_failure_retry: how often the command is started again on one node after it failed there, while the other nodes go
+            on; only where no launcher binds the nodes together. What all nodes try again stands under ``retry``.
         env: environment variables of setup and command.
         secrets: names of variables whose values come from the submitting environment and are never stored.
         outputs: which files come back before a machine is given back, as patterns of ``.gitignore`` (what they name is
@@ -311,6 +322,7 @@ class Job:
     resources: Resources = field(factory=Resources, converter=_resources)
     nodes: int = field(default=1, converter=_nodes)
     launcher: Launcher = field(default=Launcher.NONE, converter=_launcher)
+    max_failure_retry: int = field(default=0, converter=_failures)
     env: Mapping[str, str] = field(factory=dict, converter=_env, hash=False)
     secrets: tuple[str, ...] = field(default=(), converter=_secrets)
     outputs: tuple[str, ...] = field(default=(), converter=_outputs)
@@ -326,7 +338,9 @@ class Job:
             raise _fail(
                 "command", "torchrun starts one program, and this is more than one", "put what comes before it under setup"
             )
-
+        if self.max_failure_retry and self.launcher is not Launcher.NONE:
+            text = f"launcher {self.launcher} binds the nodes together, so that one of them cannot begin again by itself"
+            raise _fail("max_failure_retry", text, "count attempts of all nodes under retry.error")
         if self.image is None and self.container != Container():
             raise _fail("container", "there is no image to run", "name one under image")
         registry = self.container.registry
@@ -357,6 +371,8 @@ class Job:
             data["nodes"] = self.nodes
         if self.launcher is not Launcher.NONE:
             data["launcher"] = str(self.launcher)
+        if self.max_failure_retry:
+            data["max_failure_retry"] = self.max_failure_retry
         if self.env:
             data["env"] = dict(self.env)
         if self.secrets:

@@ -31,7 +31,8 @@ class Event:
 
     Attributes:
         kind: ``run.planned``, ``run.stop``, ``run.finished``, ``attempt.failed``, ``node.announced`` (a billable thing
-            that comes with a node is about to be made), ``node.armed`` (its watchdog lives), or ``node.<stage>``.
+            that comes with a node is about to be made), ``node.armed`` (its watchdog lives), ``node.restarted`` (the
+            command failed there, and the node started it again), or ``node.<stage>``.
         data: plain JSON values.
         seq: the row's number; 0 until it was written.
     """
@@ -82,8 +83,13 @@ class Attempt:
 
 @frozen
 class NodeRecord:
-    """One node of one attempt as the journal knows it. ``armed_at`` is when its watchdog, if it has one, was seen to live,
-    ``lasts`` for how many seconds its limits let it be billed at most."""
+    """One node of one attempt as the journal knows it.
+
+    Attributes:
+        armed_at: when its watchdog, if it has one, was seen to live.
+        lasts: for how many seconds its limits let it be billed at most.
+        failures: exit codes after which the command was started again there.
+    """
 
     token: str
     run: str
@@ -107,6 +113,7 @@ class NodeRecord:
     armed_at: datetime | None = None
     lasts: float | None = None
     late: bool = False
+    failures: tuple[int, ...] = ()
 
     @property
     def awaited(self) -> bool:
@@ -169,4 +176,5 @@ class NodeRecord:
         values["node"] = Node.from_dict(values["node"]) if values["node"] else None
         values["stage"] = Stage(values["stage"])
         values["announced"] = tuple(values["announced"])
+        values["failures"] = tuple(values.get("failures", ()))
         return cls(**values)

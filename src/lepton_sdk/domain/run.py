@@ -185,6 +185,7 @@ def _shown(node: NodeRecord) -> dict[str, object]:
         "exit_code": node.exit_code,
         "signal": node.signal,
         "reason": node.reason,
+        "failures": list(node.failures),
     }
 
 
@@ -222,7 +223,9 @@ def apply(run: Run | None, event: Event) -> Run:
     if event.kind == "node.announced":
         return _announce(run, event)
     if event.kind == "node.armed":
-        return evolve(run, nodes=tuple(evolve(n, armed_at=event.at) if n.token == event.token else n for n in run.nodes))
+        return _noted(run, event, armed_at=event.at)
+    if event.kind == "node.restarted":
+        return _noted(run, event, failures=tuple(event.data["failures"]))
     return _step(run, event)
 
 
@@ -243,6 +246,10 @@ def _announce(run: Run, event: Event) -> Run:
     thing = f"{event.data['kind']} {event.data['name']}"
     nodes = [evolve(n, announced=(*n.announced, thing)) if n.token == event.token else n for n in run.nodes]
     return evolve(run, nodes=tuple(nodes))
+
+
+def _noted(run: Run, event: Event, **changes: Any) -> Run:
+    return evolve(run, nodes=tuple(evolve(node, **changes) if node.token == event.token else node for node in run.nodes))
 
 
 def _step(run: Run, event: Event) -> Run:

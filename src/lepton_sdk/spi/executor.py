@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -28,16 +28,22 @@ __all__ = [
 ]
 
 
+def _nobody(_: str) -> None:
+    """Nobody waits."""
+
+
 @frozen
 class ExecutorContext:
     """All that an executor's factory gets from core.
 
     Attributes:
         runs_dir: where files of runs live on this host; ``runs_dir / run_id`` is the run's own.
+        progress: takes a short line on what takes long, such as files that are sent, for whoever waits; ``""`` when it is over.
     """
 
     clock: Clock = field(repr=False)
     runs_dir: Path
+    progress: Callable[[str], None] = field(default=_nobody, repr=False)
 
 
 @frozen
@@ -116,6 +122,8 @@ class ExecutionStatus:
         signal: name of the signal that ended it (``"SIGKILL"``).
         reason: ``"exit"``, ``"setup"`` (setup failed), ``"timeout"``, ``"idle"`` or ``"cancelled"``.
         started_at, finished_at: as the node's clock says, UTC.
+        failures: exit codes of earlier starts of the command here, each of which the node followed with another one, as
+            ``job.max_failure_retry`` allows.
     """
 
     state: ExecutionState = field(converter=ExecutionState)
@@ -125,6 +133,7 @@ class ExecutionStatus:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     detail: str = ""
+    failures: tuple[int, ...] = ()
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,9 @@ from lepton_sdk._executors.watchdog.program import WatchdogPlan, install_script
 from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.node import Node
+from lepton_sdk.spi import Launch, Offer
 from lepton_sdk.spi.executor import Execution, ExecutionStatus, ExecutorContext, Watchdog
+from lepton_sdk.testing import FakeProvider
 
 T = TypeVar("T")
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -311,6 +313,34 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def wait_until() -> Callable[..., Any]:
     """Look again and again until something holds; its value."""
     return until
+
+
+class Hosts(FakeProvider):
+    """A cloud whose machines are some hosts, by rank."""
+
+    def __init__(self, folder: Path, offer: Offer, access: Sequence[SSHAccess]) -> None:
+        super().__init__(folder, [offer])
+        self.access, self._ranks = access, dict[str, int]()
+
+    async def acquire(self, offer: Offer, launch: Launch) -> Node:
+        self._ranks[launch.token] = launch.rank
+        return await super().acquire(offer, launch)
+
+    def _node(self, record: dict[str, Any]) -> Node:
+        from attrs import evolve
+
+        return evolve(super()._node(record), access=self.access[self._ranks[record["token"]] % len(self.access)])
+
+
+@pytest.fixture
+def cloud_of(tmp_path: Path) -> Callable[..., Hosts]:
+    """A cloud of one offer and some servers."""
+
+    def make(offer: Offer, *servers: Server) -> Hosts:
+        ways = [SSHAccess(one.address, user="", port=one.port, host_keys=(one.host_key,)) for one in servers]
+        return Hosts(tmp_path / "cloud", offer, ways)
+
+    return make
 
 
 class Guarded:

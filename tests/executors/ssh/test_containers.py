@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
-from lepton_sdk import Job
+from lepton_sdk import Client, Job
 from lepton_sdk._executors.container import contained
 from lepton_sdk.errors import JobSpecError
 from lepton_sdk.spi.executor import Execution
+from lepton_sdk.testing import FAKE_SPEC, fake_offer
 
 _IMAGE = "localhost/lepton-test-box"
 _TOOLS = "sh cat echo env sleep id pwd true false ls printf hostname grep touch awk df tr kill mkdir sed"
@@ -239,3 +243,35 @@ def test_a_container_survives_the_journal() -> None:
     job = Job("true", image="a/b:c", container=box | {"registry": registry}, secrets=["KEY"])
     assert Job.from_dict(job.to_dict()) == job
     assert job.to_dict()["container"] == box | {"registry": registry}
+
+
+def test_a_shell_goes_into_the_container_and_a_nodes_id_stays_outside(
+    engine: Path, server: Any, cloud_of: Any, tmp_path: Path, own_home: Path, until: Any
+) -> None:
+    key = str(own_home / ".ssh/id_ed25519")
+    cloud = cloud_of(fake_offer("small"), server)
+    cloud.access = [evolve(way, identity=key) for way in cloud.access]
+    with Client(state=tmp_path / "state", cache=tmp_path / "cache", providers={FAKE_SPEC: cloud}) as client:
+        command = "echo inside > mine; echo ready; while ! [ -e go ]; do sleep 0.1; done"
+        job = Job(
+            command,
+            image=_IMAGE,
+            env={"CONTAINERS_CONF": str(engine), "NGPUS": "0", "ODD": "it's $(x)"},
+            container={"workdir": "/w"},
+        )
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(client.run, job)
+            until(lambda: client.runs() and b"ready" in b"".join(client.logs(client.runs()[0].id)), 60)
+            (run,) = client.runs()
+            asked = """pwd; cat mine; hostname; echo "$ODD"; exit 5"""
+            done = subprocess.run(client.reach(run.id).shell(asked), capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stdout.splitlines()) == (5, ["/w", "inside", "job-0", "it's $(x)"]), done.stderr
+            shell = ["script", "-qec", shlex.join(client.reach(run.id).shell()), "/dev/null"]
+            typed = subprocess.run(shell, input="hostname; exit 3\n", capture_output=True, text=True, check=False)
+            assert (typed.returncode, "job-0" in typed.stdout) == (3, True), typed.stdout
+            node = run.members[0].node
+            assert node is not None
+            outside = subprocess.run(client.reach(node.id).shell("pwd"), capture_output=True, text=True, check=True)
+            assert outside.stdout.strip().endswith("/1-0/work")
+            Path(outside.stdout.strip(), "go").touch()
+            assert running.result(60).exit_code == 0

@@ -18,7 +18,8 @@ def _cases(name: str) -> ModuleType:
     return module
 
 
-_local, _endings, _starting = (_cases(name) for name in ("test_local", "test_endings", "test_starting"))
+_NAMES = ("test_local", "test_endings", "test_starting", "test_failures")
+_local, _endings, _starting, _failures = map(_cases, _NAMES)
 
 
 def _keeper(host: Any, run: Any) -> int:
@@ -54,3 +55,10 @@ test_tree_that_is_never_still = _endings.test_tree_that_is_never_still_ends
 test_second_start = _starting.test_older_epoch_is_refused_and_changes_nothing
 test_newer_epoch_takes_over = _starting.test_newer_epoch_takes_over_what_runs_and_fences_the_older_off
 test_other_attempts_and_ranks = _starting.test_other_attempts_and_ranks_are_runs_of_their_own
+
+test_a_command_that_fails = _failures.test_a_command_that_fails_is_started_again_in_its_folder
+test_the_last_failure = _failures.test_the_last_failure_is_the_end
+test_failures_are_told = _failures.test_failures_are_told_while_it_goes_on
+test_a_pause_ends = _failures.test_a_pause_ends_when_the_run_is_told_to_stop
+test_what_a_failed_command_leaves = _failures.test_what_a_failed_command_leaves_ends_and_what_setup_began_lives_on
+test_setup_is_not_tried_again = _failures.test_setup_is_not_tried_again

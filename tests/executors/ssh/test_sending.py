@@ -257,6 +257,41 @@ def test_any_tree_arrives_as_a_local_copy_would_be(host: Any, tmp_path: Path, en
         remove_tree(copy)
 
 
+def contents(entries: dict[bytes, Any]) -> set[tuple[int, bytes]]:
+    """What has to be on the node for a tree: each content with each mode, empty files apart."""
+    found: set[tuple[int, bytes]] = set()
+    for mode, inner in entries.values():
+        if isinstance(inner, dict):
+            found |= contents(inner)
+        elif inner:
+            found.add((mode, inner))
+    return found
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(versions=st.lists(st.dictionaries(NAMES, TREES, max_size=5), min_size=2, max_size=3))
+def test_of_any_versions_of_a_tree_only_new_contents_travel(
+    host: Any, tmp_path: Path, sent: list[int], known: set[tuple[int, bytes]], versions: list[dict[bytes, Any]]
+) -> None:
+    for version in versions:
+        source, copy = tmp_path / "versions", tmp_path / "versions-copy"
+        try:
+            make(os.fsencode(source), version)
+            copy_workdir(source, copy)
+            assert arrived(host, source) == tree(copy)
+            assert sent[-1] == len(contents(version) - known)
+            known |= contents(version)
+        finally:
+            remove_tree(source)
+            remove_tree(copy)
+
+
+@pytest.fixture
+def known() -> set[tuple[int, bytes]]:
+    """What the node was ever sent, over all examples of one test."""
+    return set()
+
+
 def test_size_beyond_octal_is_written_as_tar_reads_it() -> None:
     import tarfile
 

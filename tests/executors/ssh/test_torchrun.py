@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve
 
 from lepton_sdk import Client, Job, RunState
-from lepton_sdk.domain.access import SSHAccess
-from lepton_sdk.domain.node import Node
-from lepton_sdk.testing import FAKE_SPEC, FakeProvider, fake_offer
+from lepton_sdk.testing import FAKE_SPEC, fake_offer
 
 _TRAIN = """
 import os, sys
@@ -30,21 +27,9 @@ dist.barrier()
 """
 
 
-class Two(FakeProvider):
-    """A cloud with two hosts, by turns."""
-
-    access: tuple[SSHAccess, ...] = ()
-
-    def _node(self, record: dict[str, Any]) -> Node:
-        place = sorted(path.stem for path in self.folder.glob("*.json")).index(record["id"]) % len(self.access)
-        return evolve(super()._node(record), access=self.access[place])
-
-
 @pytest.fixture
-def client(make_server: Any, tmp_path: Path) -> Iterator[Client]:
-    cloud = Two(tmp_path / "cloud", [fake_offer("cpu", gpu=None)])
-    servers = [make_server() for _ in range(2)]
-    cloud.access = tuple(SSHAccess("127.0.0.1", user="", port=server.port, host_keys=(server.host_key,)) for server in servers)
+def client(make_server: Any, cloud_of: Any, tmp_path: Path) -> Iterator[Client]:
+    cloud = cloud_of(fake_offer("cpu", gpu=None), make_server(), make_server())
     with Client(state=tmp_path / "state", cache=tmp_path / "cache", providers={FAKE_SPEC: cloud}) as client:
         yield client
 

@@ -57,6 +57,7 @@ class SSHExecutor:
     def __init__(self, context: ExecutorContext, *, base: str = ".lepton", grace: float = 5.0) -> None:
         self._clock = context.clock
         self._runs = context.runs_dir.absolute()
+        self._progress = context.progress
         self._base = base
         self._grace = grace
         self._keys = HostKeys(self._runs.parent / "known_hosts")
@@ -81,12 +82,14 @@ class SSHExecutor:
             NodeUnreachable: the node did not answer.
             NodeError: it is not the one that is known, does not let us in, or has no room.
         """
+        from lepton_sdk._executors.ssh.progress import Progress
         from lepton_sdk._executors.ssh.sending import send_workdir
 
         text, path, remote = orders(execution, self._grace), run_path(execution), self._remote(node)
         place = "-"
         if execution.job.workdir is not None:
-            sent = await send_workdir(remote, execution, path, without=self._runs)
+            with Progress(self._progress, self._clock, f"sending the workdir to {remote.title}") as progress:
+                sent = await send_workdir(remote, execution, path, without=self._runs, progress=progress)
             if isinstance(sent, list):
                 return heed(execution, sent, remote.title)
             place = sent

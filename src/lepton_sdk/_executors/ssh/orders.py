@@ -51,6 +51,7 @@ def orders(execution: Execution, grace: float) -> bytes:
         "idle": "" if execution.idle_limit is None else hundredths(execution.idle_limit),
         "lease": "" if execution.lease is None else hundredths(execution.lease),
         "watchdog": execution.watchdog,
+        "again": execution.job.max_failure_retry,
         "setup": execution.job.setup or "",
         "command": execution.job.command,
     }

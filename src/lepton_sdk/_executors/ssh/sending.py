@@ -15,6 +15,7 @@ from lepton_sdk.spi.executor import Execution
 
 if TYPE_CHECKING:
     from lepton_sdk._executors.ssh.channel import Channel
+    from lepton_sdk._executors.ssh.progress import Progress
     from lepton_sdk._executors.ssh.remote import Remote
 
 __all__ = ["send_workdir"]
@@ -25,12 +26,13 @@ _LIST_SECONDS = 120.0
 _FULL = ("No space left on device", "Disk quota exceeded")
 
 
-async def send_workdir(remote: Remote, execution: Execution, path: str, *, without: Path) -> str | list[str]:
+async def send_workdir(remote: Remote, execution: Execution, path: str, *, without: Path, progress: Progress) -> str | list[str]:
     """Send the job's workdir.
 
     Args:
         path: the run's folder on the node, below its folder of runs.
         without: a folder of this host that is not descended into.
+        progress: is told what has been sent.
 
     Returns:
         The place on the node where the fresh copy stands; or the keeper's word why none is needed.
@@ -47,7 +49,8 @@ async def send_workdir(remote: Remote, execution: Execution, path: str, *, witho
             missing = await _missing(remote, tree, f"need {path} {execution.epoch} {place}".split())
             if isinstance(missing, list):
                 return missing
-            await _send(remote, tree.archive(place, missing), place, execution.job.workdir)
+            progress.begin(tree.size(missing))
+            await _send(remote, tree.archive(place, missing), place, execution.job.workdir, progress)
         except Changed as error:
             if turn == _TRIES - 1:
                 text = f"workdir: {error.path!r} changed each time it was sent"
@@ -81,10 +84,10 @@ async def _ask(channel: Channel, names: bytes) -> None:
     channel.finish()
 
 
-async def _send(remote: Remote, pieces: Iterator[bytes], place: str, workdir: str) -> None:
+async def _send(remote: Remote, pieces: Iterator[bytes], place: str, workdir: str, progress: Progress) -> None:
     channel = await remote.call("receive", place)
     try:
-        sending = asyncio.ensure_future(_stream(channel, pieces))
+        sending = asyncio.ensure_future(_stream(channel, pieces, progress))
         answering = asyncio.ensure_future(channel.answer())
         # A node without room says so before everything is sent.
         await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_COMPLETED)
@@ -105,9 +108,10 @@ async def _send(remote: Remote, pieces: Iterator[bytes], place: str, workdir: st
         )
 
 
-async def _stream(channel: Channel, pieces: Iterator[bytes]) -> None:
+async def _stream(channel: Channel, pieces: Iterator[bytes], progress: Progress) -> None:
     while data := await asyncio.to_thread(_gather, pieces):
         await channel.send(data)
+        progress.add(len(data))
     channel.finish()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from attrs import evolve
+
 from lepton_sdk._executors.record import ended_as
 from lepton_sdk.errors import ContractViolation
 from lepton_sdk.spi.executor import ExecutionState, ExecutionStatus
@@ -22,13 +24,14 @@ def read_answer(lines: Sequence[str]) -> ExecutionStatus:
     if "started" not in said:
         raise ContractViolation(f"the keeper of a run gave an answer without sense: {list(lines)!r}")
     began, finished = _time(said["started"]), _time(said.get("finished", ""))
+    failures = tuple(ended_as(int(code))[0] for code in said.get("failures", "").split())
     match said.get("state"):
         case "finished":
-            return _finished(said, began, finished)
+            return evolve(_finished(said, began, finished), failures=failures)
         case None if "lives" in said:
-            return ExecutionStatus("running" if "running" in said else "setup", started_at=began)
+            return ExecutionStatus("running" if "running" in said else "setup", started_at=began, failures=failures)
     detail = said.get("detail") or _GONE
-    return ExecutionStatus(ExecutionState.LOST, started_at=began, finished_at=finished, detail=detail)
+    return ExecutionStatus(ExecutionState.LOST, started_at=began, finished_at=finished, detail=detail, failures=failures)
 
 
 def _finished(said: Mapping[str, str], began: datetime | None, finished: datetime | None) -> ExecutionStatus:

@@ -61,6 +61,10 @@ class Tree:
     entries: tuple[_Entry, ...]
     contents: dict[bytes, _Content]
 
+    def size(self, names: set[bytes]) -> int:
+        """Bytes of some contents."""
+        return sum(self.contents[name].size for name in names)
+
     @property
     def names(self) -> bytes:
         """The names of all contents, a line each."""

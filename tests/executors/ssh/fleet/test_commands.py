@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -116,3 +119,23 @@ def test_a_host_that_does_not_hold_is_refused(own_home: Path, lepton: Any, line:
     (folder / "config.toml").write_text(f"[[providers.byoc.hosts]]\n{line}\n")
     (folder / "config.toml").chmod(0o600)
     assert said in lepton("byoc", "list", code=2)
+
+
+def test_a_terminal_shows_how_far_a_workdir_is(fleet: list[Any], tmp_path: Path) -> None:
+    if shutil.which("script") is None:
+        pytest.skip("script is not installed (bsdutils)")
+    project = tmp_path / "project"
+    project.mkdir()
+    with (project / "weights").open("wb") as file:
+        file.truncate(100 << 20)
+    job = ["--gpu", "H100:1", "--region", "lab", "--workdir", str(project), "--", "wc", "-c", "weights"]
+    argv = [sys.executable, "-m", "lepton_sdk", "run", *job]
+    shown = subprocess.run(["script", "-qec", shlex.join(argv), "/dev/null"], capture_output=True, text=True, timeout=120)
+    assert shown.returncode == 0, shown.stdout
+    told = re.findall(r"lepton: sending the workdir to (\S+): ([\d.]+) of 100\.0 MiB", shown.stdout)
+    assert told, shown.stdout
+    assert [float(done) for _, done in told] == sorted(float(done) for _, done in told)
+    assert f"{100 << 20} weights" in shown.stdout
+    # Without a terminal nobody watches a line move.
+    plain = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    assert "MiB" not in plain.stdout + plain.stderr

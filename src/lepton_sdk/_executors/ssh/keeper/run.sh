@@ -80,7 +80,7 @@ copy() { # what the job prints goes to the log; what does not fit there is dropp
 
 work() {
   trap : TERM
-  code=
+  code='' failures=0 pause=100
   if [ -n "$setup" ] && ! told; then
     script -ec "$setup"
     [ "$code" = 0 ] || : >"$run/setup.failed"
@@ -88,6 +88,9 @@ work() {
   if [ "${code:-0}" = 0 ] && ! told; then
     : >"$run/running"
     script -c "$command"
+    while [ "$code" != 0 ] && [ "$failures" -lt "$again" ] && once_more; do
+      script -c "$command"
+    done
   fi
   ! cancelled 0 || : >"$run/why.cancelled"
   : >"$run/code.${code:-143}"
@@ -96,6 +99,30 @@ work() {
     # The pipe will not end either.
     kill -KILL $$
   fi
+}
+
+once_more() { # note that the command failed, and wait; fails when the run was told to stop meanwhile
+  ! told || return 1
+  number=$((10000 + failures)) failures=$((failures + 1))
+  : >"$run/failed.${number#1}.$code"
+  say "lepton: the command ended with exit code $code; start $failures of $again more in $((pause / 100)) s"
+  tidy TERM
+  clock
+  resume=$((now + pause)) pause=$((pause < 3200 ? 2 * pause : 6000))
+  while [ "$now" -lt $resume ]; do
+    ! told || return 1
+    nap
+    clock
+  done
+  tidy KILL
+  rm -f "$run"/try.*
+}
+
+tidy() { # SIGNAL: to what the failed command left; what setup began lives on
+  family
+  for one in $found; do
+    look "$one" && [ -f "$run/try.$session" ] && kill "-$1" "$one" 2>/dev/null
+  done
 }
 
 told() { # whether the run was told to stop
@@ -109,10 +136,13 @@ script() { # FLAGS TEXT: run one script of the job to its end; sets code
     read -r one _ </proc/self/stat
     look "$one"
     [ -z "$setsid" ] || : >"$run/leader.$one.$born"
+    [ "$1$again" = -c0 ] || [ "$1" != -c ] || : >"$run/try.$one"
     # From here on the job's variables may stand in the place of ours.
     # shellcheck disable=SC2086
-    set -- $setsid /bin/sh "$1" "$2"
+    set -- "$failures" $setsid /bin/sh "$1" "$2"
     variables
+    [ "$1" = 0 ] || export LEPTON_JOB_FAILURE_COUNT=$((${LEPTON_JOB_FAILURE_COUNT:-0} + $1))
+    shift
     exec "$@"
   ) </dev/null 2>&1
   code=$?

@@ -26,6 +26,12 @@ poll() {
     [ "$lease" = 0 ] || [ ! -f "$run/lease" ] || renew
   fi
   [ ! -f "$run/running" ] || say running
+  failures=
+  for file in "$run"/failed.*; do
+    # Two numbers are in the name: which failure, and its exit code.
+    case $file in *'*') ;; *) failures="$failures ${file##*.}" ;; esac
+  done
+  [ -z "$failures" ] || say "failures$failures"
   say "started $started"
   if [ -f "$run/status" ]; then
     while read -r line; do
