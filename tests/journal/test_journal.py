@@ -13,6 +13,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from attrs import evolve
 from writing import NOW, FixedClock, filled, intend, plan
 
 from lepton_sdk import Money
@@ -161,3 +162,26 @@ def test_a_claim_that_ran_out_is_free(open_journal: Callable[..., Journal]) -> N
     (run,) = filled(journal, 1)
     assert journal.claim(run, "first", -1, lambda _: True) == 1
     assert journal.claim(run, "second", 60, lambda _: True) == 2
+
+
+def test_the_cap_of_a_period_sees_what_others_have_written_since(open_journal: Callable[..., Journal]) -> None:
+    """Every hold remembers the runs that it has read; a machine of another client, or one that was given back, changes them."""
+    ours, theirs = open_journal(), open_journal()
+    caps = Caps(total=Money("50"))
+    ids = [new_id(NOW, bytes([0, 0, 0, 0, 0, number])) for number in range(4)]
+    for run in ids:
+        ours.append(plan(run))
+
+    def bounded(run: str, token: str) -> Event:
+        row = intend(run, token)
+        return evolve(row, data=dict(row.data) | {"lasts": 3600.0})
+
+    # Each costs 24 at most.
+    ours.append(bounded(ids[0], "a"), caps=caps)
+    theirs.append(bounded(ids[1], "b"), caps=caps)
+    with pytest.raises(BudgetExceeded, match="above the cap"):
+        ours.append(bounded(ids[2], "c"), caps=caps)
+    theirs.append(Event("node.released", ids[1], NOW, "b"))
+    ours.append(bounded(ids[2], "c"), caps=caps)
+    with pytest.raises(BudgetExceeded, match="above the cap"):
+        theirs.append(bounded(ids[3], "d"), caps=caps)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from attrs import evolve, frozen
 
 from lepton_sdk._journal.rows import event_row, node_row, read_run, run_row
+from lepton_sdk._journal.spending import Spending
 from lepton_sdk._journal.store import Execute, Store
 from lepton_sdk.domain.caps import Caps
-from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.run import Event, Run, apply
 from lepton_sdk.errors import LeptonError
@@ -46,7 +46,7 @@ class Written:
     events: tuple[Event, ...]
 
 
-def write_entries(store: Store, execute: Execute, entries: Iterable[Entry]) -> list[Written | LeptonError]:
+def write_entries(store: Store, execute: Execute, entries: Iterable[Entry], spending: Spending) -> list[Written | LeptonError]:
     """Write entries in order inside the caller's transaction; one that is refused leaves no trace and hinders no other."""
     # The number is part of what the checksum covers, so it is counted here, under the transaction's lock.
     seq = int(execute("SELECT coalesce(max(seq), 0) FROM events")[0][0])
@@ -55,7 +55,7 @@ def write_entries(store: Store, execute: Execute, entries: Iterable[Entry]) -> l
         try:
             before, run = _applied(store, execute, entry.events)
             if entry.caps:
-                _hold(store, execute, run, entry.caps, entry.events[-1].at)
+                _hold(execute, run, entry.caps, entry.events[-1].at, spending)
         except LeptonError as error:
             answers.append(error)
             continue
@@ -85,13 +85,10 @@ def _insert(execute: Execute, before: Run | None, run: Run, events: Iterable[Eve
             execute(_NODE, node_row(node))
 
 
-def _hold(store: Store, execute: Execute, run: Run, caps: Caps, now: datetime) -> None:
+def _hold(execute: Execute, run: Run, caps: Caps, now: datetime, spending: Spending) -> None:
     """Every machine and every run together under the caps, the run's own as they would be."""
     query = "SELECT price, currency, count(*) FROM nodes WHERE open = 1 AND run <> ? GROUP BY price, currency"
     others = [(Money(price, currency) * count if price else None) for price, currency, count in execute(query, (run.id,))]
     caps.hold_hourly(others + [node.price for node in run.nodes if node.open])
     if caps.total is not None:
-        # An id begins with its time, so that a period is a range of them.
-        since = new_id(now - timedelta(seconds=caps.period), bytes(6))
-        query = "SELECT id, record, checksum FROM runs WHERE (ended = 0 OR id >= ?) AND id <> ?"
-        caps.hold_total([run, *(read_run(store, row) for row in execute(query, (since, run.id)))], now)
+        caps.hold_total([run, *(other for other in spending.runs(execute, now, caps.period) if other.id != run.id)], now)

@@ -13,6 +13,7 @@ from lepton_sdk._journal.claims import Claims
 from lepton_sdk._journal.group import Group
 from lepton_sdk._journal.mark import Mark
 from lepton_sdk._journal.rows import event_row
+from lepton_sdk._journal.spending import Spending
 from lepton_sdk._journal.store import Execute, Place, open_store
 from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.ids import new_id
@@ -47,6 +48,7 @@ class Journal(Claims):
         super().__init__(open_store(place, writable=writable), clock)
         self._listeners: list[Callable[[Event], None]] = []
         self._group = Group(self._commit)
+        self._spending = Spending(self._store)
         self._marks = marks
         self._mark: Mark | None = None
         self._seen: tuple[int, int] | None = None
@@ -109,7 +111,7 @@ class Journal(Claims):
             self._refuse_foreign()
             self._refuse_frozen(execute)
             lost = self._lost(execute)
-            answers = [] if lost else write_entries(self._store, execute, entries)
+            answers = [] if lost else write_entries(self._store, execute, entries, self._spending)
         if lost:
             self.freeze(lost)
             self.refuse_frozen()

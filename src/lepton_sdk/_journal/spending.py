@@ -1,0 +1,41 @@
+"""The runs that count under a cap over a period, each read again only once its record has changed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from lepton_sdk._journal.rows import read_run
+from lepton_sdk._journal.store import Execute, Row, Store
+from lepton_sdk.domain.ids import new_id
+from lepton_sdk.domain.run import Run
+
+__all__ = ["Spending"]
+
+# SQLite takes so many variables in one statement.
+_AT_ONCE = 500
+
+
+class Spending:
+    """Remembers runs by the checksum of their record: for two thousand runs the cap is held two thousand times."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, tuple[str, Run]] = {}
+
+    def runs(self, execute: Execute, now: datetime, period: int) -> list[Run]:
+        """Runs that began within the last ``period`` seconds, and those that have not ended."""
+        # An id begins with its time, so that a period is a range of them.
+        since = new_id(now - timedelta(seconds=period), bytes(6))
+        rows = execute("SELECT id, checksum FROM runs WHERE ended = 0 OR id >= ?", (since,))
+        changed = [str(row[0]) for row in rows if self._known.get(row[0], ("",))[0] != row[1]]
+        fresh = {row[0]: (row[2], read_run(self._store, row)) for row in self._read(execute, changed)}
+        self._known = {row[0]: fresh.get(row[0]) or self._known[row[0]] for row in rows}
+        return [run for _, run in self._known.values()]
+
+    def _read(self, execute: Execute, ids: list[str]) -> list[Row]:
+        found: list[Row] = []
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            marks = ", ".join("?" for _ in some)
+            found += execute(f"SELECT id, record, checksum FROM runs WHERE id IN ({marks})", tuple(some))  # noqa: S608 - marks
+        return found
