@@ -89,7 +89,7 @@ def _hold(store: Store, execute: Execute, run: Run, caps: Caps, now: datetime) -
     """Every machine and every run together under the caps, the run's own as they would be."""
     query = "SELECT price, currency, count(*) FROM nodes WHERE open = 1 AND run <> ? GROUP BY price, currency"
     others = [(Money(price, currency) * count if price else None) for price, currency, count in execute(query, (run.id,))]
-    caps.hold_hourly(others + [node.price for node in run.nodes if node.open])
+    caps.hold_hourly(others + [node.hourly for node in run.nodes if node.open])
     if caps.total is not None:
         # An id begins with its time, so that a period is a range of them.
         since = new_id(now - timedelta(seconds=caps.period), bytes(6))
