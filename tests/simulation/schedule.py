@@ -7,28 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
+from clients import Scene, account_of, client, end, submit
 from past import Past
-from truth import check_executions, check_world
+from reachable import PAIRS
+from truth import check_cost, check_executions, check_gangs, check_world
 
-from lepton_sdk._clock import Clock
-from lepton_sdk._config import load_config
-from lepton_sdk._engine import follower
+from lepton_sdk._engine import acquire, follower
+from lepton_sdk._engine import run as story
 from lepton_sdk._engine.adopt import adopt
 from lepton_sdk._engine.follower import follow_all
 from lepton_sdk._engine.reconcile import Difference, reconcile
-from lepton_sdk._engine.session import Session
-from lepton_sdk._engine.submit import record
-from lepton_sdk._journal import Journal
-from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.job import Job
-from lepton_sdk.domain.run import Event, Run
 from lepton_sdk.errors import JournalError, LeptonError
 from lepton_sdk.spi import WatchdogWay
 from lepton_sdk.testing import (
@@ -36,15 +31,12 @@ from lepton_sdk.testing import (
     Died,
     Faults,
     Machine,
-    SimCloud,
-    SimNodes,
-    SimProcess,
     World,
     fake_offer,
     run_virtual,
 )
 
-__all__ = ["DAY", "Outcome", "leave", "replay", "silent"]
+__all__ = ["DAY", "RAM", "Outcome", "check_journal", "generations", "live", "replay", "settle", "strangers_in"]
 
 DAY = 86400.0
 # Long enough for every run to end whose credentials are the right ones.
@@ -52,9 +44,12 @@ _CALM = 14400.0
 # So many clients stand about at the same time, believing that the run is theirs.
 _AT_ONCE = 3
 _SHOWN = frozenset({Difference.STRAY, Difference.DOUBTFUL, Difference.UNMARKED})
-_RAM = Path("/dev/shm")
+RAM = Path("/dev/shm")
 # Four looks a second for days of nothing would be most of what a simulation does.
 follower._LOOK_SECONDS = 5.0
+story._LOOK_SECONDS = 5.0
+# So that of three nodes one is asked for when it may be known already that another was refused.
+acquire._AT_ONCE = 2
 
 
 @frozen
@@ -64,84 +59,20 @@ class Outcome:
     Attributes:
         broken: what must never be and was.
         stages: the journal rows that a process died right before or after.
+        pairs: stages of a row, and the faults that struck while it stood there.
         processes: how many clients it took.
     """
 
     broken: tuple[str, ...]
     stages: frozenset[str]
+    pairs: frozenset[tuple[str, str]]
     processes: int
-
-
-class _MortalJournal(Journal):
-    """The real journal; its process may die right before and right after a row became durable."""
-
-    process: SimProcess
-    died_at: set[str]
-
-    def append(self, *events: Event, caps: Caps | None = None) -> Run:
-        try:
-            self.process.mortal_moment()
-            run = super().append(*events, caps=caps)
-            self.process.mortal_moment()
-        except Died:
-            self.died_at.update(event.kind for event in events)
-            raise
-        return run
-
-    async def write(self, *events: Event, caps: Caps | None = None) -> Run:
-        # The thread that commits lives in real time, and a seed must go the same way twice.
-        return self.append(*events, caps=caps)
 
 
 def replay(seed: int) -> Outcome:
     """Play the schedule of a seed."""
-    with tempfile.TemporaryDirectory(dir=_RAM if _RAM.is_dir() else None) as folder:
+    with tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else None) as folder:
         return run_virtual(_play(seed, Path(folder)))
-
-
-def leave(seed: int) -> list[str]:
-    """One client begins a run and is never seen again; what of its machines is billed when days have passed."""
-    with tempfile.TemporaryDirectory(dir=_RAM if _RAM.is_dir() else None) as folder:
-        return run_virtual(_abandon(seed, Path(folder)))
-
-
-def silent(seed: int) -> tuple[list[str], float]:
-    """A provider that answers nothing for a day while a machine of ours is there; what broke, and when the run ended."""
-    with tempfile.TemporaryDirectory(dir=_RAM if _RAM.is_dir() else None) as folder:
-        return run_virtual(_silence(seed, Path(folder)))
-
-
-async def _silence(seed: int, folder: Path) -> tuple[list[str], float]:
-    world, loop = World(seed), asyncio.get_running_loop()
-    # A watchdog would have ended the machine long before.
-    world.watchdog = WatchdogWay.NONE
-    run_id = await _submit(world, folder, Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}))
-    with _client(world, folder, set()) as (session, _):
-        work = asyncio.create_task(follow_all(session, until_idle=True))
-        while not any(node.running_at for node in session.journal.run(run_id).nodes):  # noqa: ASYNC110 - virtual time
-            await asyncio.sleep(1)
-        world.faults = Faults(unavailable=1.0)
-        await asyncio.sleep(DAY)
-        open_rows, billed = len(session.journal.providers_with_open_nodes()), len(world.billed(loop.time()))
-        world.calm()
-        await work
-        run = session.journal.run(run_id)
-    left = [f"{machine.id} is still billed" for machine in world.billed(loop.time())]
-    if (open_rows, billed) != (1, 1):
-        left.append(f"{open_rows} open rows for {billed} machines while nobody answered")
-    return left + ([] if run.state.ended else ["the run is in limbo"]), loop.time()
-
-
-async def _abandon(seed: int, folder: Path) -> list[str]:
-    dice = random.Random(seed)
-    world = World(seed, Faults(die=dice.uniform(0, 0.05), cut=dice.choice([0, 0.1])))
-    await _submit(world, folder, Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}))
-    life = asyncio.create_task(_life(world, folder, set()))
-    await asyncio.wait({life}, timeout=dice.uniform(1, 2000))
-    life.cancel()
-    await asyncio.gather(life, return_exceptions=True)
-    await asyncio.sleep(2 * DAY)
-    return [f"{machine.id} is still billed" for machine in world.billed(asyncio.get_running_loop().time())]
 
 
 def _faults(dice: random.Random) -> Faults:
@@ -175,7 +106,9 @@ async def _play(seed: int, folder: Path) -> Outcome:
     world = World(seed, _faults(dice))
     # Some clouds run nothing at boot, so that their machines have no watchdog.
     world.watchdog = dice.choice([WatchdogWay.STARTUP, WatchdogWay.STARTUP, WatchdogWay.NONE])
-    died_at: set[str] = set()
+    scene = Scene(world, folder)
+    # Chance alone comes to some of the pairs once in a thousand schedules.
+    scene.aim = PAIRS[seed % len(PAIRS)]
     astray = dice.choice([0, 0, 0, 0, 0, 0.5])
     job = Job(
         "true",
@@ -183,96 +116,74 @@ async def _play(seed: int, folder: Path) -> Outcome:
         nodes=dice.choice([1, 1, 1, 2, 3]),
         retry={"interruption": dice.choice([0, 0, 3]), "no_capacity": {"duration": "4h", "backoff": 30}},
     )
-    run_id = await _submit(world, folder, job)
+    run_id = await submit(scene, job)
     past = Past(folder, dice) if dice.random() < 0.25 else None
-    processes = await _generations(world, folder, died_at, dice, astray, past)
+    processes = await generations(scene, dice, astray, past)
     world.calm()
-    strangers = _strangers(world, folder)
-    shown = await _settle(world, folder)
+    strangers = strangers_in(scene)
+    shown = await settle(scene)
     forgetful = past is not None and past.happened
-    broken = [*check_world(world, strangers, shown, forgetful=forgetful), *_check_journal(folder, world, run_id, past)]
+    broken = [*check_world(world, strangers, shown, forgetful=forgetful), *check_journal(scene, run_id, past), *scene.noted]
     if past is None or past.is_known:
         broken += check_executions(world, job)
-    return Outcome(tuple(broken), frozenset(died_at), processes)
+    return Outcome(tuple(broken), frozenset(scene.died_at), frozenset(scene.pairs), processes)
 
 
-@contextmanager
-def _client(world: World, folder: Path, died_at: set[str], account: str = "main") -> Iterator[tuple[Session, SimProcess]]:
-    process = SimProcess(world)
-
-    def open_journal(path: Path, clock: Clock, *, marks: Path) -> Journal:
-        journal = _MortalJournal(path, clock, marks=marks)
-        journal.process, journal.died_at = process, died_at
-        return journal
-
-    session = Session(
-        load_config(state=folder / "state", cache=folder / "cache", environ={"LEPTON_SDK_PLUGINS": "", "HOME": str(folder)}),
-        clock=process,
-        providers={world.spec: SimCloud(process, account=account)},
-        executors={"LocalAccess": SimNodes(process)},
-        open_journal=open_journal,
-        entropy=world.random.randbytes,
-    )
-    # Two processes of one host have two names, and each of them may be alive for all that the other knows.
-    session.holder = f"elsewhere/boot/{world.random.getrandbits(32)}/1/x"
-    try:
-        yield session, process
-    finally:
-        process.dead = True
-        with suppress(sqlite3.Error):
-            session.journal.close()
-
-
-async def _submit(world: World, folder: Path, job: Job) -> str:
-    faults, world.faults = world.faults, Faults()
-    with _client(world, folder, set()) as (session, _):
-        run = record(session, job)
-    world.faults = faults
-    return run.id
-
-
-async def _generations(
-    world: World, folder: Path, died_at: set[str], dice: random.Random, astray: float, past: Past | None
-) -> int:
+async def generations(scene: Scene, dice: random.Random, astray: float = 0, past: Past | None = None) -> int:
     """Client after client drives what is open, until nothing is or a day is over. A paused one overlaps with the next."""
     loop = asyncio.get_running_loop()
     lives: list[asyncio.Task[bool]] = []
     begun, idle = 0, False
+    crashes = dice.choice([0, 0, 0, 0.3])
     while not idle and loop.time() < DAY:
-        account, lost = _account(world, folder), dice.random() < astray
+        account, lost = account_of(scene), dice.random() < astray or scene.aimed_at("other account")
         if lost:
+            scene.struck("other account")
             account = "main" if account == "elsewhere" else "elsewhere"
-        lives.append(asyncio.create_task(_life(world, folder, died_at, account)))
+        lives.append(asyncio.create_task(live(scene, account)))
         begun += 1
-        done, _ = await asyncio.wait(lives, timeout=dice.uniform(60, 4000), return_when=asyncio.FIRST_COMPLETED)
+        done = await _until_something(scene, lives, dice.uniform(60, 4000))
         idle = any(task.result() for task in done)
         if lost and not idle:
             # Whoever gave it the wrong credentials sees that nothing moves.
-            await _end(lives[-1:])
+            await end(lives[-1:])
         lives = [task for task in lives if not task.done()]
         if len(lives) > _AT_ONCE:
-            await _end([lives.pop(0)])
+            await end([lives.pop(0)])
         if past is not None and not idle:
-            await _end(lives)
+            await end(lives)
             lives = []
-            past.between_clients()
+            if past.between_clients():
+                scene.struck("rollback")
+        elif not idle and (dice.random() < crashes or scene.aimed_at("power loss")):
+            await end(lives)
+            lives = []
+            scene.disk.crash(dice)
+            scene.struck("power loss")
         if done and not idle:
             await asyncio.sleep(dice.uniform(0, 200))
-    await _end(lives)
+    await end(lives)
     return begun
 
 
-async def _end(lives: list[asyncio.Task[bool]]) -> None:
-    for task in lives:
-        task.cancel()
-    await asyncio.gather(*lives, return_exceptions=True)
+async def _until_something(scene: Scene, lives: list[asyncio.Task[bool]], seconds: float) -> set[asyncio.Task[bool]]:
+    """Wait until a client has ended, or a row stands where something is to happen between clients; the clients that ended."""
+    if scene.aim is None or scene.aim[1] not in {"rollback", "power loss", "other account"} or scene.hit.is_set():
+        return (await asyncio.wait(lives, timeout=seconds, return_when=asyncio.FIRST_COMPLETED))[0]
+    there = asyncio.create_task(scene.hit.wait())
+    await asyncio.wait([*lives, there], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    there.cancel()
+    return {task for task in lives if task.done()}
 
 
-async def _life(world: World, folder: Path, died_at: set[str], account: str = "main") -> bool:
+async def live(scene: Scene, account: str = "main") -> bool:
     """One client until it dies (``False``) or finds nothing left to do (``True``)."""
-    with _client(world, folder, died_at, account) as (session, process):
-        if session.journal.frozen:
-            adopt(session)
+    with client(scene, account) as (session, process):
+        try:
+            if session.journal.frozen:
+                adopt(session)
+        except Died:
+            return False
         work = asyncio.create_task(follow_all(session, until_idle=True))
         try:
             while not work.done():
@@ -288,43 +199,37 @@ async def _life(world: World, folder: Path, died_at: set[str], account: str = "m
                 await work
 
 
-def _strangers(world: World, folder: Path) -> list[Machine]:
+def strangers_in(scene: Scene) -> list[Machine]:
     """A machine of another owner, and one with our owner that our journal does not know: neither may be touched."""
-    with _client(world, folder, set()) as (session, _):
+    with client(scene) as (session, _):
         owner = session.journal.owner
     now, offer = asyncio.get_running_loop().time(), fake_offer("box", provider=SIM_SPEC.name)
     found = [Machine(f"stranger-{o}", f"t-{o}", o, offer, now, now, now, 1e12) for o in ("somebody", owner)]
-    world.machines.extend(found)
+    scene.world.machines.extend(found)
     return found
 
 
-async def _settle(world: World, folder: Path) -> set[str]:
+async def settle(scene: Scene) -> set[str]:
     """A calm client finishes what is open; then one command lists and gives back what turned up late.
 
     Returns:
         The ids of what the last command showed.
     """
     for _ in range(3):
-        account = _account(world, folder)
-        with _client(world, folder, set(), account) as (session, _):
+        account = account_of(scene)
+        with client(scene, account) as (session, _):
             if session.journal.frozen:
                 adopt(session)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CALM):
                     await follow_all(session, until_idle=True)
         await asyncio.sleep(2 * SIM_SPEC.timings.create_horizon)
-    return await _listed(world, folder, "main") | await _listed(world, folder, "elsewhere")
+    return await _listed(scene, "main") | await _listed(scene, "elsewhere")
 
 
-def _account(world: World, folder: Path) -> str:
-    """The person gives the credentials that the open rows need."""
-    with _client(world, folder, set()) as (session, _):
-        return session.journal.account(SIM_SPEC.name) or "main"
-
-
-async def _listed(world: World, folder: Path, account: str) -> set[str]:
+async def _listed(scene: Scene, account: str) -> set[str]:
     for _ in range(10):
-        with _client(world, folder, set(), account) as (session, _):
+        with client(scene, account) as (session, _):
             report = await reconcile(session)
             if session.journal.frozen:
                 adopt(session)
@@ -334,8 +239,8 @@ async def _listed(world: World, folder: Path, account: str) -> set[str]:
     return {line.id for line in report.nodes if line.difference in _SHOWN}
 
 
-def _check_journal(folder: Path, world: World, run_id: str, past: Past | None) -> Iterator[str]:
-    with _client(world, folder, set()) as (session, _):
+def check_journal(scene: Scene, run_id: str, past: Past | None) -> Iterator[str]:
+    with client(scene) as (session, _):
         try:
             session.journal.verify()
             run = session.journal.run(run_id)
@@ -347,4 +252,8 @@ def _check_journal(folder: Path, world: World, run_id: str, past: Past | None) -
     if past is not None and past.happened:
         return
     known = {node.token for node in run.nodes}
-    yield from (f"a create call was made for {token}, which no row announced" for token in world.calls if token not in known)
+    yield from check_cost(scene.world, run)
+    yield from check_gangs(scene.world, run)
+    if len(scene.stages) == 1:
+        calls = scene.world.calls
+        yield from (f"a create call was made for {token}, which no row announced" for token in calls if token not in known)

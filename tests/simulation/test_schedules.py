@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from schedule import DAY, leave, replay, silent
+from scenes import calm, leave, silent
+from schedule import DAY, replay
 
 _MANY = int(os.environ.get("LEPTON_SDK_SCHEDULES", "160"))
 _GROUPS = 8
@@ -36,6 +37,14 @@ def test_a_seed_goes_the_same_way_twice() -> None:
 def test_a_client_that_never_comes_back_leaves_no_bill(group: int) -> None:
     left = {seed: leave(seed) for seed in range(group, _MANY, _GROUPS)}
     assert not {seed: bills for seed, bills in left.items() if bills}
+
+
+def test_where_nothing_goes_wrong_the_cost_is_the_bill() -> None:
+    """No range is needed then: the cost itself is within one billing increment."""
+    for seed in range(20):
+        cost, least, billed, increment = calm(seed)
+        assert least <= cost <= least + increment
+        assert abs(cost - billed) <= increment
 
 
 def test_a_provider_that_is_down_for_a_day_costs_a_day_and_leaves_nothing() -> None:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import pairwise
 
 from lepton_sdk.domain.job import Job
-from lepton_sdk.testing import Machine, Running, World, executions
+from lepton_sdk.domain.money import Money
+from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.testing import SIM_SPEC, Machine, Running, VirtualClock, World, bill, executions
 
-__all__ = ["check_executions", "check_world"]
+__all__ = ["check_cost", "check_executions", "check_gangs", "check_world"]
+
+# The cloud rounds its bill to cents.
+_CENT = Money("0.01")
+_BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def check_world(world: World, strangers: list[Machine], shown: set[str], *, forgetful: bool) -> Iterator[str]:
@@ -48,3 +56,49 @@ def _check_rank(job: Job, executed: list[Running]) -> Iterator[str]:
     allowed = 1 + (job.retry.interruption.count or 0)
     if len(done) > allowed:
         yield f"{len(done)} executions of one node where the job allows {allowed}"
+
+
+def check_gangs(world: World, run: Run) -> Iterator[str]:
+    """A job of several nodes begins where all of them are."""
+    for number in range(1, run.attempts + 1):
+        began = min((one.began for one in executions(world) if (one.run, one.attempt) == (run.id, number)), default=None)
+        tokens = {node.token for node in run.nodes if node.attempt == number}
+        there = {m.token for m in world.machines if began is not None and m.token in tokens and m.ready <= began}
+        if began is not None and len(there) < run.job.nodes:
+            yield f"attempt {number} began its job with {len(there)} of {run.job.nodes} nodes"
+
+
+def check_cost(world: World, run: Run) -> Iterator[str]:
+    """Our cost is a range that contains the cloud's bill, give or take one billing increment for each machine."""
+    for record in run.nodes:
+        made = [m for m in world.machines if m.token == record.token and not m.cloned]
+        known = {one.node.id for one in record.duplicates} | ({record.node.id} if record.node else set())
+        yield from _check_row(record, [m for m in made if m.id in known])
+        for machine in made:
+            if machine.id not in known and (why := _unaccounted(record, machine)):
+                yield why
+
+
+def _check_row(record: NodeRecord, machines: list[Machine]) -> Iterator[str]:
+    now, seconds = VirtualClock().now(), asyncio.get_running_loop().time()
+    least, most = record.cost_least(now), record.cost_most(now)
+    billed = sum((bill(machine, seconds) for machine in machines), Money("0"))
+    price = record.price
+    assert least is not None
+    assert most is not None
+    assert price is not None
+    slack = (price * int(SIM_SPEC.timings.billing_increment) * (1 / Decimal(3600)) + _CENT) * len(machines)
+    if not least - slack <= billed <= most + slack:
+        yield f"token {record.token} ({record.stage}) costs {least} to {most}, and the cloud bills {billed}"
+
+
+def _unaccounted(record: NodeRecord, machine: Machine) -> str | None:
+    """What no row names was seen by nobody: its own watchdog ended it while no client was there."""
+    if machine.gone is not None or machine.ended() >= 1e12:
+        return f"{machine.id} (token {record.token}) was billed, and is in no cost"
+    lasted = machine.ended() - (record.intended_at - _BEGINNING).total_seconds()
+    if record.node is None and not record.duplicates and lasted > record.unseen:
+        return (
+            f"{machine.id} (token {record.token}) may have been billed for {lasted:.0f} s, and its row says {record.unseen:.0f}"
+        )
+    return None

@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lepton_sdk._engine.account import assure, note_account
+from lepton_sdk._engine.duplicates import give_back_duplicate
 from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.failover import PEER, scopes
 from lepton_sdk._engine.late import admit
 from lepton_sdk._engine.limits import longest_bill
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.together import together
-from lepton_sdk._engine.watchdog import boot_seconds, startup_script
+from lepton_sdk._engine.watchdog import boot_seconds, startup_script, unseen_seconds
 from lepton_sdk.domain.node import Node, NodeState, Stage
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import Event, NodeRecord, Run
@@ -146,7 +147,9 @@ async def _confirmed(session: Session, run: Run, token: str, node: Node) -> Run:
         if record.stage is Stage.UNRESOLVED:
             detail = "its answer came when its run had gone on: a duplicate"
             await session.journal.write(_event(session, run, "node.releasing", token, node=node.to_dict(), detail=detail))
-        await session.provider(node.provider).release(node)
+            await session.provider(node.provider).release(node)
+        else:
+            await give_back_duplicate(session, record, node, node.since or record.intended_at)
         raise
 
 
@@ -173,6 +176,7 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
         by now and another offer may be taken, or as it was.
     """
     provider, timings = session.provider(record.offer.provider), session.spec(record.offer.provider).timings
+    asked_at = session.clock.now()
     found = [node for owner in session.journal.owners async for node in provider.find(owner, record.token)]
     found = [n for n in found if n.state is not NodeState.GONE and contradiction(n, record, timings) is None]
     alive = sorted((node for node in found if node.kind == "machine"), key=lambda node: node.id)
@@ -180,9 +184,9 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
         # The row first: where another follower has adopted one of them meanwhile it is refused, and nothing is given back here.
         run = await confirm(session, run, record.token, alive[0])
         for surplus in alive[1:]:
-            await provider.release(surplus)
-        return run
-    age = (session.clock.now() - record.intended_at).total_seconds()
+            await give_back_duplicate(session, record, surplus, asked_at)
+        return session.journal.run(run.id) if alive[1:] else run
+    age = (session.clock.now() - record.called_at).total_seconds()
     if age < timings.listing_lag:
         return run
     if age < timings.listing_lag + timings.create_horizon:
@@ -193,8 +197,9 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
     if any(rest.state is not NodeState.GONE for rest in rests):
         return run
     detail = f"nothing of it appeared within {timings.create_horizon:.0f} seconds"
+    closing = {"detail": detail, "seen": record.stage, "unseen": unseen_seconds(session, run, record)}
     # Another follower may have found it meanwhile, and be giving it back: its row is not ours to close.
-    return await session.journal.write(_event(session, run, "node.released", record.token, detail=detail, seen=record.stage))
+    return await session.journal.write(_event(session, run, "node.released", record.token, **closing))
 
 
 async def _unresolved(session: Session, run: Run, record: NodeRecord) -> Run:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lepton_sdk._engine.doctor import state_of
-from lepton_sdk._engine.follower import request_stop
 from lepton_sdk._engine.session import Session
+from lepton_sdk.domain.run import Event
 
 __all__ = ["adopt"]
 
@@ -19,7 +19,7 @@ def adopt(session: Session) -> dict[str, object]:
         return state_of(session)
     journal = session.journal
     rolled_back = journal.frozen is not None and not journal.is_foreign
-    journal.adopt()
-    for run_id in journal.open_runs() if rolled_back else ():
-        request_stop(session, run_id)
+    open_runs = map(journal.run, journal.open_runs()) if rolled_back else ()
+    now = session.clock.now()
+    journal.adopt(*(Event("run.stop", run.id, now) for run in open_runs if not run.stop_requested))
     return state_of(session)

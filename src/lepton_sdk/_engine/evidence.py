@@ -25,6 +25,6 @@ def contradiction(node: Node, record: NodeRecord, timings: Timings) -> str | Non
         return None
     slack = timedelta(seconds=_CLOCK_SECONDS)
     horizon = timedelta(seconds=timings.create_horizon + timings.listing_lag)
-    if not record.intended_at - slack <= node.since <= record.intended_at + horizon + slack:
+    if not record.intended_at - slack <= node.since <= record.called_at + horizon + slack:
         return f"it began at {node.since:%Y-%m-%d %H:%M} UTC, and was asked for at {record.intended_at:%Y-%m-%d %H:%M}"
     return None

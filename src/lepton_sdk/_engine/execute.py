@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from attrs import evolve
 
@@ -70,6 +71,8 @@ async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
     """
     node = record.node
     assert node is not None
+    # A listing may tell that is as old as a poll.
+    asked_at = session.clock.now() - timedelta(seconds=session.spec(node.provider).timings.poll)
     missing = "not reachable"
     try:
         seen = await retrying(lambda: _seen(session, record, node), session.clock, seconds=_SILENCE_SECONDS)
@@ -82,7 +85,7 @@ async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
         except NodeError as error:
             return await _unusable(session, run, record, error.message)
         if lives is not False:
-            return await _usable(session, run, record, seen, armed=bool(lives))
+            return await _usable(session, run, record, seen, asked_at, armed=bool(lives))
     if seen.state in _ENDED:
         await assure(session, node.provider)
         return await _write(session, run, record, "node.lost", detail=f"the provider says {seen.state} {seen.detail}")
@@ -123,10 +126,11 @@ async def _withdrawn(session: Session, run: Run, record: NodeRecord, error: Mark
     return await _given_up(session, run, record, error, node=free.to_dict())
 
 
-async def _usable(session: Session, run: Run, record: NodeRecord, node: Node, *, armed: bool) -> Run:
+async def _usable(session: Session, run: Run, record: NodeRecord, node: Node, there: datetime, *, armed: bool) -> Run:
     now = session.clock.now()
     rows = [Event("node.armed", run.id, now, record.token)] if armed else []
-    return await session.journal.write(*rows, Event("node.reachable", run.id, now, record.token, {"node": node.to_dict()}))
+    data = {"node": node.to_dict(), "there": there.isoformat()}
+    return await session.journal.write(*rows, Event("node.reachable", run.id, now, record.token, data))
 
 
 async def _unusable(session: Session, run: Run, record: NodeRecord, detail: str) -> Run:
@@ -186,6 +190,7 @@ async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, *, 
     """
     access, node = _held(record)
     executor, execution = session.executor(access), execution_of(session, run, record, {})
+    asked_at = session.clock.now()
     try:
         status = await executor.poll(node, execution)
         if ending and status.state in _GOING and pace.due("cancel", record.token, _CANCEL_SECONDS):
@@ -200,7 +205,7 @@ async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, *, 
         run = await _write(session, run, record, "node.restarted", failures=list(status.failures))
     match status.state:
         case ExecutionState.FINISHED:
-            return await _finished(session, run, record, status, reason=_reason(run, status))
+            return await _finished(session, run, record, status, reason=_reason(run, status), there=asked_at)
         case ExecutionState.LOST:
             return await _lost(session, run, record, executor, execution, status)
         case ExecutionState.ABSENT if not ending:
@@ -278,7 +283,14 @@ async def _lost(
     return await _write(session, run, record, "node.lost", detail=status.detail or "the job ended without a result")
 
 
-async def _finished(session: Session, run: Run, record: NodeRecord, status: ExecutionStatus, reason: str | None = None) -> Run:
+async def _finished(
+    session: Session,
+    run: Run,
+    record: NodeRecord,
+    status: ExecutionStatus,
+    reason: str | None = None,
+    there: datetime | None = None,
+) -> Run:
     """The result, and in the same row group that the node is given back from now on."""
     result = {
         "exit_code": status.exit_code,
@@ -287,6 +299,7 @@ async def _finished(session: Session, run: Run, record: NodeRecord, status: Exec
         "started_at": status.started_at.isoformat() if status.started_at else None,
         "finished_at": status.finished_at.isoformat() if status.finished_at else None,
         "detail": status.detail,
+        "there": there.isoformat() if there else None,
     }
     now = session.clock.now()
     return await session.journal.write(

@@ -68,7 +68,8 @@ def after(run: Run, now: datetime) -> Iterator[Event]:
 
 def is_judged(run: Run) -> bool:
     """Whether the history says why the newest attempt did not end the run."""
-    return any(entry.number == run.attempts and entry.error != _NO_OFFER for entry in run.history)
+    newest = run.attempts
+    return any(entry.number == newest and entry.error != _NO_OFFER for entry in run.history)
 
 
 def telling(run: Run) -> NodeRecord:

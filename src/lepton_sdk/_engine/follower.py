@@ -63,7 +63,7 @@ async def drive(
 
 def _told_of_late(session: Session, run: Run) -> Run:
     for node in run.nodes:
-        if node.late and node.open:
+        if node.late and node.held:
             session.tell(
                 f"run {run.id}: a create call at {node.offer.provider} has not been resolved; a machine of it may still turn up; "
                 "next: lepton nodes shows it, lepton follow and lepton reconcile seek it and give it back"
@@ -178,7 +178,7 @@ async def _watch(session: Session) -> None:
 def _is_owed(session: Session, only: frozenset[str]) -> bool:
     """Whether something may still turn up of runs that have ended."""
     late = [run for run in session.journal.runs(open_only=True) if not only or run.id in only]
-    return any(node.open and node.late for run in late for node in run.nodes)
+    return any(node.open and not node.awaited for run in late for node in run.nodes)
 
 
 async def _after(session: Session, pause: float, run_id: str, secrets: Mapping[str, str] | None) -> Run | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from lepton_sdk._engine.account import assure, settle_account
+from lepton_sdk._engine.duplicates import settle_duplicates
 from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.session import Session
+from lepton_sdk._engine.watchdog import unseen_seconds
 from lepton_sdk.domain.ids import is_id
 from lepton_sdk.domain.node import Node, NodeState, Stage
 from lepton_sdk.domain.run import Event, NodeRecord, Run
@@ -17,6 +20,8 @@ from lepton_sdk.errors import ContractViolation, LeptonError
 __all__ = ["admit", "listing", "seek", "seek_everywhere", "shown"]
 
 _ADMITTED_SECONDS = 60.0
+# What a listing shows twice is seen at once; the rest of what may double a row turns up after the row was closed.
+_DOUBLED_SECONDS = 600.0
 
 
 async def listing(session: Session, provider: str) -> list[Node]:
@@ -73,7 +78,7 @@ async def seek_everywhere(session: Session) -> None:
 
 
 async def seek(session: Session, provider: str, nodes: Sequence[Node], asked_at: datetime) -> None:
-    """Give back what a listing shows of late create calls, and close those of which nothing can appear any more.
+    """Give back what a listing shows of late create calls and of duplicates, and close the calls of which nothing can appear.
 
     Args:
         asked_at: when the listing was asked for: what it does not show was not there at that time, give or take its lag.
@@ -86,29 +91,45 @@ async def seek(session: Session, provider: str, nodes: Sequence[Node], asked_at:
         # Another client may have come to the same end a moment ago.
         with suppress(ContractViolation):
             await _settle(session, run, record, fitting, over=asked_at >= _horizon(session, record))
+    await _settle_doubled(session, provider, nodes, asked_at)
 
 
 def _late(session: Session, provider: str) -> Iterator[tuple[Run, NodeRecord]]:
     for run in session.journal.runs_at(provider, Stage.UNRESOLVED, Stage.RELEASING):
-        yield from ((run, n) for n in run.nodes if n.late and n.open and n.offer.provider == provider)
+        yield from ((run, n) for n in run.nodes if n.late and n.held and n.offer.provider == provider)
+
+
+async def _settle_doubled(session: Session, provider: str, nodes: Sequence[Node], asked_at: datetime) -> None:
+    """Settle the duplicates of every row that may have some; all rows are read now and then, and while any is going."""
+    if session.pace.due("duplicates", provider, _DOUBLED_SECONDS):
+        runs = session.journal.runs(open_only=True)
+    else:
+        shown = Counter(node.token for node in nodes if node.token and node.kind == "machine")
+        runs = [run for token, count in shown.items() if count > 1 and (run := session.journal.run_of(token))]
+    for record in (record for run in runs for record in run.nodes if record.offer.provider == provider):
+        if await settle_duplicates(session, record, nodes, asked_at):
+            session.pace.forget("duplicates", provider)
 
 
 def _horizon(session: Session, record: NodeRecord) -> datetime:
     timings = session.spec(record.offer.provider).timings
-    return record.intended_at + timedelta(seconds=timings.create_horizon + timings.listing_lag)
+    return record.called_at + timedelta(seconds=timings.create_horizon + timings.listing_lag)
 
 
 async def _settle(session: Session, run: Run, record: NodeRecord, found: list[Node], *, over: bool) -> None:
-    machine = next((node for node in found if node.kind == "machine"), None)
+    machines = [node for node in found if node.kind == "machine"]
+    machine = next(iter(machines), None)
     if machine is not None and record.stage is Stage.UNRESOLVED:
         data: dict[str, object] = {"node": machine.to_dict(), "detail": "it turned up when its run had gone on: a duplicate"}
         await _write(session, run, record, "node.releasing", data)
         record = next(n for n in session.journal.run(run.id).nodes if n.token == record.token)
-    held = [record.node] if record.node is not None and record.node.id not in {node.id for node in found} else []
+    # Every other machine of the token is a duplicate of this one.
+    given = [node for node in found if node not in machines] + ([record.node] if record.node is not None else [])
     provider = session.provider(record.offer.provider)
-    rests = [await provider.release(node) for node in (*found, *held)]
+    rests = [await provider.release(node) for node in given]
     if all(rest.state is NodeState.GONE for rest in rests) and (over or rests):
-        await _write(session, run, record, "node.released", {})
+        unseen = 0.0 if record.node is not None else unseen_seconds(session, run, record)
+        await _write(session, run, record, "node.released", {"unseen": unseen})
 
 
 async def _write(session: Session, run: Run, record: NodeRecord, kind: str, data: dict[str, object]) -> None:

@@ -13,7 +13,7 @@ from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.run import NodeRecord
 
-__all__ = ["Difference", "HeldNode", "Report", "child_line", "held", "node_line", "record_line"]
+__all__ = ["Difference", "HeldNode", "Report", "child_line", "duplicate_lines", "held", "node_line", "record_line"]
 
 
 class Difference(StrEnum):
@@ -85,7 +85,15 @@ class Report:
 def held(session: Session) -> list[HeldNode]:
     """Everything that the journal holds open, with its cost."""
     now = session.clock.now()
-    return [record_line(record, now) for run in session.journal.runs(open_only=True) for record in run.nodes if record.open]
+    records = [record for run in session.journal.runs(open_only=True) for record in run.nodes]
+    rows = [record_line(record, now) for record in records if record.held]
+    return rows + [line for record in records for line in duplicate_lines(record, now)]
+
+
+def duplicate_lines(record: NodeRecord, now: datetime) -> list[HeldNode]:
+    """A line for each other machine of a row's token that is not gone yet."""
+    open_ones = [one.node for one in record.duplicates if one.gone_at is None]
+    return [node_line(node, now, Difference.DUPLICATE, "being released") for node in open_ones]
 
 
 def record_line(record: NodeRecord, now: datetime, difference: Difference | None = None, action: str = "") -> HeldNode:

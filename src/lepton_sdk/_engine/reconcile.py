@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
+from lepton_sdk._engine.duplicates import give_back_duplicate
 from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.follower import catch_up
 from lepton_sdk._engine.late import listing, seek
-from lepton_sdk._engine.lines import Difference, HeldNode, Report, child_line, held, node_line, record_line
+from lepton_sdk._engine.lines import Difference, HeldNode, Report, child_line, duplicate_lines, held, node_line, record_line
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.run import NodeRecord
@@ -41,8 +42,11 @@ async def reconcile(session: Session, *, release_strays: bool = False, all_owner
             lines.extend(_out_of_reach(session, name, answer))
             continue
         if not session.journal.frozen:
-            await seek(session, name, answer, asked_at)
-        lines.extend(await _compare(session, name, answer, release_strays=release_strays))
+            try:
+                await seek(session, name, answer, asked_at)
+            except LeptonError as error:
+                unasked.append((name, str(error)))
+        lines.extend(await _compare(session, name, answer, asked_at, release_strays=release_strays))
     return Report(tuple(lines), tuple(unasked))
 
 
@@ -63,7 +67,8 @@ async def _list(session: Session, name: str, *, all_owners: bool) -> list[Node] 
 def _out_of_reach(session: Session, name: str, error: LeptonError) -> list[HeldNode]:
     """What is held where nobody can be asked: it costs on."""
     now, action = session.clock.now(), f"out of reach: {error.message}; next: {error.hint or f'lepton doctor {name}'}"
-    return [record_line(record, now, Difference.MISSING, action) for record in _open_records(session, name).values()]
+    lines = [record_line(record, now, Difference.MISSING, action) for record in _open_records(session, name).values()]
+    return lines + _unlisted_duplicates(session, name, set())
 
 
 def _open_records(session: Session, name: str) -> dict[str, NodeRecord]:
@@ -71,11 +76,11 @@ def _open_records(session: Session, name: str) -> dict[str, NodeRecord]:
         record.token: record
         for run in session.journal.runs(open_only=True)
         for record in run.nodes
-        if record.open and record.offer.provider == name
+        if record.held and record.offer.provider == name
     }
 
 
-async def _compare(session: Session, name: str, nodes: list[Node], *, release_strays: bool) -> list[HeldNode]:
+async def _compare(session: Session, name: str, nodes: list[Node], asked_at: datetime, *, release_strays: bool) -> list[HeldNode]:
     now, records = session.clock.now(), _open_records(session, name)
     lines: list[HeldNode] = []
     listed: set[str] = set()
@@ -98,11 +103,18 @@ async def _compare(session: Session, name: str, nodes: list[Node], *, release_st
         elif node.owner not in session.journal.owners and node.id not in {r.node.id for r in records.values() if r.node}:
             lines.append(node_line(node, now, Difference.OTHER, "shown; it is not ours"))
         else:
-            lines.append(await _surplus(session, node, now, release_strays=release_strays))
+            lines.append(await _surplus(session, node, asked_at, release_strays=release_strays))
     for token, record in records.items():
         if token not in listed:
             lines.append(await _unlisted(session, record, now))
-    return lines
+    return lines + _unlisted_duplicates(session, name, {node.id for node in nodes})
+
+
+def _unlisted_duplicates(session: Session, name: str, shown: set[str]) -> list[HeldNode]:
+    """What is being given back beside the rows and is in no listing: it costs on until its provider says that it is gone."""
+    records = [n for run in session.journal.runs(open_only=True) for n in run.nodes if n.offer.provider == name]
+    now = session.clock.now()
+    return [line for record in records for line in duplicate_lines(record, now) if line.id not in shown]
 
 
 def _fits(session: Session, node: Node, record: NodeRecord) -> bool:
@@ -124,33 +136,44 @@ async def _unlisted(session: Session, record: NodeRecord, now: datetime) -> Held
     )
 
 
-async def _surplus(session: Session, node: Node, now: datetime, *, release_strays: bool) -> HeldNode:
+async def _surplus(session: Session, node: Node, asked_at: datetime, *, release_strays: bool) -> HeldNode:
     """A machine that no open row explains: of a token of ours it is released when it fits, all else is shown."""
     difference, doubt = _standing(session, node)
+    now = session.clock.now()
     action = f"{doubt}: perhaps a copy; {_SHOWN}" if doubt else _SHOWN
     if why := session.journal.frozen:
         action = f"shown; nothing is released: {why}"
     elif release_strays or _released_unasked(difference):
-        node, action = await _given_back(session, node)
+        record = _record_of(session, node) if difference is Difference.DUPLICATE else None
+        node, action = await _given_back(session, node, record, asked_at)
     return node_line(node, now, difference, action)
 
 
 def _standing(session: Session, node: Node) -> tuple[Difference, str | None]:
-    run = session.journal.run_of(node.token) if node.token else None
-    if run is None:
+    record = _record_of(session, node)
+    if record is None:
         return Difference.STRAY, None
-    record = next(record for record in run.nodes if record.token == node.token)
     doubt = contradiction(node, record, session.spec(node.provider).timings)
     return (Difference.DOUBTFUL if doubt else Difference.DUPLICATE), doubt
+
+
+def _record_of(session: Session, node: Node) -> NodeRecord | None:
+    run = session.journal.run_of(node.token) if node.token else None
+    return None if run is None else next(record for record in run.nodes if record.token == node.token)
 
 
 def _released_unasked(difference: Difference) -> bool:
     return difference is Difference.DUPLICATE
 
 
-async def _given_back(session: Session, node: Node) -> tuple[Node, str]:
+async def _given_back(session: Session, node: Node, record: NodeRecord | None, asked_at: datetime) -> tuple[Node, str]:
+    """Give a machine back; ``record`` is the row that it doubles."""
     try:
-        node = await session.provider(node.provider).release(node)
+        # One that its row had, and that is there again, is in the row's cost.
+        if record is not None and (record.node is None or record.node.id != node.id):
+            node = await give_back_duplicate(session, record, node, asked_at)
+        else:
+            node = await session.provider(node.provider).release(node)
     except LeptonError as error:
         return node, f"release failed: {error.message}"
     return node, "released" if node.state is NodeState.GONE else "being released"

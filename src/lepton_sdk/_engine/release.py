@@ -29,13 +29,16 @@ async def release(session: Session, run: Run, record: NodeRecord, pace: Pace, *,
         if pace.due("keep", record.token):
             await keep_log(session, run, record)
             await keep_outputs(session, run, record)
+        asked_at = session.clock.now()
         answer = await _give_back(session, node)
         if answer.state is not NodeState.GONE:
+            pace.there[record.token] = asked_at
             return run
         # In another account everything is gone.
         await assure(session, node.provider)
     now, run = session.clock.now(), session.journal.run(run.id)
-    released = Event("node.released", run.id, now, record.token)
+    there = pace.there.get(record.token)
+    released = Event("node.released", run.id, now, record.token, {"there": there.isoformat()} if there else {})
     return await session.journal.write(released, *(() if _others(run, record) else after(run, now)))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from lepton_sdk._clock import Clock, SystemClock
 from lepton_sdk._config import Config, shown_address
 from lepton_sdk._engine.holder import this_process
+from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.shared import Shared
 from lepton_sdk._journal import Journal, Place, exists
 from lepton_sdk._plugins.registry import Registry
@@ -66,6 +67,7 @@ class Session:
         self._executors: dict[str, Executor] = dict(executors or {})
         self._open_journal = open_journal
         self._accounts: dict[str, tuple[float | None, str | None]] = {}
+        self.pace = Pace(self.clock)
         self.listings: Shared[Mapping[str, Node]] = Shared(self.clock)
         self.markets: Shared[tuple[list[Offer], LeptonError | None]] = Shared(self.clock)
         self.notices: list[str] = []

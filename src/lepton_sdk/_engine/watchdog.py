@@ -12,7 +12,7 @@ from lepton_sdk.errors import NodeUnreachable
 from lepton_sdk.spi.executor import GuardingExecutor, Watchdog
 from lepton_sdk.spi.spec import WatchdogWay
 
-__all__ = ["boot_seconds", "folder_of", "look_at_watchdog", "startup_script"]
+__all__ = ["boot_seconds", "folder_of", "look_at_watchdog", "startup_script", "unseen_seconds"]
 
 # A job is sent, its environment is made ready; whoever does that visits the machine and so puts the end off further.
 _BEFORE_START = 900.0
@@ -72,6 +72,19 @@ async def look_at_watchdog(session: Session, run: Run, record: NodeRecord, node:
     except NodeUnreachable:
         # A provider says ready before the machine lets anyone in.
         return False
+
+
+def unseen_seconds(session: Session, run: Run, record: NodeRecord) -> float:
+    """For how long a machine that nobody ever saw may have been billed by now.
+
+    What came of a create call stays until it is released, so that somebody sees it, unless its watchdog ends it before.
+    """
+    if not session.spec(record.offer.provider).watched:
+        return 0.0
+    bought = budget_seconds(run, record.offer, earlier_than=record.attempt)
+    soonest = boot_seconds(session, record.offer) + _BEFORE_START
+    age = (session.clock.now() - record.intended_at).total_seconds()
+    return age if age >= (soonest if bought is None else min(soonest, bought + _MARGIN)) else 0.0
 
 
 def folder_of(record: NodeRecord) -> str:

@@ -89,6 +89,6 @@ def _hold(execute: Execute, run: Run, caps: Caps, now: datetime, spending: Spend
     """Every machine and every run together under the caps, the run's own as they would be."""
     query = "SELECT price, currency, count(*) FROM nodes WHERE open = 1 AND run <> ? GROUP BY price, currency"
     others = [(Money(price, currency) * count if price else None) for price, currency, count in execute(query, (run.id,))]
-    caps.hold_hourly(others + [node.price for node in run.nodes if node.open])
+    caps.hold_hourly(others + [node.hourly for node in run.nodes if node.open])
     if caps.total is not None:
         caps.hold_total([run, *(other for other in spending.runs(execute, now, caps.period) if other.id != run.id)], now)

@@ -159,8 +159,12 @@ class Journal(Claims):
         with self._store.transaction() as execute:
             execute(_NAME, ("frozen", why))
 
-    def adopt(self) -> None:
-        """Make the journal this host's or database's own, under a new owner; what carries the old one stays listed."""
+    def adopt(self, *events: Event) -> None:
+        """Make the journal this host's or database's own, under a new owner; what carries the old one stays listed.
+
+        Args:
+            events: written in the same transaction, so that nothing is done from the journal before they stand.
+        """
         values = (
             ("owner", new_id(self._clock.now(), os.urandom(6))),
             ("former_owners", json.dumps(self.owners)),
@@ -170,6 +174,7 @@ class Journal(Claims):
             for value in values:
                 execute(_RENAME, value)
             execute("DELETE FROM meta WHERE name = 'frozen'")
+            write_entries(self._store, execute, [Entry((event,)) for event in events])
         self._read_owner()
         self._seen = None
         if self._mark is not None:

@@ -34,7 +34,7 @@ def run_row(run: Run) -> Row:
 
 def node_row(node: NodeRecord) -> Row:
     """The columns of a node: ``token, run, provider, stage, open, price, currency``."""
-    price = node.price
+    price = node.hourly if node.open else node.price
     money = (None, None) if price is None else (str(price), price.currency)
     return (node.token, node.run, node.offer.provider, str(node.stage), int(node.open), *money)
 

@@ -28,6 +28,7 @@ _WORDS = {
     "node.lost": "machine lost",
     "node.unknown": "the provider's answer was lost; looking for the machine",
     "node.unresolved": "the create call stays unresolved; taking another machine",
+    "node.duplicate": "the provider made one machine more; giving it back",
     "node.releasing": "giving the machine back",
     "node.released": "machine given back",
     "run.stop": "stop requested",

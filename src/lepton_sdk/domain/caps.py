@@ -87,7 +87,7 @@ def _bounded(node: NodeRecord, now: datetime) -> Money:
 def worst_cost(node: NodeRecord, now: datetime) -> Money | None:
     """What a node has cost when its limits have ended it; what it did cost once it is given back; ``None`` without a bound."""
     cost = node.cost(now)
-    if cost is None or not node.open or not node.price:
+    if cost is None or not node.held or not node.price:
         return cost
     if node.lasts is None:
         return None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
-from math import ceil
+from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import field, fields_dict, frozen
+from attrs import evolve, field, fields_dict, frozen
 
+from lepton_sdk.domain.bill import Duplicate, charged
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import Node, Stage
 from lepton_sdk.domain.offer import Offer
@@ -32,7 +31,8 @@ class Event:
     Attributes:
         kind: ``run.planned``, ``run.stop``, ``run.finished``, ``attempt.failed``, ``node.announced`` (a billable thing
             that comes with a node is about to be made), ``node.armed`` (its watchdog lives), ``node.restarted`` (the
-            command failed there, and the node started it again), or ``node.<stage>``.
+            command failed there, and the node started it again), ``node.duplicate`` (another machine of its token is
+            there, or is gone), or ``node.<stage>``.
         data: plain JSON values.
         seq: the row's number; 0 until it was written.
     """
@@ -89,6 +89,10 @@ class NodeRecord:
         armed_at: when its watchdog, if it has one, was seen to live.
         lasts: for how many seconds its limits let it be billed at most.
         failures: exit codes after which the command was started again there.
+        there_at: when its machine was certainly there; nothing that was seen later says so.
+        unseen: for how many seconds a machine that nobody ever saw may have been billed when the row was closed.
+        duplicates: machines of its token beyond the one that it adopted.
+        unknown_at: when its create call came back without an answer.
     """
 
     token: str
@@ -114,16 +118,25 @@ class NodeRecord:
     lasts: float | None = None
     late: bool = False
     failures: tuple[int, ...] = ()
+    there_at: datetime | None = None
+    unseen: float = 0
+    duplicates: tuple[Duplicate, ...] = ()
+    unknown_at: datetime | None = None
 
     @property
     def awaited(self) -> bool:
         """Whether its run has to wait until it is given back; one that only may still turn up (``late``) holds nobody up."""
-        return self.open and not self.late
+        return self.held and not self.late
+
+    @property
+    def held(self) -> bool:
+        """Whether what was asked for may still cost something."""
+        return self.stage is not Stage.RELEASED
 
     @property
     def open(self) -> bool:
-        """Whether it may still cost something."""
-        return self.stage is not Stage.RELEASED
+        """Whether anything of its token may still cost something."""
+        return self.held or any(one.gone_at is None for one in self.duplicates)
 
     @property
     def failed(self) -> bool:
@@ -135,26 +148,50 @@ class NodeRecord:
         """For one hour: what the provider said of the node, else what the offer said."""
         return self.node.price if self.node and self.node.price is not None else self.offer.price
 
+    @property
+    def called_at(self) -> datetime:
+        """When its create call may have left at the latest: a host that was suspended in it sends it when it wakes up."""
+        return self.unknown_at or self.intended_at
+
+    @property
+    def hourly(self) -> Money | None:
+        """For one hour of all that is open of its token."""
+        return None if self.price is None else self.price * (self.held + sum(one.gone_at is None for one in self.duplicates))
+
     def cost(self, now: datetime) -> Money | None:
-        """What it has cost so far, rounded up to the billing increment; ``None`` while the price is unknown."""
-        if self.price is None:
-            return None
-        if self.node is None:
-            return Money("0", self.price.currency)
-        since, until = self.node.since or self.intended_at, self.released_at or now
-        return self._charged(since, until)
+        """What it has cost so far, rounded up to the billing increment; ``None`` while the price is unknown.
+
+        A machine that was found gone is counted until then: nobody was told when its bill ended.
+        """
+        return self._cost(now, self.released_at or now)
+
+    def cost_least(self, now: datetime) -> Money | None:
+        """What it has certainly cost so far: a machine that was found gone is counted until it was last seen."""
+        end = now if self.held else self.there_at or self.running_at or self.intended_at
+        return self._cost(now, end, least=True)
 
     def cost_most(self, now: datetime) -> Money | None:
         """What it may have cost so far at most: a machine that nobody has seen may be there since it was asked for."""
-        if self.node is not None or not self.open or self.price is None:
-            return self.cost(now)
-        return self._charged(self.intended_at, now)
+        cost = self._cost(now, self.released_at or now)
+        if self.node is not None or cost is None or self.price is None:
+            return cost
+        end = now if self.held else self.intended_at + timedelta(seconds=self.unseen)
+        return cost + charged(self.price, self.intended_at, end, self.increment)
 
-    def _charged(self, since: datetime, until: datetime) -> Money | None:
+    def _cost(self, now: datetime, until: datetime, *, least: bool = False) -> Money | None:
         if self.price is None:
             return None
-        steps = ceil(max(0.0, (until - since).total_seconds()) / self.increment)
-        return (self.price * (Decimal(str(self.increment)) * steps / 3600)).rounded(4)
+        machines = [(self.node, until)] if self.node is not None else []
+        machines += [(one.node, (one.seen_at if least and one.gone_at else one.gone_at) or now) for one in self.duplicates]
+        costs = [charged(node.price or self.price, node.since or self.intended_at, end, self.increment) for node, end in machines]
+        return sum(costs, Money("0", self.price.currency))
+
+    def with_duplicate(self, data: Mapping[str, Any], at: datetime) -> NodeRecord:
+        """The record once another machine of its token was seen, or is gone (``data["gone"]``)."""
+        node, known = Node.from_dict(data["node"]), {one.node.id: one for one in self.duplicates}
+        before = known.get(node.id) or Duplicate(node, read_time(data.get("there")) or at)
+        known[node.id] = evolve(before, gone_at=before.gone_at or at) if data.get("gone") else before
+        return evolve(self, duplicates=tuple(known.values()))
 
     def to_dict(self) -> dict[str, object]:
         """Every field, as the journal keeps it."""
@@ -164,17 +201,27 @@ class NodeRecord:
             if isinstance(value, Offer | Node):
                 value = value.to_dict()
             data[name] = value.isoformat() if isinstance(value, datetime) else value
-        return data
+        return data | {"duplicates": [one.to_dict() for one in self.duplicates]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> NodeRecord:
         """The reverse of `to_dict`."""
         values = dict(data)
-        for name in ("intended_at", "running_at", "released_at", "started_at", "finished_at", "armed_at"):
+        for name in (
+            "intended_at",
+            "running_at",
+            "released_at",
+            "started_at",
+            "finished_at",
+            "armed_at",
+            "there_at",
+            "unknown_at",
+        ):
             values[name] = read_time(values.get(name))
         values["offer"] = Offer.from_dict(values["offer"])
         values["node"] = Node.from_dict(values["node"]) if values["node"] else None
         values["stage"] = Stage(values["stage"])
         values["announced"] = tuple(values["announced"])
         values["failures"] = tuple(values.get("failures", ()))
+        values["duplicates"] = tuple(Duplicate.from_dict(one) for one in values.get("duplicates", ()))
         return cls(**values)

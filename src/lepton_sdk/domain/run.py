@@ -110,23 +110,19 @@ class Run:
 
     def cost(self, now: datetime) -> Money | None:
         """The sum over all nodes; ``None`` while a price is unknown."""
-        total: Money | None = None
-        for node in self.nodes:
-            cost = node.cost(now)
-            if cost is None:
-                return None
-            total = cost if total is None else total + cost
-        return total
+        return _sum([node.cost(now) for node in self.nodes])
+
+    def cost_least(self, now: datetime) -> Money | None:
+        """The same, of machines that were found gone only the time for which they were certainly there."""
+        return _sum([node.cost_least(now) for node in self.nodes])
 
     def cost_most(self, now: datetime) -> Money | None:
-        """The same with everything in it that may still turn up."""
-        costs = [node.cost_most(now) for node in self.nodes]
-        known = [cost for cost in costs if cost is not None]
-        return sum(known[1:], known[0]) if known and len(known) == len(costs) else None
+        """The same with everything in it that may still turn up, or came and went unseen."""
+        return _sum([node.cost_most(now) for node in self.nodes])
 
     def to_dict(self, now: datetime) -> dict[str, object]:
         """The stable JSON keys of ``lepton run`` and ``lepton ps``."""
-        cost, most = self.cost(now), self.cost_most(now)
+        cost, least, most = self.cost(now), self.cost_least(now), self.cost_most(now)
         return {
             "id": self.id,
             "name": self.name,
@@ -137,6 +133,7 @@ class Run:
             "provider": self.provider,
             "instance_type": self.current.offer.instance_type if self.current else None,
             "cost": None if cost is None else str(cost),
+            "cost_at_least": None if least is None else str(least),
             "cost_at_most": None if most is None else str(most),
             "currency": None if cost is None else cost.currency,
             "created_at": self.created_at.isoformat(),
@@ -177,6 +174,11 @@ class Run:
         return cls(**values)
 
 
+def _sum(costs: list[Money | None]) -> Money | None:
+    known = [cost for cost in costs if cost is not None]
+    return sum(known[1:], known[0]) if known and len(known) == len(costs) else None
+
+
 def _shown(node: NodeRecord) -> dict[str, object]:
     return {
         "rank": node.rank,
@@ -210,6 +212,8 @@ def apply(run: Run | None, event: Event) -> Run:
         if run is not None:
             raise ContractViolation(f"run {event.run} was planned before")
         return Run(id=event.run, job=Job.from_dict(event.data["job"]), created_at=event.at)
+    if run is not None and event.kind == "node.duplicate":
+        return _duplicate(run, event)
     if run is not None and run.state.ended and any(node.token == event.token and node.late for node in run.nodes):
         return _step(run, event)
     if run is None or run.state.ended:
@@ -250,6 +254,13 @@ def _announce(run: Run, event: Event) -> Run:
 
 def _noted(run: Run, event: Event, **changes: Any) -> Run:
     return evolve(run, nodes=tuple(evolve(node, **changes) if node.token == event.token else node for node in run.nodes))
+
+
+def _duplicate(run: Run, event: Event) -> Run:
+    if event.token not in {node.token for node in run.nodes}:
+        raise ContractViolation(f"run {run.id} has no node {event.token} that another machine could double")
+    nodes = (n.with_duplicate(event.data, event.at) if n.token == event.token else n for n in run.nodes)
+    return evolve(run, nodes=tuple(nodes))
 
 
 def _step(run: Run, event: Event) -> Run:
@@ -298,12 +309,16 @@ def _advance(before: NodeRecord, stage: Stage, event: Event) -> NodeRecord:
         changes["reason"] = data["reason"]
     if data.get("node"):
         changes["node"] = Node.from_dict(data["node"])
+    if data.get("there"):
+        changes["there_at"] = read_time(data["there"])
     if stage is Stage.RUNNING:
         changes |= {"running_at": event.at, "epoch": data["epoch"]}
+    if stage is Stage.UNKNOWN:
+        changes["unknown_at"] = event.at
     if stage is Stage.UNRESOLVED:
         changes["late"] = True
     if stage is Stage.RELEASED:
-        changes["released_at"] = event.at
+        changes |= {"released_at": event.at, "unseen": data.get("unseen", 0)}
     if stage is Stage.FINISHED:
         changes |= {name: data.get(name) for name in ("exit_code", "signal", "reason")}
         changes |= {name: read_time(data.get(name)) for name in ("started_at", "finished_at")}

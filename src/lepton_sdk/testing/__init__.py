@@ -10,8 +10,11 @@ from __future__ import annotations
 from lepton_sdk._clock import SystemClock
 from lepton_sdk.testing.fake import FAKE_SPEC, FakeProvider, fake_offer
 from lepton_sdk.testing.machines import SSHMachines
-from lepton_sdk.testing.simcloud import SIM_SPEC, Died, Faults, Machine, SimCloud, SimProcess, World
+from lepton_sdk.testing.simbill import bill
+from lepton_sdk.testing.simcloud import SimCloud
 from lepton_sdk.testing.simnodes import Running, SimNodes, executions
+from lepton_sdk.testing.simprocess import Died, SimProcess
+from lepton_sdk.testing.simworld import SIM_SPEC, Faults, Machine, World
 from lepton_sdk.testing.virtual import VirtualClock, run_virtual
 
 __all__ = [
@@ -29,6 +32,7 @@ __all__ = [
     "SystemClock",
     "VirtualClock",
     "World",
+    "bill",
     "executions",
     "fake_offer",
     "run_virtual",

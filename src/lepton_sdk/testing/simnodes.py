@@ -10,7 +10,8 @@ from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import NodeUnreachable, StaleEpoch
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Watchdog
-from lepton_sdk.testing.simcloud import Machine, SimProcess, World
+from lepton_sdk.testing.simprocess import SimProcess
+from lepton_sdk.testing.simworld import Machine, World
 
 __all__ = ["Running", "SimNodes", "executions"]
 
@@ -122,7 +123,7 @@ class SimNodes:
         await self._process.step(0.5)
         now, cut = self._process.monotonic(), _shared(self._world).cut_until
         machine = self._machine(node)
-        if self._world.happens(self._world.faults.cut):
+        if self._world.strikes("cut"):
             cut[machine.id] = now + self._world.between(1, 900)
         if not machine.alive(now) or now < cut.get(machine.id, 0):
             raise NodeUnreachable("no answer", provider=node.provider)

@@ -1,0 +1,54 @@
+"""Machines of a token beyond the one that its row adopted: written down, given back, and paid for by their run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from lepton_sdk._engine.account import assure
+from lepton_sdk._engine.evidence import contradiction
+from lepton_sdk._engine.session import Session
+from lepton_sdk.domain.node import Node, NodeState
+from lepton_sdk.domain.run import Event, NodeRecord
+
+__all__ = ["give_back_duplicate", "settle_duplicates"]
+
+
+async def settle_duplicates(session: Session, record: NodeRecord, nodes: Sequence[Node], seen_at: datetime) -> bool:
+    """Give back what a listing shows beside the machine of a row, and what was being given back and is not shown any more.
+
+    Args:
+        seen_at: when the listing was asked for.
+
+    Returns:
+        Whether there was anything, so that it should be looked at again soon.
+    """
+    if record.node is None and record.held:
+        # One of them is still to be adopted, or to be taken for the late one.
+        return False
+    timings = session.spec(record.offer.provider).timings
+    ours = record.node.id if record.node else None
+    mine = [n for n in nodes if n.token == record.token and n.kind == "machine" and n.id != ours]
+    surplus = {n.id: n for n in mine if n.state is not NodeState.GONE and contradiction(n, record, timings) is None}
+    going = {one.node.id: one.node for one in record.duplicates if one.gone_at is None}
+    for node in (going | surplus).values():
+        await give_back_duplicate(session, record, node, seen_at)
+    return bool(going or surplus)
+
+
+async def give_back_duplicate(session: Session, record: NodeRecord, node: Node, seen_at: datetime) -> Node:
+    """Ask once for a duplicate to be given back; the row that names it comes first, so that its cost is known whatever dies.
+
+    Args:
+        record: of its token; another machine is the winner there, or nothing can be any more.
+        seen_at: when it was certainly there.
+    """
+    data: dict[str, object] = {"node": node.to_dict(), "there": seen_at.isoformat()}
+    if node.id not in {one.node.id for one in record.duplicates}:
+        await session.journal.write(Event("node.duplicate", record.run, session.clock.now(), record.token, data))
+    answer = await session.provider(node.provider).release(node)
+    if answer.state is NodeState.GONE:
+        await assure(session, node.provider)
+        gone = Event("node.duplicate", record.run, session.clock.now(), record.token, data | {"gone": True})
+        await session.journal.write(gone)
+    return answer

@@ -1,0 +1,191 @@
+"""What is true in a simulation, whatever anybody believes of it: machines, their bills, and what goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from attrs import define, evolve, field, frozen
+
+from lepton_sdk.domain.node import NodeState
+from lepton_sdk.domain.offer import Offer
+from lepton_sdk.spi.spec import PowerOff, ProviderSpec, Timings, WatchdogWay
+
+__all__ = ["SIM_SPEC", "Faults", "Machine", "World"]
+
+SIM_SPEC = ProviderSpec(
+    "sim",
+    title="Simulated cloud",
+    factory="lepton_sdk.testing.simcloud:SimCloud",
+    power_off=PowerOff.ENDS,
+    watchdog=WatchdogWay.STARTUP,
+    capabilities=frozenset({"account"}),
+    timings=Timings(listing_lag=30, create_horizon=300, boot=600, billing_increment=60, poll=5),
+)
+
+
+@frozen
+class Faults:
+    """How often what goes wrong, as probabilities of one call; 0 for never.
+
+    Attributes:
+        die, pause: of the calling process, at any step.
+        refuse: a create is refused; nothing is made.
+        lose_request: a create's answer is lost and nothing is made.
+        lose_reply: a create's answer is lost and the machine is there.
+        late: a create's answer is lost and the machine appears later, within the declared horizon.
+        duplicate: one create makes two machines.
+        fail_boot, interrupt: a machine never boots; it is taken back while it is used.
+        forget_release: a release is accepted and nothing happens.
+        unavailable: a question is not answered.
+        cut: a node cannot be reached for a while.
+        unarmed: a machine's watchdog never lives.
+        truncate: a listing breaks off without saying so.
+        clone: somebody copies a machine in the console, tags and all.
+        unstamp: somebody takes a machine's tags off.
+    """
+
+    die: float = 0.0
+    pause: float = 0.0
+    refuse: float = 0.0
+    lose_request: float = 0.0
+    lose_reply: float = 0.0
+    late: float = 0.0
+    duplicate: float = 0.0
+    fail_boot: float = 0.0
+    interrupt: float = 0.0
+    forget_release: float = 0.0
+    unavailable: float = 0.0
+    cut: float = 0.0
+    unarmed: float = 0.0
+    truncate: float = 0.0
+    clone: float = 0.0
+    unstamp: float = 0.0
+
+
+@define
+class Machine:
+    """A machine of the world, with the times of its life in seconds.
+
+    Attributes:
+        plan: its watchdog's, by word, in seconds from ``armed``; empty without a watchdog.
+        armed: when the watchdog began to live.
+        begun, over: of what runs on it.
+        visited: when somebody last looked after it.
+        told: whether it was ever spoken to as to a machine with a watchdog.
+    """
+
+    id: str
+    token: str
+    owner: str
+    offer: Offer
+    created: float
+    listed: float
+    ready: float
+    interrupted: float
+    gone: float | None = None
+    plan: dict[str, float] = field(factory=dict)
+    armed: float = 1e12
+    begun: float | None = None
+    over: float = 1e12
+    visited: float = 0.0
+    told: bool = False
+
+    def off(self) -> float:
+        """When its watchdog ends it, if nothing else happens."""
+        if not self.plan:
+            return 1e12
+        budget = self.armed + self.plan.get("budget", 1e12)
+        put_off = self.visited + self.plan["keep"]
+        if self.begun is None:
+            return min(budget, max(self.armed + self.plan["boot"], put_off))
+        limit = self.begun + self.plan.get("limit", 1e12)
+        if limit < self.over:
+            return min(budget, limit)
+        return min(budget, max(self.over + self.plan["keep"], put_off))
+
+    def ended(self) -> float:
+        """When its bill ends, as things are."""
+        return min(self.off(), self.gone if self.gone is not None else 1e12)
+
+    account: str = "main"
+    stamped: bool = True
+    cloned: bool = False
+
+    def state(self, now: float) -> NodeState:
+        """What is true of it at a time."""
+        if now >= self.ended():
+            return NodeState.GONE
+        if self.gone is not None:
+            return NodeState.RELEASING
+        if now >= self.interrupted:
+            # A machine that was taken back is stopped, and its disk is still billed.
+            return NodeState.INTERRUPTED
+        return NodeState.READY if now >= self.ready else NodeState.PENDING
+
+    def alive(self, now: float) -> bool:
+        """Whether something can run on it."""
+        return self.created <= now < self.interrupted and now < self.ended()
+
+
+@define
+class World:
+    """Everything that is true, whatever anybody believes of it.
+
+    Args:
+        seed: two worlds of one seed go the same way.
+        faults: what goes wrong in it; `calm` ends all of it.
+
+    Attributes:
+        calls: how many create calls were made for each token.
+        watchdog: how its machines get theirs.
+        on_fault: called with the name of a fault (an attribute of `Faults`) at the moment at which it strikes.
+    """
+
+    seed: int
+    faults: Faults = field(factory=Faults)
+    machines: list[Machine] = field(factory=list)
+    calls: dict[str, int] = field(factory=dict)
+    watchdog: WatchdogWay = WatchdogWay.STARTUP
+    on_fault: Callable[[str], None] | None = None
+    random: random.Random = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.random = random.Random(self.seed)  # noqa: S311 - a simulation wants the same numbers again
+
+    @property
+    def spec(self) -> ProviderSpec:
+        """What the cloud says of itself."""
+        return evolve(SIM_SPEC, watchdog=self.watchdog)
+
+    def happens(self, chance: float) -> bool:
+        """Whether it happens this time."""
+        return chance > 0 and self.random.random() < chance
+
+    def strikes(self, fault: str, *, later: bool = False) -> bool:
+        """Whether a fault of `Faults` strikes this time; with ``later`` it is told when its effect is there."""
+        struck = self.happens(getattr(self.faults, fault))
+        if struck and not later:
+            self._tell(fault)
+        return struck
+
+    def strike_at(self, when: float, fault: str, machine: Machine) -> None:
+        """Tell of a fault when its effect is there, if its machine then is."""
+        asyncio.get_running_loop().call_at(when, lambda: self._tell(fault) if machine.ended() > when else None)
+
+    def _tell(self, fault: str) -> None:
+        if self.on_fault is not None:
+            self.on_fault(fault)
+
+    def between(self, low: float, high: float) -> float:
+        """A number between two."""
+        return self.random.uniform(low, high)
+
+    def calm(self) -> None:
+        """From now on nothing goes wrong."""
+        self.faults = Faults()
+
+    def billed(self, now: float) -> list[Machine]:
+        """The machines that cost money now."""
+        return [machine for machine in self.machines if machine.created <= now < machine.ended()]

@@ -1,0 +1,335 @@
+"""Deliberate bugs of the engine, and by which sentence each of them is to be found."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+from zlib import crc32
+
+import pytest
+from attrs import evolve, frozen
+from clients import MortalJournal
+
+from lepton_sdk._engine import acquire, duplicates, execute, late, reconcile, release
+from lepton_sdk._engine import run as story
+from lepton_sdk._engine.lines import Difference
+from lepton_sdk._engine.session import Session
+from lepton_sdk._journal import Journal, sqlite
+from lepton_sdk.domain.caps import Caps
+from lepton_sdk.domain.node import Node, NodeState
+from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.errors import LeptonError, NoCapacity, OutcomeUnknown
+from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus
+
+__all__ = ["MUTANTS", "Mutant"]
+
+Mutate = Callable[[pytest.MonkeyPatch], None]
+
+
+@frozen
+class Mutant:
+    """A deliberate bug.
+
+    Attributes:
+        finds: a pattern that the sentence has which tells of it; any other one proves nothing.
+        where: the kind of schedule that it is looked for in.
+    """
+
+    name: str
+    mutate: Mutate
+    finds: str
+    where: str
+
+
+MUTANTS: list[Mutant] = []
+
+
+def _mutant(*, finds: str, where: str = "replay") -> Callable[[Mutate], Mutate]:
+    def add(mutate: Mutate) -> Mutate:
+        MUTANTS.append(Mutant(mutate.__name__, mutate, finds, where))
+        return mutate
+
+    return add
+
+
+def _nobody_cleans(patch: pytest.MonkeyPatch) -> None:
+    """Machines beyond the one of their row are shown and left alone."""
+
+    async def settle_duplicates(*_: object) -> None: ...
+
+    patch.setattr(reconcile, "_released_unasked", lambda _: False)
+    patch.setattr(late, "settle_duplicates", settle_duplicates)
+
+
+@_mutant(finds="was closed while its machine")
+def create_retried_blindly(patch: pytest.MonkeyPatch) -> None:
+    """A lost answer is taken for a refusal, so the next offer is asked at once."""
+    honest = acquire._failed
+
+    async def failed(session: Session, run: Run, token: str, offer: object, error: LeptonError) -> Run:
+        told = NoCapacity(error.message) if isinstance(error, OutcomeUnknown) else error
+        return await honest(session, run, token, offer, told)  # type: ignore[arg-type]
+
+    patch.setattr(acquire, "_failed", failed)
+
+
+@_mutant(finds="was closed while its machine")
+def new_token_after_a_short_wait(patch: pytest.MonkeyPatch) -> None:
+    """What is not listed at once is given up, and another machine is asked for."""
+    honest = acquire.resolve
+
+    async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
+        after = await honest(session, run, record)
+        if after == run:
+            return session.journal.append(acquire._event(session, run, "node.released", record.token, detail="given up"))
+        return after
+
+    patch.setattr(story, "resolve", resolve)
+
+
+@_mutant(finds=r"which no row announced|in no cost|is still billed")
+def intent_written_after(patch: pytest.MonkeyPatch) -> None:
+    """The machine is made first and announced when its answer is there."""
+    append = Journal.append
+
+    def later(self: Journal, *events: Event, caps: object = None) -> Run:
+        waiting = self.__dict__.pop("waiting", ())
+        if events[0].kind == "node.intended" and not waiting:
+            self.__dict__["waiting"] = events
+            return self.run(events[0].run)
+        return append(self, *waiting, *events)
+
+    patch.setattr(acquire, "_refuse_late", lambda *_: None)
+    patch.setattr(Journal, "append", later)
+
+
+@_mutant(finds="was closed while its machine")
+def release_believed_at_once(patch: pytest.MonkeyPatch) -> None:
+    """The first answer to a release counts as gone."""
+
+    async def give_back(session: Session, node: Node) -> Node:
+        await session.provider(node.provider).release(node)
+        return node.with_state(NodeState.GONE)
+
+    patch.setattr(release, "_give_back", give_back)
+
+
+@_mutant(finds="was closed while its machine")
+def stopped_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
+    """A machine that was taken back, and is still billed, is not released."""
+    honest = release._give_back
+
+    async def give_back(session: Session, node: Node) -> Node:
+        seen = await session.provider(node.provider).inspect(node)
+        if seen.state is NodeState.INTERRUPTED:
+            return node.with_state(NodeState.GONE)
+        return await honest(session, node)
+
+    patch.setattr(release, "_give_back", give_back)
+
+
+@_mutant(finds=r"is still billed|in no cost")
+def duplicate_ignored(patch: pytest.MonkeyPatch) -> None:
+    """A machine that turns up late under a token of ours is shown and left alone."""
+    _nobody_cleans(patch)
+
+
+@_mutant(finds=r"of .* was released and is not ours to release")
+def stray_released(patch: pytest.MonkeyPatch) -> None:
+    """What the journal does not know is given back unasked."""
+    patch.setattr(reconcile, "_released_unasked", lambda difference: difference is not Difference.DOUBTFUL)
+
+
+@_mutant(finds=r"of .* was released and is not ours to release")
+def copy_released(patch: pytest.MonkeyPatch) -> None:
+    """What bears a token of ours is given back, though it cannot be what was asked for."""
+    patch.setattr(reconcile, "_released_unasked", lambda difference: difference is not Difference.STRAY)
+
+
+@_mutant(finds="was closed while its machine")
+def late_machine_ignored(patch: pytest.MonkeyPatch) -> None:
+    """Once its run has gone on, nobody seeks what may still come of a create call."""
+
+    async def settle(session: Session, run: Run, record: NodeRecord, found: object, *, over: bool) -> None:
+        await late._write(session, run, record, "node.released", {})
+
+    patch.setattr(late, "_settle", settle)
+
+
+@_mutant(finds="was closed while its machine")
+def account_unchecked(patch: pytest.MonkeyPatch) -> None:
+    """What the credentials of another account show is believed."""
+
+    async def assure(session: Session, provider: str) -> None: ...
+
+    for module in (acquire, execute, late, release):
+        patch.setattr(module, "assure", assure)
+
+
+@_mutant(finds=r"executions? of one node|executed one node at once")
+def older_journal_acts(patch: pytest.MonkeyPatch) -> None:
+    """Rows that are gone are not missed."""
+    patch.setattr(Journal, "_lost", lambda *_: None)
+    patch.setattr(late, "_freeze_if_older", lambda *_: None)
+
+
+@_mutant(finds=r"executed one node at once|executions of one node")
+def start_not_exclusive(patch: pytest.MonkeyPatch) -> None:
+    """A follower that takes over starts the job once more instead of attaching to what runs."""
+    honest = execute.execution_of
+
+    def execution_of(session: Session, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Execution:
+        execution = honest(session, run, record, secrets)
+        return evolve(execution, attempt=execution.attempt * 1_000_000 + crc32(session.holder.encode()) % 1_000_000)
+
+    patch.setattr(execute, "execution_of", execution_of)
+
+
+@_mutant(finds="was closed while its machine")
+def absence_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
+    """A machine that a listing does not show is written off."""
+    honest = execute.look_at_boot
+
+    async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
+        provider = session.provider(record.offer.provider)
+        if not [node async for node in provider.find(session.journal.owner, record.token)]:
+            lost = await execute._write(session, run, record, "node.lost", detail="not listed")
+            now = session.clock.now()
+            return session.journal.append(
+                Event("node.releasing", lost.id, now, record.token), Event("node.released", lost.id, now, record.token)
+            )
+        return await honest(session, run, record)
+
+    patch.setattr(story, "look_at_boot", look_at_boot)
+
+
+@_mutant(finds="was closed while its machine")
+def silence_taken_for_death(patch: pytest.MonkeyPatch) -> None:
+    """A node that does not answer counts as lost, and another one is started without giving it back."""
+
+    async def out_of_reach(*_: object, **__: object) -> ExecutionStatus:
+        return ExecutionStatus(ExecutionState.LOST, detail="no answer")
+
+    async def give_back(session: Session, node: Node) -> Node:
+        return node.with_state(NodeState.GONE)
+
+    patch.setattr(execute, "_out_of_reach", out_of_reach)
+    patch.setattr(release, "_give_back", give_back)
+
+
+@_mutant(finds="was closed while its machine")
+def row_closed_before_the_release(patch: pytest.MonkeyPatch) -> None:
+    """The last row is written before the provider was asked to release anything."""
+
+    async def give_back(session: Session, node: Node) -> Node:
+        return node.with_state(NodeState.GONE)
+
+    patch.setattr(release, "_give_back", give_back)
+
+
+@_mutant(finds=r"no watchdog and was spoken|before its watchdog lived")
+def unarmed_machine_used(patch: pytest.MonkeyPatch) -> None:
+    """A machine is used though nobody has seen that its watchdog lives."""
+
+    async def look_at_watchdog(*_: object) -> bool:
+        return True
+
+    patch.setattr(execute, "look_at_watchdog", look_at_watchdog)
+
+
+@_mutant(finds=r"no watchdog and was spoken")
+def lease_where_nobody_rented(patch: pytest.MonkeyPatch) -> None:
+    """A machine that has no watchdog is spoken to as if it had one."""
+    patch.setattr(execute, "folder_of", lambda record: "/var/lib/lepton/watchdog")
+
+
+@_mutant(finds="from a follower whose claim had run out")
+def epoch_unchecked(patch: pytest.MonkeyPatch) -> None:
+    """A follower that slept through the end of its claim makes its create call all the same."""
+    patch.setattr(acquire, "_refuse_late", lambda *_: None)
+
+
+@_mutant(finds=r"obeyed epoch \d+ after it had obeyed epoch")
+def epoch_not_told(patch: pytest.MonkeyPatch) -> None:
+    """The node is told the same epoch by every follower, so that it cannot refuse an overtaken one."""
+    honest = execute.execution_of
+
+    def execution_of(session: Session, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Execution:
+        return evolve(honest(session, run, record, secrets), epoch=1_000_000)
+
+    patch.setattr(execute, "execution_of", execution_of)
+
+
+@_mutant(finds=r"began its job with \d of \d nodes")
+def partial_gang_kept(patch: pytest.MonkeyPatch) -> None:
+    """Of several nodes one was refused, and the job begins on the others."""
+    honest = NodeRecord.failed
+
+    def failed(self: NodeRecord) -> bool:
+        return bool(honest.fget(self)) and self.node is not None  # type: ignore[attr-defined]
+
+    patch.setattr(NodeRecord, "failed", property(failed))
+
+
+@_mutant(finds="left after its attempt had failed")
+def create_after_the_first_refusal(patch: pytest.MonkeyPatch) -> None:
+    """The other nodes of an attempt are asked for though one was refused."""
+
+    async def create(session: Session, run: Run, token: str, offer: Any, rank: int, gate: asyncio.Semaphore) -> Run:
+        async with gate:
+            return await acquire._create(session, session.journal.run(run.id), token, offer, rank)
+
+    patch.setattr(acquire, "_unless_refused", create)
+
+
+@_mutant(finds="which no row announced|in no cost")
+def acknowledged_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
+    """A commit counts as done before the disk has it."""
+    honest = sqlite._prepare
+
+    def prepare(connection: Any) -> None:
+        honest(connection)
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+    patch.setattr(sqlite, "_prepare", prepare)
+
+
+@_mutant(finds="is in no cost")
+def duplicate_not_written_down(patch: pytest.MonkeyPatch) -> None:
+    """A machine beyond the one of its row is given back, and nobody can say what it has cost."""
+
+    async def give_back(session: Session, record: NodeRecord, node: Node, seen_at: object) -> Node:
+        return await session.provider(node.provider).release(node)
+
+    for module in (acquire, duplicates, reconcile):
+        patch.setattr(module, "give_back_duplicate", give_back)
+
+
+@_mutant(finds="and the cloud bills")
+def found_gone_taken_for_the_end(patch: pytest.MonkeyPatch) -> None:
+    """A machine that was found gone has cost all the time until somebody looked."""
+    patch.setattr(NodeRecord, "cost_least", NodeRecord.cost)
+
+
+@_mutant(finds="may have been billed", where="leave")
+def unseen_taken_for_free(patch: pytest.MonkeyPatch) -> None:
+    """What came and was ended by its own watchdog while nobody looked has cost nothing."""
+    for module in (acquire, late):
+        patch.setattr(module, "unseen_seconds", lambda *_: 0.0)
+
+
+@_mutant(finds="machines at once, above the cap", where="crowd")
+def cap_checked_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
+    """The caps are held first, and the row is written afterwards."""
+    honest = MortalJournal.write
+
+    async def write(self: MortalJournal, *events: Event, caps: Caps | None = None) -> Run:
+        if caps:
+            wanted = [Offer.from_dict(event.data["offer"]).price for event in events]
+            caps.hold_hourly([node.hourly for run in self.runs(open_only=True) for node in run.nodes if node.open] + wanted)
+            await self.process.step(0.01)
+        return await honest(self, *events)
+
+    patch.setattr(MortalJournal, "write", write)
