@@ -92,6 +92,10 @@ class Cloud:
         """One machine of `gpu` is left in one region, and none elsewhere."""
         raise NotImplementedError
 
+    def expire(self, *, expired: bool) -> None:
+        """The key has expired; neither vendor's contract tells such a key from a wrong one, so neither do the doubles."""
+        raise NotImplementedError
+
 
 class Lambda(Cloud):
     name, gpu = "lambda", "A10:1"
@@ -119,6 +123,9 @@ class Lambda(Cloud):
     def leave_one(self) -> None:
         self.sell_out(promise=False)
         self.tell("/stock", type="gpu_1x_a10", region="us-east-1", left=1)
+
+    def expire(self, *, expired: bool) -> None:
+        self.tell("/key", key="double-key", account="main", expired=expired)
 
 
 class Crusoe(Cloud):
@@ -153,6 +160,9 @@ class Crusoe(Cloud):
         self.sell_out(promise=False)
         self.tell("/stock", type="l40s-48gb.1x", location="us-east1-a", quantity=1)
         self.tell("/promise", type="l40s-48gb.1x", location="us-east1-a", quantity=2)
+
+    def expire(self, *, expired: bool) -> None:
+        self.tell("/rules", expired=expired)
 
 
 CLOUDS = {kind.name: kind for kind in (Lambda, Crusoe)}

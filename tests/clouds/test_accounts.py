@@ -54,6 +54,18 @@ def test_a_key_of_another_account_ends_nothing(held: list[str], rotate: Any, clo
     lepton.settle(cloud)
 
 
+def test_a_key_that_expires_ends_nothing(held: list[str], cloud: Any, lepton: Any) -> None:
+    cloud.expire(expired=True)
+    said = " ".join(lepton("reconcile", code=None).split())
+    assert {"lambda": "LAMBDA_API_KEY", "crusoe": "CRUSOE_SECRET_KEY"}[cloud.name] in said
+    assert "out of reach" in said
+    lepton("stop", "kept", code=None)
+    assert cloud.open() == held
+    cloud.expire(expired=False)
+    lepton("stop", "kept", code=None)
+    lepton.settle(cloud)
+
+
 def test_another_account_is_used_when_nothing_is_held_in_the_first(cloud: Any, lepton: Any, rotate: Any) -> None:
     lepton("run", "--provider", cloud.name, "--gpu", cloud.gpu, "--", "true")
     rotate()

@@ -40,21 +40,13 @@ def test_a_key_that_is_wrong(key: str, cloud: Any, lepton: Any, refused: Any) ->
     assert lepton("doctor", cloud.name, code=1).count("FAIL") == 1
 
 
-def _expire(cloud: Any, *, expired: bool) -> None:
-    """Neither vendor's contract tells a key that has expired from a wrong one, so neither do the doubles."""
-    if cloud.name == "lambda":
-        cloud.tell("/key", key="double-key", account="main", expired=expired)
-    else:
-        cloud.tell("/rules", expired=expired)
-
-
 def test_a_key_that_has_expired(cloud: Any, lepton: Any, refused: Any) -> None:
-    _expire(cloud, expired=True)
+    cloud.expire(expired=True)
     said = refused()
     assert {"lambda": "invalid, expired, or deleted", "crusoe": "unknown access key"}[cloud.name] in said
     assert _SECRET[cloud.name] in said
     assert lepton("doctor", cloud.name, code=1).count("FAIL") == 1
-    _expire(cloud, expired=False)
+    cloud.expire(expired=False)
     assert "FAIL" not in lepton("doctor", cloud.name)
 
 

@@ -4,80 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from attrs import define, field
 
 from lepton_crusoe.double.stock import IB_NETWORK, LOCATIONS, TYPES, hourly, quota_of, stock
+from lepton_crusoe.double.things import Machine, Refused, Rules, Thing, adapter, interface, written
 from lepton_sdk.testing import SSHMachines
 
-__all__ = ["Cloud", "Refused", "Rules"]
+__all__ = ["Cloud"]
 
 _NEEDED = ("name", "type", "location", "ssh_public_key")
 _ORGANIZATION = "00000000-0000-4000-8000-0000000000aa"
-_CREATE_FIELDS = {"name", "type", "location", "ssh_public_key", "image", "disks", "host_channel_adapters", "startup_script"}
+_CREATE_FIELDS = {*_NEEDED, "image", "disks", "host_channel_adapters", "startup_script"}
 IMAGES = {"ubuntu22.04-nvidia-sxm-docker:latest", "ubuntu22.04:latest"}
-
-
-class Refused(Exception):
-    """A request that is answered with a status and the contract's error body."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
-
-
-@define
-class Rules:
-    """How the double behaves.
-
-    Attributes:
-        boot, ending: seconds until a machine runs, and until it is gone.
-        lag: seconds until a new machine is listed.
-        quota: machines of each family that the project may have.
-        late_id: the create's first answer names no machine yet.
-        power_off: what becomes of a machine that is powered off from inside: it ``ends`` the bill, or ``keeps`` it.
-    """
-
-    project: str
-    boot: float = 2.0
-    ending: float = 1.0
-    lag: float = 0.0
-    quota: int = 20
-    late_id: bool = False
-    power_off: str = "ends"
-
-
-@define
-class _Machine:
-    id: str
-    name: str
-    type: str
-    location: str
-    key: str
-    operation: str
-    made: float
-    partitions: list[str]
-    disks: list[str]
-    ip: str = ""
-    off: float | None = None
-    ended: float | None = None
-    sold_out: bool = False
-
-
-@define
-class _Thing:
-    """A disk or a partition."""
-
-    id: str
-    name: str
-    made: float
-    location: str = ""
-    size: str = ""
-    system: bool = False
-    ended: float | None = None
 
 
 @define
@@ -89,9 +30,9 @@ class Cloud:
     now: Callable[[], float]
     stock: dict[tuple[str, str], int] = field(factory=stock)
     promised: dict[tuple[str, str], int] = field(factory=dict)
-    machines: dict[str, _Machine] = field(factory=dict)
-    disks: dict[str, _Thing] = field(factory=dict)
-    partitions: dict[str, _Thing] = field(factory=dict)
+    machines: dict[str, Machine] = field(factory=dict)
+    disks: dict[str, Thing] = field(factory=dict)
+    partitions: dict[str, Thing] = field(factory=dict)
     operations: dict[str, tuple[str, str]] = field(factory=dict)
 
     def project(self, name: str) -> dict[str, Any]:
@@ -142,22 +83,20 @@ class Cloud:
         place, name = (body["type"], body["location"]), str(uuid4())
         adapters = [a.get("transport_partition_id") or a.get("ib_partition_id") for a in body.get("host_channel_adapters", [])]
         held = [disk["disk_id"] for disk in body.get("disks", [])]
-        machine = _Machine(name, body["name"], *place, body["ssh_public_key"], str(uuid4()), self.now(), adapters, held)
+        machine = Machine(name, body["name"], *place, body["ssh_public_key"], str(uuid4()), self.now(), adapters, held)
         machine.sold_out = self.stock[place] < 1
         self.machines[name] = machine
         self.operations[machine.operation] = ("create", name)
         if not machine.sold_out:
             self.stock[place] -= 1
-            system = _Thing(str(uuid4()), f"{machine.name}-os", self.now(), machine.location, "128GiB", system=True)
+            system = Thing(str(uuid4()), f"{machine.name}-os", self.now(), machine.location, "128GiB", system=True)
             self.disks[system.id] = system
             machine.disks.append(system.id)
             machine.ip = self.hosts.start(machine.id, machine.key, body.get("startup_script", ""))
         return {"operation": self.operation(machine.operation, first=True)}
 
     def _check(self, body: dict[str, Any]) -> None:
-        missing = [
-            key for key in ("name", "type", "location", "ssh_public_key") if not isinstance(body.get(key), str) or not body[key]
-        ]
+        missing = [key for key in _NEEDED if not isinstance(body.get(key), str) or not body[key]]
         if missing or set(body) - _CREATE_FIELDS:
             raise Refused(400, "bad_request", f"missing {missing}, unknown {sorted(set(body) - _CREATE_FIELDS)}")
         if len(body["name"]) > 63:
@@ -171,9 +110,9 @@ class Cloud:
         self._check_parts(body)
 
     def _check_parts(self, body: dict[str, Any]) -> None:
-        for adapter in body.get("host_channel_adapters", []):
-            if adapter.get("transport_partition_id") not in self.partitions:
-                raise Refused(400, "bad_request", f"unknown partition {adapter.get('transport_partition_id')!r}")
+        for asked in body.get("host_channel_adapters", []):
+            if (joined := asked.get("transport_partition_id")) not in self.partitions:
+                raise Refused(400, "bad_request", f"unknown partition {joined!r}")
         if body["type"].rpartition(".")[0].endswith("-ib") and not body.get("host_channel_adapters"):
             raise Refused(400, "bad_request", "host_channel_adapters are needed by this product")
         if any(disk["disk_id"] not in self.disks for disk in body.get("disks", [])):
@@ -209,30 +148,30 @@ class Cloud:
         self.operations[operation] = ("delete", name)
         return {"operation": self.operation(operation)}
 
-    def _visible(self, one: _Machine) -> bool:
+    def _visible(self, one: Machine) -> bool:
         here = one.ended is None or self.now() < one.ended + self.rules.ending
         return here and not one.sold_out and self.now() >= one.made + self.rules.lag
 
-    def _show(self, one: _Machine) -> dict[str, Any]:
+    def _show(self, one: Machine) -> dict[str, Any]:
         state = self._state(one)
         running = state not in ("STATE_CREATING", "STATE_DELETING")
-        times = {"created_at": _time(one.made), "updated_at": _time(one.made)}
+        times = {"created_at": written(one.made), "updated_at": written(one.made)}
         about = {"id": one.id, "name": one.name, "type": one.type, "location": one.location, "state": state, **times}
-        adapters = [_adapter(partition) for partition in one.partitions]
-        interfaces = [_interface(one.ip)] if running else []
+        adapters = [adapter(partition) for partition in one.partitions]
+        interfaces = [interface(one.ip)] if running else []
         parts = {"disks": [], "host_channel_adapters": adapters, "network_interfaces": interfaces}
         return (
             about | parts | {"project_id": self.rules.project, "maintenance_policy": "unspecified", "billing_type": "On-demand"}
         )
 
-    def _state(self, one: _Machine) -> str:
+    def _state(self, one: Machine) -> str:
         if one.ended is not None:
             return "STATE_DELETING"
         if self.now() < one.made + self.rules.boot:
             return "STATE_CREATING"
         return "STATE_RUNNING" if self._off(one) is None else "STATE_SHUTOFF"
 
-    def _off(self, one: _Machine) -> float | None:
+    def _off(self, one: Machine) -> float | None:
         """When it stopped by itself, where that counts."""
         since = self.hosts.off_since(one.id)
         return since.timestamp() if since is not None and self.rules.power_off == "ends" else None
@@ -244,7 +183,7 @@ class Cloud:
         kind, about = self.operations[name]
         state, done, result = self._progress(kind, about)
         metadata = {} if first and self.rules.late_id else {"id": about, "type": kind}
-        ended = _time(done) if state != "IN_PROGRESS" else ""
+        ended = written(done) if state != "IN_PROGRESS" else ""
         return {
             "operation_id": name,
             "state": state,
@@ -271,7 +210,7 @@ class Cloud:
         """Make a disk."""
         if set(body) - {"name", "location", "size", "type"} or body.get("location") not in LOCATIONS:
             raise Refused(400, "bad_request", f"a field is unknown or the location is: {sorted(body)}")
-        disk = _Thing(str(uuid4()), body["name"], self.now(), body["location"], body["size"])
+        disk = Thing(str(uuid4()), body["name"], self.now(), body["location"], body["size"])
         self.disks[disk.id] = disk
         operation = str(uuid4())
         self.operations[operation] = ("disk", disk.id)
@@ -281,7 +220,7 @@ class Cloud:
         """All disks."""
         return {"items": [self._show_disk(disk) for disk in self.disks.values() if self._has(disk)]}
 
-    def _has(self, thing: _Thing) -> bool:
+    def _has(self, thing: Thing) -> bool:
         if thing.system and thing.ended is None and not self._holders(thing.id):
             # A system disk ends with its machine.
             thing.ended = self.now()
@@ -290,11 +229,11 @@ class Cloud:
     def _holders(self, disk: str) -> list[str]:
         return [one.id for one in self.machines.values() if disk in one.disks and (self._visible(one) or one.ended is None)]
 
-    def _show_disk(self, disk: _Thing) -> dict[str, Any]:
+    def _show_disk(self, disk: Thing) -> dict[str, Any]:
         kind = "os" if disk.system else "data"
         held = [{"vm_id": one, "attachment_type": kind, "mode": "read-write"} for one in self._holders(disk.id)]
         about = {"id": disk.id, "name": disk.name, "type": "persistent-ssd", "size": disk.size, "location": disk.location}
-        times = {"created_at": _time(disk.made), "updated_at": _time(disk.made)}
+        times = {"created_at": written(disk.made), "updated_at": written(disk.made)}
         return about | times | {"block_size": 4096, "serial_number": disk.id[:8], "attached_to": held}
 
     def end_disk(self, name: str) -> dict[str, Any]:
@@ -313,13 +252,13 @@ class Cloud:
         """Make a partition."""
         if set(body) != {"name", "ib_network_id"} or body["ib_network_id"] not in {one["id"] for one in self.networks()["items"]}:
             raise Refused(400, "bad_request", "unknown InfiniBand network")
-        one = _Thing(str(uuid4()), body["name"], self.now(), body["ib_network_id"])
+        one = Thing(str(uuid4()), body["name"], self.now(), body["ib_network_id"])
         self.partitions[one.id] = one
-        return _show_partition(one)
+        return one.partition()
 
     def list_partitions(self) -> dict[str, Any]:
         """All partitions."""
-        return {"items": [_show_partition(one) for one in self.partitions.values() if one.ended is None]}
+        return {"items": [one.partition() for one in self.partitions.values() if one.ended is None]}
 
     def end_partition(self, name: str) -> None:
         """Delete a partition that no machine has joined."""
@@ -344,26 +283,6 @@ class Cloud:
             total += amount
         billed = (one for one in self.machines.values() if one.ended is None and not one.sold_out)
         machines = [one.name for one in billed if self._off(one) is None]
-        things: list[_Thing] = [*self.disks.values(), *self.partitions.values()]
+        things: list[Thing] = [*self.disks.values(), *self.partitions.values()]
         still = [thing.name for thing in things if self._has(thing)]
         return {"rows": rows, "total": round(total, 4), "open": sorted(machines + still)}
-
-
-def _show_partition(one: _Thing) -> dict[str, Any]:
-    return {"id": one.id, "name": one.name, "ib_network_id": one.location}
-
-
-def _adapter(partition: str) -> dict[str, str]:
-    keys = ("type", "guid", "ib_network_id", "ib_partition_id", "transport_network_id", "transport_partition_id")
-    return dict.fromkeys(keys, "") | {"type": "ib", "ib_partition_id": partition, "transport_partition_id": partition}
-
-
-def _interface(address: str) -> dict[str, Any]:
-    public = {"address": address, "id": "ip", "type": "dynamic"}
-    ips = {"private_ipv4": {"address": "10.0.0.2"}, "public_ipv4": public}
-    names = dict.fromkeys(("id", "name", "network", "subnet", "interface_type", "mac_address", "external_dns_name"), "")
-    return names | {"ips": [ips]}
-
-
-def _time(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

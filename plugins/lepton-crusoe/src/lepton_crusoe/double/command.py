@@ -59,8 +59,9 @@ def _double(
 
     With COMMAND (after --) it runs that, with the variables that lead there, and ends with it.
     """
-    from lepton_crusoe.double.cloud import Cloud, Rules
+    from lepton_crusoe.double.cloud import Cloud
     from lepton_crusoe.double.server import Double, serve
+    from lepton_crusoe.double.things import Rules
     from lepton_sdk.testing import SSHMachines
 
     secret = secret_key or secrets.token_urlsafe(24)

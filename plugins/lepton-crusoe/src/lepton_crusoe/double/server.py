@@ -17,8 +17,9 @@ from urllib.parse import parse_qsl
 from attrs import define, field
 
 from lepton_crusoe.double.auth import why_refused
-from lepton_crusoe.double.cloud import Cloud, Refused
+from lepton_crusoe.double.cloud import Cloud
 from lepton_crusoe.double.stock import LOCATIONS, TYPES
+from lepton_crusoe.double.things import Refused
 
 __all__ = ["Double", "serve"]
 
