@@ -141,17 +141,17 @@ class SSHExecutor:
         Raises:
             NodeUnreachable: the node stayed away.
         """
-        broken = 0
+        broken, ended = 0, not follow
         while True:
             try:
-                # Asked first: what is written before the end must be read after it.
-                ended = not follow or await self._ended(node, execution)
                 async with self._log(node, execution, offset, follow=not ended) as pieces:
                     async for piece in pieces:
                         offset, broken = offset + len(piece), 0
                         yield piece
                 if ended:
                     return
+                # Asked before the rest is read: what is written before the end must be read after it.
+                ended = await self._ended(node, execution)
             except NodeUnreachable:
                 broken += 1
                 if broken > _TRIES:

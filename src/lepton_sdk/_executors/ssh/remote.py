@@ -33,6 +33,8 @@ _ANSWER_SECONDS = 30.0
 _GOODBYE_SECONDS = 2.0
 # A start and a look at its log come one after the other.
 _SPARES = 2
+# New ones are made once the call that took one has had the node to itself.
+_REFILL_SECONDS = 0.15
 # One line each and no quotes inside: a login shell may be any, and the words go to /bin/sh as they are.
 _FIND = 'case $1 in /*) b=$1;; *) b=$HOME/$1;; esac; k=$b/keeper-$2; test -f "$k" && exec /bin/sh "$k" "$b"; echo absent'
 _BRING = (
@@ -68,6 +70,7 @@ class Remote:
         self._lines: list[Line] = []
         self._connecting = asyncio.Lock()
         self._spares: deque[asyncio.Task[Channel]] = deque()
+        self._refilling: asyncio.Task[None] | None = None
         self._serving: Channel | None = None
         self._asking = asyncio.Lock()
 
@@ -160,19 +163,26 @@ class Remote:
 
     async def _ready(self) -> Channel:
         """A channel that waits, and others made ready in its place."""
+        seconds = 0.0
         try:
             while self._spares:
                 # What went wrong while a spare was made ready may be long over; only a fresh one tells.
                 with suppress(NodeError):
                     channel = await self._spares.popleft()
                     if channel.open:
+                        seconds = _REFILL_SECONDS
                         return channel
                     channel.close()
             return await self._attend()
         finally:
-            while len(self._spares) < _SPARES:
-                self._spares.append(asyncio.ensure_future(self._attend()))
-                self._spares[-1].add_done_callback(_heed)
+            if self._refilling is None or self._refilling.done():
+                self._refilling = asyncio.ensure_future(self._refill(seconds))
+
+    async def _refill(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        while len(self._spares) < _SPARES:
+            self._spares.append(asyncio.ensure_future(self._attend()))
+            self._spares[-1].add_done_callback(_heed)
 
     async def _attend(self, *, brought: bool = False) -> Channel:
         channel = await self._open(_FIND)
@@ -209,6 +219,9 @@ class Remote:
 
     async def aclose(self) -> None:
         """Close every channel and connection; runs go on."""
+        if self._refilling is not None:
+            self._refilling.cancel()
+            await asyncio.gather(self._refilling, return_exceptions=True)
         spares, self._spares = list(self._spares), deque()
         for spare in spares:
             spare.cancel()

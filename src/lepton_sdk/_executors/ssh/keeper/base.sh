@@ -1,7 +1,7 @@
 # Keeps runs on a node: starts a job once, stays with it to its end, and leaves nothing behind.
 #
 #   sh KEEPER BASE  says "ready", then reads one line "VERB ARGUMENT..." from stdin and does it
-#   sh KEEPER BASE keep RUN IN PARENT SETSID  the process that stays with one run
+#   sh KEEPER BASE attend PARENT SETSID  the process that does so, in a session of its own; it may stay with one run
 #
 # Needs a POSIX shell, /proc, the usual small tools (coreutils or busybox), and grep, sed, tar and gzip. A run lives in
 # BASE/runs/RUN: work (the job's files), log, start (who keeps it), status (how it ended). What must be noted on a full
@@ -11,7 +11,7 @@
 # shellcheck shell=sh disable=SC2013,SC2034
 
 # Before anything is assigned here: a job gets these names of the node's environment and no others.
-if [ "${2-}" = keep ]; then
+if [ "${2-}" = attend ]; then
   set -f
   # Words of a value that look like an assignment name nothing that is set; starting no process makes it quick.
   for name in $(export -p); do

@@ -16,9 +16,10 @@ fence() { # EPOCH: raise the fence to it; sets newest
   done
 }
 
+# Makes the folders of the run, with $work, an empty one for the job, if it is set.
 open() { # EPOCH: whether the run may be started; says why not
   # Both at once: a run must be cancellable on a disk that it has filled, where no folder can be made any more.
-  if ! said=$(LC_ALL=C mkdir -p "$run/fence" "$run/cancel" 2>&1) || ! fence "$1"; then
+  if ! said=$(LC_ALL=C mkdir -p "$run/fence" "$run/cancel" ${work:+"$work"} 2>&1) || ! fence "$1"; then
     fail "$said"
   elif [ "$newest" -gt "$1" ]; then
     say "stale $newest"
@@ -35,7 +36,7 @@ open() { # EPOCH: whether the run may be started; says why not
 # --- files ------------------------------------------------------------------------------------------------------------
 
 need() { # RUN EPOCH ID: names of blobs on stdin; says which of them are not here
-  run=$base/runs/$1 in=$base/in/$3
+  run=$base/runs/$1 in=$base/in/$3 work=''
   if ! open "$2"; then
     cat >/dev/null
     say .

@@ -2,7 +2,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154
 
 keep() { # RUN IN PARENT SETSID: orders on stdin, IN the folder of a received tree or "-"
-  run=$base/runs/$1 in=$2 setsid=${4-}
+  run=$base/runs/$1 in=$2 setsid=${4-} work=''
+  [ "$in" != - ] || work=$run/work
   # A service may not hold the file system that it was started in.
   cd / || exit
   orders=$(cat)
@@ -53,9 +54,7 @@ stay() { # setup, then command, then nothing left
   lost='' watcher=''
   trap 'lost=yes' TERM
   exec 6>>"$run/log"
-  if [ "$in" = - ]; then
-    mkdir "$run/work"
-  else
+  if [ "$in" != - ]; then
     mv "$base/in/$in/work" "$run/work"
     rm -rf "$base/in/${in:?}"
   fi

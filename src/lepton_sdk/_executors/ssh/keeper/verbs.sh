@@ -114,24 +114,28 @@ end() { # PATIENCE
   hunt 0 "$1"
 }
 
-if [ $# -gt 1 ]; then
-  shift
-  "$@"
-else
+attend() { # PARENT SETSID: one verb, for whoever is connected
+  brought_by=$1 setsid=$2
   # Asked while nobody waits for the answer.
   tail=$(tail --version 2>/dev/null)
-  setsid=$(command -v setsid)
   say ready
   read -r line || exit 0
   # shellcheck disable=SC2086
   set -- $line
   case ${1-} in
-    # Not by exec: the shell that sshd waits for must stay until the orders are read, because its end closes their pipe.
-    keep)
-      umask "$mask"
-      # shellcheck disable=SC2086
-      $setsid /bin/sh "$self" "$base" "$@" $$ "$setsid"
-      ;;
+    keep) keep "$2" "$3" "$brought_by" "$setsid" ;;
     need | receive | list | pack | serve | logs | cancel | arm) "$@" ;;
   esac
+}
+
+if [ $# -gt 1 ]; then
+  shift
+  "$@"
+else
+  # Made before it is needed: a run is kept in a session of its own. Not by exec: the shell that sshd waits for must stay
+  # until the orders of a run are read, because its end closes their pipe.
+  setsid=$(command -v setsid)
+  umask "$mask"
+  # shellcheck disable=SC2086
+  $setsid /bin/sh "$self" "$base" attend $$ "$setsid"
 fi
