@@ -35,20 +35,22 @@ class Mutant:
     Attributes:
         finds: a pattern that the sentence has which tells of it; any other one proves nothing.
         where: the kind of schedule that it is looked for in.
+        aim: the stage and the fault that bring it out; chance alone would take thousands of schedules.
     """
 
     name: str
     mutate: Mutate
     finds: str
     where: str
+    aim: tuple[str, str] | None
 
 
 MUTANTS: list[Mutant] = []
 
 
-def _mutant(*, finds: str, where: str = "replay") -> Callable[[Mutate], Mutate]:
+def _mutant(*, finds: str, where: str = "replay", aim: tuple[str, str] | None = None) -> Callable[[Mutate], Mutate]:
     def add(mutate: Mutate) -> Mutate:
-        MUTANTS.append(Mutant(mutate.__name__, mutate, finds, where))
+        MUTANTS.append(Mutant(mutate.__name__, mutate, finds, where, aim))
         return mutate
 
     return add
@@ -168,7 +170,7 @@ def account_unchecked(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "assure", assure)
 
 
-@_mutant(finds=r"executions? of one node|executed one node at once")
+@_mutant(finds="obeyed epoch|executions? of one node|executed one node at once", aim=("running", "rollback"))
 def older_journal_acts(patch: pytest.MonkeyPatch) -> None:
     """Rows that are gone are not missed."""
     patch.setattr(Journal, "_lost", lambda *_: None)
@@ -245,24 +247,13 @@ def lease_where_nobody_rented(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(execute, "folder_of", lambda record: "/var/lib/lepton/watchdog")
 
 
-@_mutant(finds="from a follower whose claim had run out")
+@_mutant(finds="from a follower whose claim had run out", aim=("intended", "pause"))
 def epoch_unchecked(patch: pytest.MonkeyPatch) -> None:
     """A follower that slept through the end of its claim makes its create call all the same."""
     patch.setattr(acquire, "_refuse_late", lambda *_: None)
 
 
-@_mutant(finds=r"obeyed epoch \d+ after it had obeyed epoch")
-def epoch_not_told(patch: pytest.MonkeyPatch) -> None:
-    """The node is told the same epoch by every follower, so that it cannot refuse an overtaken one."""
-    honest = execute.execution_of
-
-    def execution_of(session: Session, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Execution:
-        return evolve(honest(session, run, record, secrets), epoch=1_000_000)
-
-    patch.setattr(execute, "execution_of", execution_of)
-
-
-@_mutant(finds=r"began its job with \d of \d nodes")
+@_mutant(finds=r"began its job with \d of \d nodes", aim=("intended", "refuse"))
 def partial_gang_kept(patch: pytest.MonkeyPatch) -> None:
     """Of several nodes one was refused, and the job begins on the others."""
     honest = NodeRecord.failed
@@ -273,7 +264,7 @@ def partial_gang_kept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(NodeRecord, "failed", property(failed))
 
 
-@_mutant(finds="left after its attempt had failed")
+@_mutant(finds="left after its attempt had failed", aim=("intended", "refuse"))
 def create_after_the_first_refusal(patch: pytest.MonkeyPatch) -> None:
     """The other nodes of an attempt are asked for though one was refused."""
 
@@ -284,7 +275,7 @@ def create_after_the_first_refusal(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(acquire, "_unless_refused", create)
 
 
-@_mutant(finds="which no row announced|in no cost")
+@_mutant(finds="there is no run|which no row announced|in no cost", aim=("owned", "power loss"))
 def acknowledged_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
     """A commit counts as done before the disk has it."""
     honest = sqlite._prepare
