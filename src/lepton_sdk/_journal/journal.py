@@ -174,7 +174,7 @@ class Journal(Claims):
             for value in values:
                 execute(_RENAME, value)
             execute("DELETE FROM meta WHERE name = 'frozen'")
-            write_entries(self._store, execute, [Entry((event,)) for event in events])
+            write_entries(self._store, execute, [Entry((event,)) for event in events], self._spending)
         self._read_owner()
         self._seen = None
         if self._mark is not None:
