@@ -120,6 +120,7 @@ class Scene:
         for client in self._clients:
             if client.poll() is None:
                 self.kill(client)
+            client.stdout.close()  # type: ignore[union-attr]
         self._cloud.terminate()
         self._cloud.communicate(timeout=_PATIENCE)
 
