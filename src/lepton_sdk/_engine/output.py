@@ -11,12 +11,13 @@ from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import NodeRecord, Run
-from lepton_sdk.errors import LeptonError, UsageError
+from lepton_sdk.errors import LeptonError, NodeError, UsageError
 from lepton_sdk.spi.executor import FetchingExecutor
 
 __all__ = ["fetch", "keep_log", "keep_outputs", "kept_outputs", "output_of"]
 
 _KEEP_SECONDS = 300.0
+_AWAY_SECONDS = 1.0
 _CHUNK = 1 << 16
 _GIVEN_BACK = frozenset({Stage.RELEASING, Stage.RELEASED})
 
@@ -86,13 +87,38 @@ async def _from_file(path: Path, begin: int) -> AsyncIterator[bytes]:
             yield chunk
 
 
-def output_of(session: Session, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:
-    """The output of one attempt from byte ``begin``: from the machine, or from what was kept of it."""
-    assert record.node is not None
-    kept = _kept(session, record)
-    if record.stage in _GIVEN_BACK and not isinstance(record.node.access, LocalAccess) and kept.exists():
-        return _from_file(kept, begin)
-    return _from_node(session, run, record, begin, follow=follow)
+async def output_of(session: Session, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:
+    """The output of one attempt from byte ``begin``: from the machine, or from what was kept of it.
+
+    With ``follow``, a machine that does not answer is waited for until it is given back: its silence ends no reader.
+
+    Raises:
+        NodeError: without ``follow``, it did not answer, and nothing was kept of it.
+    """
+    kept, at = _kept(session, record), begin
+    is_here = record.node is not None and isinstance(record.node.access, LocalAccess)
+    while is_here or not (_stage(session, record) is Stage.RELEASED and kept.exists()):
+        try:
+            async for chunk in _from_node(session, run, record, at, follow=follow):
+                at += len(chunk)
+                yield chunk
+            return
+        except NodeError:
+            is_given_back = _stage(session, record) in _GIVEN_BACK
+            if is_given_back and kept.exists() and not is_here:
+                # It is kept before the machine is given back, as far as it could be had.
+                break
+            if not follow or is_here:
+                raise
+            if is_given_back:
+                return
+        await session.clock.sleep(_AWAY_SECONDS)
+    async for chunk in _from_file(kept, at):
+        yield chunk
+
+
+def _stage(session: Session, record: NodeRecord) -> Stage:
+    return next(node.stage for node in session.journal.run(record.run).nodes if node.token == record.token)
 
 
 async def _from_node(session: Session, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -80,6 +81,22 @@ def test_stop_ends_the_job_there(client: Client, cloud: BehindSSH, server: Any, 
     assert cloud.running() == []
     (start,) = server.home.glob(".lepton/runs/*/*/status")
     assert "reason cancelled" in start.read_text()
+
+
+def test_a_reader_outlives_the_machine(client: Client, cloud: BehindSSH, server: Any, until: Callable[..., Any]) -> None:
+    """It is not the reader's connection that says what became of a run."""
+    job = Job("echo ready; sleep 300", resources="H100:8", retry={"interruption": 0})
+    output: list[bytes] = []
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.run, job, on_output=output.append)
+        until(lambda: output == [b"ready\n"])
+        server.stop()
+        (node,) = cloud.running()
+        asyncio.run(cloud.release(node))
+        ended = running.result(120)
+    assert ended.state is RunState.LOST
+    assert output == [b"ready\n"]
+    assert cloud.running() == []
 
 
 def test_a_client_that_is_killed_loses_nothing(client: Client, cloud: BehindSSH, server: Any, tmp_path: Path) -> None:
