@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ class Slow(FakeProvider):
     """Its first create call is answered by nobody, and its machine is there once the test says so, or never."""
 
     hidden = True
+    # So many listings are cut short.
+    cuts = 0
 
     async def acquire(self, offer: Offer, launch: Launch) -> Node:
         node = await super().acquire(offer, launch)
@@ -33,8 +36,9 @@ class Slow(FakeProvider):
 
     async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
         first = self.machines()[0].id if self.machines() else ""
+        cut, self.cuts = self.cuts > 0, max(0, self.cuts - 1)
         async for node in super().find(owner, token):
-            if not self.hidden or node.id != first:
+            if not (self.hidden or cut) or node.id != first:
                 yield node
 
 
@@ -92,6 +96,20 @@ def test_what_turns_up_late_is_a_duplicate_that_costs(client: Client, cloud: Slo
     # Nothing was ever started on it.
     assert late.running_at is None
     assert client.nodes() == []
+
+
+def test_one_listing_that_is_cut_short_closes_nothing(client: Client, cloud: Slow) -> None:
+    """At the horizon what is not listed is closed for good."""
+    run = begin(client)
+    while (datetime.now(UTC) - run.nodes[0].intended_at).total_seconds() < _HORIZON + 1:
+        time.sleep(0.1)
+    cloud.hidden, cloud.cuts = False, 1
+    client.reconcile()
+    assert cloud.cuts == 0
+    assert cloud.running() == []
+    late = client.get(run.id).nodes[0]
+    assert late.node is not None
+    assert late.stage is Stage.RELEASED
 
 
 def test_what_never_turns_up_is_closed_when_it_no_longer_can(client: Client, cloud: Slow) -> None:

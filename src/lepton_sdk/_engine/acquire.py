@@ -177,16 +177,18 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
     """
     provider, timings = session.provider(record.offer.provider), session.spec(record.offer.provider).timings
     asked_at = session.clock.now()
-    found = [node for owner in session.journal.owners async for node in provider.find(owner, record.token)]
-    found = [n for n in found if n.state is not NodeState.GONE and contradiction(n, record, timings) is None]
-    alive = sorted((node for node in found if node.kind == "machine"), key=lambda node: node.id)
-    if alive:
+    age = (asked_at - record.called_at).total_seconds()
+    found = await _found(session, record)
+    if not _machines(found) and age >= timings.listing_lag + timings.create_horizon:
+        # With nothing found the row is closed for good, and a listing may be cut short: look once more.
+        await session.clock.sleep(timings.poll)
+        found = await _found(session, record)
+    if alive := _machines(found):
         # The row first: where another follower has adopted one of them meanwhile it is refused, and nothing is given back here.
         run = await confirm(session, run, record.token, alive[0])
         for surplus in alive[1:]:
             await give_back_duplicate(session, record, surplus, asked_at)
         return session.journal.run(run.id) if alive[1:] else run
-    age = (session.clock.now() - record.called_at).total_seconds()
     if age < timings.listing_lag:
         return run
     if age < timings.listing_lag + timings.create_horizon:
@@ -200,6 +202,17 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
     closing = {"detail": detail, "seen": record.stage, "unseen": unseen_seconds(session, run, record)}
     # Another follower may have found it meanwhile, and be giving it back: its row is not ours to close.
     return await session.journal.write(_event(session, run, "node.released", record.token, **closing))
+
+
+async def _found(session: Session, record: NodeRecord) -> list[Node]:
+    """What its provider shows of a token, as far as it can be ours."""
+    provider, timings = session.provider(record.offer.provider), session.spec(record.offer.provider).timings
+    found = [node for owner in session.journal.owners async for node in provider.find(owner, record.token)]
+    return [node for node in found if node.state is not NodeState.GONE and contradiction(node, record, timings) is None]
+
+
+def _machines(found: list[Node]) -> list[Node]:
+    return sorted((node for node in found if node.kind == "machine"), key=lambda node: node.id)
 
 
 async def _unresolved(session: Session, run: Run, record: NodeRecord) -> Run:

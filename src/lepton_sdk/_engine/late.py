@@ -84,8 +84,13 @@ async def seek(session: Session, provider: str, nodes: Sequence[Node], asked_at:
         asked_at: when the listing was asked for: what it does not show was not there at that time, give or take its lag.
     """
     session.journal.refuse_frozen()
-    timings = session.spec(provider).timings
-    for run, record in _late(session, provider):
+    timings, late = session.spec(provider).timings, list(_late(session, provider))
+    shown_now = {node.token for node in nodes}
+    if any(r.node is None and r.token not in shown_now and asked_at >= _horizon(session, r) for _, r in late):
+        # What is not found now is closed for good, and a listing may be cut short: look once more.
+        await session.clock.sleep(timings.poll)
+        nodes = list({node.id: node for node in (*nodes, *await listing(session, provider))}.values())
+    for run, record in late:
         mine = [n for n in nodes if n.token == record.token and n.state is not NodeState.GONE]
         fitting = [node for node in mine if contradiction(node, record, timings) is None]
         # Another client may have come to the same end a moment ago.

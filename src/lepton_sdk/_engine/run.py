@@ -90,6 +90,8 @@ class Drive:
         """Take every step that is due now; of those that take long, what has been reached before the next look is due."""
         self._session.journal.refuse_frozen()
         if not any(member.awaited for member in run.members):
+            # What still goes on here is for rows that another follower has settled meanwhile; nobody would wait for it.
+            await self._steps.stop()
             return await self._next_attempt(run)
         self._begin(run, pause)
         if not self._steps:
