@@ -67,7 +67,7 @@ class Host:
         return self.executor.folder(execution)
 
     @staticmethod
-    def until(holds: Callable[[], Any], limit: float = 15) -> Any:
+    def until(holds: Callable[[], Any], limit: float = 60) -> Any:
         """Look again and again until something holds; its value."""
         end = time.monotonic() + limit
         while not (value := holds()):

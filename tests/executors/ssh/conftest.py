@@ -137,7 +137,7 @@ def _name(pid: int) -> str:
         return ""
 
 
-def until(holds: Callable[[], Any], limit: float = 20) -> Any:
+def until(holds: Callable[[], Any], limit: float = 60) -> Any:
     """Look again and again until something holds; its value."""
     end = time.monotonic() + limit
     while not (value := holds()):

@@ -76,7 +76,9 @@ class Bridge:
         return server
 
     def remove(self) -> None:
-        for host in self.hosts:
+        for rank, host in enumerate(self.hosts):
+            # The kernel takes its time with a namespace, and until then the link's name is not free.
+            _ip("link", "del", f"{self.name}v{rank}", check=False)
             _ip("netns", "del", host, check=False)
         _ip("link", "del", self.name, check=False)
 
