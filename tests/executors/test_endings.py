@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,10 @@ def test_tree_that_is_never_still_ends(host: Any) -> None:
     host.until(lambda: (p := host.folder(run) / "work/count").exists() and len(p.read_text()) > 60)
     host.cancel(run)
     assert host.poll(run).reason == "cancelled"
+    # Whoever looks for such processes may miss them; what they write cannot be missed.
+    written = (host.folder(run) / "work/count").stat().st_size
+    time.sleep(1)
+    assert (host.folder(run) / "work/count").stat().st_size == written
     host.until(lambda: host.none_of(run))
 
 

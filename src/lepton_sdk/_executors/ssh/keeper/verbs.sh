@@ -98,15 +98,15 @@ cancel() { # RUN EPOCH PATIENCE: end every process of the run; one that has not 
 }
 
 end() { # PATIENCE
-  clock
-  over=$((now + grace + $1))
+  over=''
   while :; do
     hunt "$grace" "$1" || return
     [ ! -f "$run/status" ] || return 0
     kept || break
     clock
-    # A keeper that is stopped itself will never say how the run ended.
-    [ "$now" -lt $over ] || kill -KILL "$keeper"
+    # A keeper that is stopped itself will never say how the run ended. A tree that fought back has taken time of its own.
+    over=${over:-$((now + grace + $1))}
+    [ "$now" -lt "$over" ] || kill -KILL "$keeper"
     nap
   done
   # A script that was just beginning when its keeper died.
