@@ -4,6 +4,8 @@
 leading() { # sets leaders: the sessions that the job's scripts began in
   leaders=' '
   for file in "$run"/leader.*; do
+    # Where nothing began there is only the pattern itself.
+    [ -f "$file" ] || continue
     file=${file##*/leader.}
     born=
     # A number cannot come back while a session bears it, so only another process of that number tells of a reuse.
