@@ -77,14 +77,21 @@ def _double(
         variables[f"{_VARIABLE}_WATCHDOG"] = "false"
     try:
         if command:
-            # Ours go before a key in the user's configuration, which leads elsewhere.
-            key = {"ACCESS_KEY_ID": access_key_id, "SECRET_KEY": secret, "PROJECT_ID": project}
-            variables |= {f"{_VARIABLE}_{name}": value for name, value in key.items()}
-            click.get_current_context().exit(subprocess.call(command, env=os.environ | variables))  # noqa: S603
+            if not (sshd or machine):
+                click.echo("machines of this double answer nobody, so no job can run; next: --sshd /usr/sbin/sshd", err=True)
+            click.get_current_context().exit(_around(command, variables))
         _say(variables, f"http://127.0.0.1:{control.server_address[1]}", as_json=as_json)
         _until_told()
     finally:
         hosts.stop_all()
+
+
+def _around(command: tuple[str, ...], variables: dict[str, str]) -> int:
+    # Ours go before a key in the user's configuration, which leads elsewhere.
+    key = {
+        f"{_VARIABLE}_{name.removeprefix('CRUSOE_')}": value for name, value in variables.items() if name.startswith("CRUSOE_")
+    }
+    return subprocess.call(command, env=os.environ | variables | key)  # noqa: S603 - the user's own command
 
 
 def _variables(port: int, access_key_id: str, secret: str, project: str, ssh_port: int) -> dict[str, str]:

@@ -57,7 +57,7 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 @_group.command("double")
 @_options
 def _double(as_json: bool, command: tuple[str, ...], **options: Any) -> None:
-    """Serve a double of Lambda Cloud until Ctrl-C: state, time, stock, bills, and machines that are this host.
+    """Serve a double of Lambda Cloud until Ctrl-C: state, time, stock, bills, and with --sshd machines that are this host.
 
     With COMMAND (after --) it runs that, with the variables that lead there, and ends with it.
     """
@@ -79,6 +79,8 @@ def _double(as_json: bool, command: tuple[str, ...], **options: Any) -> None:
 
 def _around(command: tuple[str, ...], api: ApiServer, options: dict[str, Any]) -> None:
     threading.Thread(target=api.serve_forever, daemon=True).start()
+    if not (options["sshd"] or options["machine"]):
+        click.echo("machines of this double answer nobody, so no job can run; next: --sshd /usr/sbin/sshd", err=True)
     # Ours goes before a key in the user's configuration, which leads elsewhere.
     environment = os.environ | _environment(api, options) | {f"{_VARIABLE}_API_KEY": options["key"]}
     code = subprocess.call(command, env=environment)  # noqa: S603 - the user's own command
