@@ -13,7 +13,7 @@ from lepton_sdk._engine.late import seek_everywhere, shown
 from lepton_sdk._engine.run import Drive
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.run import Event, Run
-from lepton_sdk.errors import ContractViolation, LeptonError, StaleEpoch
+from lepton_sdk.errors import ContractViolation, StaleEpoch
 from lepton_sdk.router import Plan
 
 __all__ = ["catch_up", "drive", "follow_all", "is_driven", "request_stop", "wait_for"]
@@ -167,9 +167,9 @@ async def _watch(session: Session) -> None:
     """Where there are so many nodes that each is looked at seldom, a listing tells in time which one has died."""
     while True:
         await session.clock.sleep(_WATCH_SECONDS)
-        for name in session.journal.providers_with_open_nodes():
-            # A provider that cannot be asked says nothing of any node; those who need its word tell of it.
-            with suppress(LeptonError):
+        for name in session.journal.providers_with_open_nodes() if session.is_busy else ():
+            # Who cannot be asked, or has a bug, says nothing of any node; those who need its word tell of it.
+            with suppress(Exception):
                 poll = session.spec(name).timings.poll
                 if poll < session.look_seconds():
                     await shown(session, name, poll)
