@@ -150,10 +150,11 @@ def test_one_of_many_gets_the_claim_and_its_epoch_only_grows(open_journal: Calla
         epochs = list(pool.map(take, range(6)))
     (winner,) = [number for number, epoch in enumerate(epochs) if epoch is not None]
     assert epochs[winner] == 1
-    assert journals[0].renew(run, f"holder {winner}", 1, 60)
+    assert journals[0].renew_all(f"holder {winner}", 60) == {run: 1}
     # One that is certainly dead loses it at once, and can neither renew nor win it back by its old number.
     assert journals[0].claim(run, "heir", 60, lambda _: False) == 2
-    assert not journals[winner].renew(run, f"holder {winner}", 1, 60)
+    assert journals[winner].renew_all(f"holder {winner}", 60) == {}
+    journals[winner].let_go(run, f"holder {winner}", 1)
     assert journals[winner].holder(run)[0] == "heir"  # type: ignore[index]
 
 

@@ -154,12 +154,16 @@ class MortalJournal(Journal):
             self.scene.epochs[holder, run_id] = epoch
         return epoch
 
-    def renew(self, run_id: str, holder: str, epoch: int, seconds: float) -> bool:
-        if self.process.dead:
-            # What was killed gives nothing back on its way out.
-            return False
+    def renew_all(self, holder: str, seconds: float) -> dict[str, int]:
+        self.process.check()
         self.scene.disk.before_commit(self)
-        return super().renew(run_id, holder, epoch, seconds)
+        return super().renew_all(holder, seconds)
+
+    def let_go(self, run_id: str, holder: str, epoch: int) -> None:
+        # What was killed gives nothing back on its way out.
+        if not self.process.dead:
+            self.scene.disk.before_commit(self)
+            super().let_go(run_id, holder, epoch)
 
 
 class _WatchedCloud(SimCloud):

@@ -36,13 +36,6 @@ class Claims(Reading):
             execute(_TAKE, (run_id, holder, epoch + 1, (now + timedelta(seconds=seconds)).isoformat()))
         return int(epoch) + 1
 
-    def renew(self, run_id: str, holder: str, epoch: int, seconds: float) -> bool:
-        """Hold a claim for longer; ``False`` when somebody else has taken it."""
-        with self._store.transaction() as execute:
-            until = (self._store.now(self._clock) + timedelta(seconds=seconds)).isoformat()
-            statement = "UPDATE claims SET until = ? WHERE run = ? AND holder = ? AND epoch = ? RETURNING run"
-            return bool(execute(statement, (until, run_id, holder, epoch)))
-
     def renew_all(self, holder: str, seconds: float) -> dict[str, int]:
         """Hold everything that ``holder`` has for longer: one statement, however many runs; each with its epoch."""
         with self._store.transaction() as execute:
