@@ -1,6 +1,6 @@
 """Clients as real processes die, freeze and compete over a cloud behind HTTP: nothing stays on the bill, nothing runs twice.
 
-A failing instant comes back with ``LEPTON_SDK_SEED``; ``LEPTON_SDK_KILLS`` says how many (hundreds by night).
+The instants of a failure come back with ``LEPTON_SDK_SEED``; ``LEPTON_SDK_KILLS`` says how many there are for each kind of journal.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ import os
 import random
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-_MANY = int(os.environ.get("LEPTON_SDK_KILLS", "12"))
+_MANY = int(os.environ.get("LEPTON_SDK_KILLS", "100"))
 _SEED = int(os.environ.get("LEPTON_SDK_SEED") or time.time())
 # A run takes about so long here; later instants find the client gone, which must do no harm either.
 _LIFE = 3.0
+_CROWD = 25
+_AT_ONCE = 3
 _ROWS = [
     "run.planned",
     "node.intended",
@@ -38,17 +41,23 @@ def test_a_client_that_dies_at_a_row(row: str, scene: Any) -> None:
     assert len(scene.settle()) == 1
 
 
-@pytest.mark.parametrize("number", range(_MANY))
-def test_a_client_that_is_killed_anywhere(number: int, scene: Any) -> None:
-    instant = random.Random(_SEED + number).uniform(0.2, _LIFE)
-    print(f"LEPTON_SDK_SEED={_SEED} number {number}: killed after {instant:.3f} s")
-    client = scene.run()
-    time.sleep(instant)
-    scene.kill(client)
-    assert len(scene.settle()) <= 1
+@pytest.mark.parametrize("crowd", range(_MANY // _CROWD))
+def test_clients_that_are_killed_anywhere(crowd: int, scene: Any) -> None:
+    """A few at a time have a run each in one journal, and every one is killed; only then somebody looks after what they left."""
+    chance = random.Random(_SEED + crowd)
+    print(f"LEPTON_SDK_SEED={_SEED} crowd {crowd}")
+
+    def begin_and_kill(instant: float) -> None:
+        client = scene.run()
+        time.sleep(instant)
+        scene.kill(client)
+
+    with ThreadPoolExecutor(_AT_ONCE) as few:
+        list(few.map(begin_and_kill, [chance.uniform(0.2, _LIFE) for _ in range(_CROWD)]))
+    assert len(scene.settle()) <= _CROWD
 
 
-@pytest.mark.parametrize("number", range(_MANY // 3))
+@pytest.mark.parametrize("number", range(_MANY // _CROWD))
 def test_one_of_two_clients_is_killed_and_the_other_goes_on(number: int, scene: Any) -> None:
     """Both have a run of their own, and a third follows everything: rows are taken over while others are written."""
     chance = random.Random(_SEED - number)
