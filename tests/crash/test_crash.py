@@ -1,6 +1,6 @@
 """Clients as real processes die, freeze and compete over a cloud behind HTTP: nothing stays on the bill, nothing runs twice.
 
-The instants of a failure come back with ``LEPTON_SDK_SEED``; ``LEPTON_SDK_KILLS`` says how many there are for each kind of journal.
+The instants of a failure come back with ``LEPTON_SDK_SEED``; ``LEPTON_SDK_KILLS`` says how many for each kind of journal.
 """
 
 from __future__ import annotations
