@@ -132,7 +132,18 @@ def test_a_waiting_run_can_be_stopped(tmp_path: Path, make_client: MakeClient, m
     assert ended[0].state is RunState.STOPPED
 
 
-@pytest.mark.parametrize("retry", [3, {"eror": 1}, {"error": -1}, {"error": {"tries": 1}}, {"error": {"backoff": "soon"}}])
+@pytest.mark.parametrize(
+    "retry",
+    [
+        3,
+        {"eror": 1},
+        {"error": -1},
+        {"error": {"tries": 1}},
+        {"error": {"backoff": "soon"}},
+        {"error": {"unreachable": "10m"}},
+        {"interruption": {"unreachable": "30s"}},
+    ],
+)
 def test_a_rule_that_does_not_hold_is_refused(retry: object) -> None:
     with pytest.raises(JobSpecError, match="retry"):
         Job("true", retry=retry)

@@ -149,7 +149,8 @@ def test_the_rows_of_a_run_keep_their_order_and_listeners_hear_them_in_it(journa
 def test_a_cancelled_caller_leaves_when_its_row_is_certain(journal: Journal, run_async: RunAsync) -> None:
     disk = Disk(journal)
     disk.free.clear()
-    run = new_run(1)
+    run, heard = new_run(1), list[str]()
+    journal.listen(lambda event: heard.append(event.run))
 
     async def main() -> None:
         task = asyncio.create_task(journal.write(plan(run)))
@@ -161,6 +162,8 @@ def test_a_cancelled_caller_leaves_when_its_row_is_certain(journal: Journal, run
         with pytest.raises(asyncio.CancelledError):
             await task
         assert journal.run(run).id == run
+        # The row stands, so those who listen are told of it.
+        assert heard == [run]
 
     run_async(main())
 

@@ -58,3 +58,26 @@ def test_a_run_does_not_end_while_a_node_may_cost_something() -> None:
     run = apply(apply(None, plan("r")), intend("r", "t"))
     with pytest.raises(ContractViolation, match="cost"):
         apply(run, Event("run.finished", "r", NOW, None, {"state": str(RunState.FAILED)}))
+
+
+def _lost(*, stopped: bool) -> Run:
+    run = apply(apply(None, plan("r")), intend("r", "t"))
+    for stage in (Stage.OWNED, Stage.REACHABLE, Stage.RUNNING):
+        run = apply(run, _event(stage))
+    return apply(run, Event("node.lost", "r", NOW, "t", {"stopped": stopped}))
+
+
+def test_a_node_is_left_only_when_its_job_has_stopped_and_it_is_being_given_back() -> None:
+    left = Event("node.left", "r", NOW, "t")
+    for run in (_lost(stopped=True), apply(_lost(stopped=False), _event(Stage.RELEASING))):
+        with pytest.raises(ContractViolation, match="may run on"):
+            apply(run, left)
+        with pytest.raises(ContractViolation, match="not given back"):
+            apply(run, intend("r", "t2"))
+    run = apply(apply(_lost(stopped=True), _event(Stage.RELEASING)), left)
+    assert run.nodes[0].open
+    assert not run.nodes[0].awaited
+    assert Run.from_record(run.to_record()) == run
+    assert apply(run, intend("r", "t2")).nodes[1].awaited
+    # It is closed by its provider's word, as any other is.
+    assert not apply(run, _event(Stage.RELEASED)).nodes[0].open

@@ -14,6 +14,7 @@ from clients import MortalJournal
 from lepton_sdk._engine import acquire, duplicates, execute, late, reconcile, release
 from lepton_sdk._engine import run as story
 from lepton_sdk._engine.lines import Difference
+from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.session import Session
 from lepton_sdk._journal import Journal, sqlite
 from lepton_sdk.domain.caps import Caps
@@ -123,11 +124,11 @@ def stopped_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
     """A machine that was taken back, and is still billed, is not released."""
     honest = release._give_back
 
-    async def give_back(session: Session, node: Node) -> Node:
+    async def give_back(session: Session, node: Node, seconds: float) -> Node:
         seen = await session.provider(node.provider).inspect(node)
         if seen.state is NodeState.INTERRUPTED:
             return node.with_state(NodeState.GONE)
-        return await honest(session, node)
+        return await honest(session, node, seconds)
 
     patch.setattr(release, "_give_back", give_back)
 
@@ -324,3 +325,27 @@ def cap_checked_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
         return await honest(self, *events)
 
     patch.setattr(MortalJournal, "write", write)
+
+
+@_mutant(finds="executed one node at once", where="strand")
+def silence_taken_for_an_end(patch: pytest.MonkeyPatch) -> None:
+    """A node that does not answer is replaced before it has certainly stopped the job."""
+    patch.setattr(execute, "_has_stopped", lambda run, record, pace: True)
+
+
+@_mutant(finds="executed one node at once", where="strand")
+def silence_counted_from_the_start(patch: pytest.MonkeyPatch) -> None:
+    """The node's lease was put off by every look since the job began, and is believed to have run since then."""
+
+    def has_stopped(session_run: Run, record: NodeRecord, pace: Pace) -> bool:
+        pace.due("began", record.token)
+        return (pace.elapsed("began", record.token) or 0) > (session_run.job.retry.interruption.unreachable or 0)
+
+    honest = execute.follow
+
+    async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, **more: Any) -> Run:
+        pace.due("began", record.token)
+        return await honest(session, run, record, pace, **more)
+
+    patch.setattr(story, "follow", follow)
+    patch.setattr(execute, "_has_stopped", has_stopped)

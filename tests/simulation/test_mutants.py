@@ -9,10 +9,11 @@ import pytest
 from mutants import MUTANTS, Mutant
 from scenes import crowd, leave
 from schedule import replay
+from stranded import strand
 
 # After so many schedules without a finding the bug counts as not found.
 _PATIENCE = 150
-_WHERE: dict[str, Callable[[int], Iterable[str]]] = {"leave": leave, "crowd": crowd}
+_WHERE: dict[str, Callable[[int], Iterable[str]]] = {"leave": leave, "crowd": crowd, "strand": strand}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -10,6 +10,7 @@ import os
 import pytest
 from scenes import calm, leave, silent
 from schedule import DAY, replay
+from stranded import strand
 
 _MANY = int(os.environ.get("LEPTON_SDK_SCHEDULES", "160"))
 _GROUPS = 8
@@ -37,6 +38,12 @@ def test_a_seed_goes_the_same_way_twice() -> None:
 def test_a_client_that_never_comes_back_leaves_no_bill(group: int) -> None:
     left = {seed: leave(seed) for seed in range(group, _MANY, _GROUPS)}
     assert not {seed: bills for seed, bills in left.items() if bills}
+
+
+def test_a_node_that_nobody_can_reach_is_replaced_once_it_has_stopped_its_job() -> None:
+    """Its host cannot be given back either: the run goes on without it, and gives it back when it answers again."""
+    broken = {seed: strand(seed) for seed in range(20)}
+    assert not {seed: lines for seed, lines in broken.items() if lines}
 
 
 def test_where_nothing_goes_wrong_the_cost_is_the_bill() -> None:

@@ -44,6 +44,10 @@ _GOING = frozenset({ExecutionState.SETUP, ExecutionState.RUNNING})
 _ENDED = frozenset({NodeState.FAILED, NodeState.INTERRUPTED, NodeState.STOPPED, NodeState.GONE})
 # A machine whose provider looks at its health is looked at so often while a job runs there.
 _HEALTH_SECONDS = 60.0
+# So long a system goes on sending what a client left in its buffers, on a connection that nobody answers on (Linux, tcp(7),
+# tcp_retries2: 924 s): a start that was never answered may still arrive.
+_IN_FLIGHT_SECONDS = 1000.0
+_STOPPED = "out of reach for so long that the node has stopped the job by itself"
 # A tree of processes that did not end is asked to once more.
 _CANCEL_SECONDS = 30.0
 
@@ -60,6 +64,7 @@ def execution_of(session: Session, run: Run, record: NodeRecord, secrets: Mappin
         secrets=secrets,
         time_limit=time_limit(run, record),
         idle_limit=run.job.limits.idle,
+        lease=run.job.retry.interruption.unreachable,
         watchdog=folder_of(record),
     )
 
@@ -193,6 +198,7 @@ async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, *, 
     asked_at = session.clock.now()
     try:
         status = await executor.poll(node, execution)
+        pace.mark("reached", record.token)
         if ending and status.state in _GOING and pace.due("cancel", record.token, _CANCEL_SECONDS):
             await executor.cancel(node, execution)
             status = await executor.poll(node, execution)
@@ -258,6 +264,11 @@ async def _out_of_reach(
             seen = record.node
         if seen.state in _ENDED:
             return ExecutionStatus(ExecutionState.LOST, detail=f"the provider says {seen.state}: {seen.detail or error.message}")
+    if _has_stopped(run, record, pace):
+        return ExecutionStatus(ExecutionState.LOST, reason=_STOPPED, detail=f"{_STOPPED}: {error.message}")
+    if ending and not run.stop_requested and run.job.retry.interruption.unreachable is not None:
+        # Soon it is certain that nothing runs there any more.
+        return ExecutionStatus(ExecutionState.RUNNING)
     if ending:
         words = "stopped while out of reach" if run.stop_requested else "another node failed while this one was out of reach"
         return ExecutionStatus(ExecutionState.LOST, detail=f"{words}: {error.message}")
@@ -265,6 +276,17 @@ async def _out_of_reach(
     if limit is not None and (session.clock.now() - began).total_seconds() > limit + _SILENCE_SECONDS:
         return ExecutionStatus(ExecutionState.LOST, detail=f"out of reach beyond its time limit: {error.message}")
     return ExecutionStatus(ExecutionState.RUNNING)
+
+
+def _has_stopped(run: Run, record: NodeRecord, pace: Pace) -> bool:
+    """Whether a silent node has certainly stopped the job by itself: its bound is counted from our last word that can have
+    reached it, by a clock that nobody sets."""
+    bounds = [bound for bound in (run.job.retry.interruption.unreachable, time_limit(run, record)) if bound is not None]
+    silent = pace.elapsed("reached", record.token)
+    if silent is None:
+        pace.due("missed", record.token)
+        silent = (pace.elapsed("missed", record.token) or 0.0) - _IN_FLIGHT_SECONDS
+    return bool(bounds) and silent > min(bounds) + _SILENCE_SECONDS
 
 
 async def _lost(
@@ -275,11 +297,12 @@ async def _lost(
     execution: Execution,
     status: ExecutionStatus,
 ) -> Run:
+    stopped = {"stopped": True} if status.reason == _STOPPED else {}
     try:
         # What is left of the process tree must not run on unseen.
         await executor.cancel(_held(record)[1], execution)
     except NodeError as error:
-        return await _write(session, run, record, "node.lost", detail=f"{status.detail}; {error.message}")
+        return await _write(session, run, record, "node.lost", detail=f"{status.detail}; {error.message}", **stopped)
     return await _write(session, run, record, "node.lost", detail=status.detail or "the job ended without a result")
 
 

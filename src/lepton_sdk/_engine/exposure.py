@@ -9,6 +9,7 @@ from attrs import frozen
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.quantity import show_duration
 from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import ExposureNotAccepted
 from lepton_sdk.spi.spec import PowerOff, ProviderSpec, WatchdogWay
@@ -80,13 +81,15 @@ def unfollowed(run: Run, *, watched: bool) -> list[str]:
     lines = [f"the node ends the job after {text}" for text in _ends(limits.duration, limits.total)]
     if not lines:
         lines.append("no limit ends the job by itself; set one with --duration or --total")
+    if (silence := run.job.retry.interruption.unreachable) is not None:
+        lines.append(
+            f"the node ends the job when nobody has reached it for {show_duration(silence)}, also because nobody follows"
+        )
     if watched:
         lines.append("its watchdog powers the machine off when the job has ended and nobody came for its output")
     return lines
 
 
 def _ends(duration: int | None, total: Money | None) -> list[str]:
-    from lepton_sdk.domain.quantity import show_duration
-
     bounds = [show_duration(duration)] if duration else []
     return bounds + ([f"{total.display()} of machine time"] if total is not None else [])

@@ -63,7 +63,7 @@ async def drive(
 
 def _told_of_late(session: Session, run: Run) -> Run:
     for node in run.nodes:
-        if node.late and node.held:
+        if node.late and node.held and not node.stopped:
             session.tell(
                 f"run {run.id}: a create call at {node.offer.provider} has not been resolved; a machine of it may still turn up; "
                 "next: lepton nodes shows it, lepton follow and lepton reconcile seek it and give it back"

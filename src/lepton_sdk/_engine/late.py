@@ -95,7 +95,13 @@ async def seek(session: Session, provider: str, nodes: Sequence[Node], asked_at:
         fitting = [node for node in mine if contradiction(node, record, timings) is None]
         # Another client may have come to the same end a moment ago.
         with suppress(ContractViolation):
-            await _settle(session, run, record, fitting, over=asked_at >= _horizon(session, record))
+            try:
+                await _settle(session, run, record, fitting, over=asked_at >= _horizon(session, record))
+            except LeptonError as error:
+                # One that cannot be asked holds no other up; a host that was left may be away for days.
+                if not record.stopped or isinstance(error, ContractViolation):
+                    raise
+                session.tell(f"run {run.id}: {provider} cannot give back {record.node and record.node.id}: {error.message}")
     await _settle_doubled(session, provider, nodes, asked_at)
 
 

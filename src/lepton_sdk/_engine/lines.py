@@ -99,7 +99,7 @@ def duplicate_lines(record: NodeRecord, now: datetime) -> list[HeldNode]:
 def record_line(record: NodeRecord, now: datetime, difference: Difference | None = None, action: str = "") -> HeldNode:
     """The line of a row."""
     node = record.node
-    standing = Difference.UNRESOLVED if record.late else Difference.HELD
+    standing = Difference.UNRESOLVED if record.late and not record.stopped else Difference.HELD
     return HeldNode(
         id=node.id if node else record.token,
         provider=record.offer.provider,

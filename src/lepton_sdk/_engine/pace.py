@@ -33,6 +33,15 @@ class Pace:
         self._done[what, token] = now
         return True
 
+    def mark(self, what: str, token: str) -> None:
+        """Note that it was done now."""
+        self._done[what, token] = self._clock.monotonic()
+
+    def elapsed(self, what: str, token: str) -> float | None:
+        """Seconds since it was last done in this process; ``None`` when it never was."""
+        last = self._done.get((what, token))
+        return None if last is None else self._clock.monotonic() - last
+
     def forget(self, what: str, token: str) -> None:
         """Let it be due again at once."""
         self._done.pop((what, token), None)

@@ -10,10 +10,13 @@ from lepton_sdk._engine.session import Session
 from lepton_sdk._retry import retrying
 from lepton_sdk.domain.node import Node, NodeState, Stage
 from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.errors import LeptonError
 
 __all__ = ["release"]
 
 _PATIENCE_SECONDS = 600.0
+# A machine that nobody can ask, and on which nothing runs, is left to a later sweep after so long.
+_LEAVING_SECONDS = 60.0
 
 
 async def release(session: Session, run: Run, record: NodeRecord, pace: Pace, *, reason: str | None = None) -> Run:
@@ -30,7 +33,12 @@ async def release(session: Session, run: Run, record: NodeRecord, pace: Pace, *,
             await keep_log(session, run, record)
             await keep_outputs(session, run, record)
         asked_at = session.clock.now()
-        answer = await _give_back(session, node)
+        try:
+            answer = await _give_back(session, node, _LEAVING_SECONDS if record.stopped else _PATIENCE_SECONDS)
+        except LeptonError as error:
+            if record.stopped:
+                return await _leave(session, run, record, error)
+            raise
         if answer.state is not NodeState.GONE:
             pace.there[record.token] = asked_at
             return run
@@ -46,6 +54,17 @@ def _others(run: Run, record: NodeRecord) -> bool:
     return any(member.awaited for member in run.members if member.token != record.token)
 
 
-async def _give_back(session: Session, node: Node) -> Node:
+async def _leave(session: Session, run: Run, record: NodeRecord, error: LeptonError) -> Run:
+    """Go on without it: its row stays open until a sweep has given it back."""
+    now, run = session.clock.now(), session.journal.run(run.id)
+    session.tell(
+        f"run {run.id}: {record.offer.provider} cannot give back a machine that is out of reach ({error.message}); its job has "
+        "stopped there by itself, and the run goes on; next: lepton nodes shows the machine, lepton follow gives it back"
+    )
+    left = Event("node.left", run.id, now, record.token, {"detail": error.message})
+    return await session.journal.write(left, *(() if _others(run, record) else after(run, now)))
+
+
+async def _give_back(session: Session, node: Node, seconds: float) -> Node:
     provider = session.provider(node.provider)
-    return await retrying(lambda: provider.release(node), session.clock, seconds=_PATIENCE_SECONDS)
+    return await retrying(lambda: provider.release(node), session.clock, seconds=seconds)

@@ -30,10 +30,14 @@ class Group:
 
     Args:
         commit: writes entries in one transaction and gives an answer for each.
+        unheard: called with what became durable after its writer had been cancelled.
     """
 
-    def __init__(self, commit: Callable[[list[Entry]], list[Written | LeptonError]]) -> None:
+    def __init__(
+        self, commit: Callable[[list[Entry]], list[Written | LeptonError]], unheard: Callable[[Written], object]
+    ) -> None:
         self._commit = commit
+        self._unheard = unheard
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._begin = Lock()
@@ -55,7 +59,8 @@ class Group:
         except asyncio.CancelledError:
             await asyncio.wait({answer})
             # Nobody is left to hear a refusal.
-            answer.cancelled() or answer.exception()
+            if not answer.cancelled() and answer.exception() is None:
+                self._unheard(answer.result())
             raise
 
     def close(self) -> None:

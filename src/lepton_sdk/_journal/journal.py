@@ -47,7 +47,7 @@ class Journal(Claims):
     def __init__(self, place: Place, clock: Clock, *, writable: bool = True, marks: Path | None = None) -> None:
         super().__init__(open_store(place, writable=writable), clock)
         self._listeners: list[Callable[[Event], None]] = []
-        self._group = Group(self._commit)
+        self._group = Group(self._commit, self._told)
         self._spending = Spending(self._store)
         self._marks = marks
         self._mark: Mark | None = None

@@ -32,7 +32,7 @@ class Event:
         kind: ``run.planned``, ``run.stop``, ``run.finished``, ``attempt.failed``, ``node.announced`` (a billable thing
             that comes with a node is about to be made), ``node.armed`` (its watchdog lives), ``node.restarted`` (the
             command failed there, and the node started it again), ``node.duplicate`` (another machine of its token is
-            there, or is gone), or ``node.<stage>``.
+            there, or is gone), ``node.left`` (it cannot be given back now, and the run goes on), or ``node.<stage>``.
         data: plain JSON values.
         seq: the row's number; 0 until it was written.
     """
@@ -93,6 +93,7 @@ class NodeRecord:
         unseen: for how many seconds a machine that nobody ever saw may have been billed when the row was closed.
         duplicates: machines of its token beyond the one that it adopted.
         unknown_at: when its create call came back without an answer.
+        stopped: nobody could ask its machine, and the machine has certainly stopped the job by itself.
     """
 
     token: str
@@ -122,10 +123,12 @@ class NodeRecord:
     unseen: float = 0
     duplicates: tuple[Duplicate, ...] = ()
     unknown_at: datetime | None = None
+    stopped: bool = False
 
     @property
     def awaited(self) -> bool:
-        """Whether its run has to wait until it is given back; one that only may still turn up (``late``) holds nobody up."""
+        """Whether its run has to wait until it is given back; ``late`` ones hold nobody up: they only may still turn up, or were
+        left when they could not be asked and had stopped the job."""
         return self.held and not self.late
 
     @property

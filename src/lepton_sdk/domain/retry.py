@@ -14,6 +14,8 @@ from lepton_sdk.errors import JobSpecError, UsageError
 __all__ = ["Cause", "Retry", "Rule"]
 
 _MOST = 1000
+# A follower of thousands of runs looks at each node every forty seconds; two looks must fit in with room.
+_SHORTEST_SILENCE = 120
 
 
 class Cause(StrEnum):
@@ -47,11 +49,20 @@ class Rule:
         count: so many more attempts; ``None`` without a bound of its own.
         duration: for so long after the run was planned, seconds or ``"6h"``; ``None`` without a bound of its own.
         backoff: pause before the next attempt, seconds or ``"30s"``; it doubles each time, up to an hour.
+        unreachable: of ``interruption`` only: a node that nobody has reached for so long, two minutes or more, stops the job by
+            itself, so that another attempt may begin though the node still cannot be asked. That holds while nobody follows
+            the run, too. Without it the job runs on there, and nothing replaces it until the provider says that it is gone.
     """
 
     count: int | None = field(default=None, converter=_count)
     duration: int | None = field(default=None, converter=_seconds)
     backoff: int | None = field(default=None, converter=_seconds)
+    unreachable: int | None = field(default=None, converter=_seconds)
+
+    def __attrs_post_init__(self) -> None:
+        if self.unreachable is not None and self.unreachable < _SHORTEST_SILENCE:
+            text = f"retry: unreachable: {self.unreachable} s is too short"
+            raise JobSpecError(text, hint=f"write {_SHORTEST_SILENCE // 60}m or more; 10m outlasts most broken connections")
 
     def allows(self, done: int, elapsed: float) -> bool:
         """Whether one more attempt is allowed.
@@ -103,6 +114,11 @@ class Retry:
     no_capacity: Rule = field(factory=Rule, converter=_rule)
     interruption: Rule = field(factory=Rule, converter=_rule)
     error: Rule = field(factory=Rule, converter=_rule)
+
+    def __attrs_post_init__(self) -> None:
+        for cause in (Cause.NO_CAPACITY, Cause.ERROR):
+            if self.rule(cause).unreachable is not None:
+                raise JobSpecError(f"retry.{cause}: it has no unreachable", hint="write it under retry.interruption")
 
     @classmethod
     def parse(cls, value: Any) -> Retry:

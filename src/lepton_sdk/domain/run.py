@@ -230,7 +230,17 @@ def apply(run: Run | None, event: Event) -> Run:
         return _noted(run, event, armed_at=event.at)
     if event.kind == "node.restarted":
         return _noted(run, event, failures=tuple(event.data["failures"]))
+    if event.kind == "node.left":
+        return _leave(run, event)
     return _step(run, event)
+
+
+def _leave(run: Run, event: Event) -> Run:
+    """Another node may execute before this one is given back: it was seen to that nothing runs there any more."""
+    node = next((node for node in run.nodes if node.token == event.token), None)
+    if node is None or not node.stopped or node.stage is not Stage.RELEASING:
+        raise ContractViolation(f"node {event.token} of run {run.id} cannot be left: its job may run on there")
+    return _noted(run, event, late=True)
 
 
 def _finish(run: Run, event: Event) -> Run:
@@ -317,6 +327,8 @@ def _advance(before: NodeRecord, stage: Stage, event: Event) -> NodeRecord:
         changes["unknown_at"] = event.at
     if stage is Stage.UNRESOLVED:
         changes["late"] = True
+    if stage is Stage.LOST:
+        changes["stopped"] = data.get("stopped", False)
     if stage is Stage.RELEASED:
         changes |= {"released_at": event.at, "unseen": data.get("unseen", 0)}
     if stage is Stage.FINISHED:

@@ -71,8 +71,10 @@ class Execution:
         time_limit: seconds that the node itself enforces; ``None`` without limit.
         idle_limit: seconds for which every GPU of the node may be without work before the node itself ends the job; where an
             executor cannot tell, it never does. ``None`` without limit.
-        lease: seconds after the last `poll` at which the node itself stops the execution, which is then lost, so that
-            whoever cannot reach the node knows when nothing runs there any more; ``None`` to run on without a follower.
+        lease: so many seconds after the last `poll` that was answered the node itself stops the execution, which is then lost,
+            so that whoever cannot reach the node knows when nothing runs there any more. A `poll` that arrives late puts
+            nothing off: it names the node's own time as the last answer told it. ``None`` to run on without a follower, and
+            in a `poll` that only looks. An executor whose nodes cannot be out of reach may leave it out.
         watchdog: the folder of the node's watchdog, which is told of the start, and by each `poll` that somebody is there;
             ``""`` where there is none. Never set for a machine that nobody rented for the run.
     """

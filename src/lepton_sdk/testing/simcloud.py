@@ -102,6 +102,8 @@ class SimCloud:
         machine = self._machine(node)
         if machine.account != self._account:
             return node.with_state(NodeState.GONE)
+        if machine.id in self._world.stranded:
+            raise Unavailable("it cannot be reached", provider=SIM_SPEC.name)
         if machine.gone is None and not self._world.strikes("forget_release"):
             machine.gone = self._process.monotonic() + self._world.between(0, 60)
         await self._process.step()

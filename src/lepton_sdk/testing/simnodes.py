@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from math import inf
 
 from attrs import define, field
 
@@ -28,10 +29,11 @@ class Running:
     began: float
     over: float
     cancelled: bool = False
+    lease: float = inf
 
     def end(self) -> float:
         """When it stopped, by itself or with its machine."""
-        return min(self.over, self.machine.interrupted, self.machine.ended())
+        return min(self.over, self.lease, self.machine.interrupted, self.machine.ended())
 
 
 @define
@@ -64,6 +66,7 @@ class SimNodes:
         self._process = process
         self._world = process.world
         self._longest = longest
+        self._told: dict[str, float] = {}
 
     async def start(self, node: Node, execution: Execution) -> None:
         """Begin, once for each run and attempt; the answer may be lost after it began."""
@@ -74,8 +77,9 @@ class SimNodes:
             took = self._world.between(1, self._longest)
             machine = self._machine(node)
             one = Running(machine, execution.run_id, execution.attempt, execution.rank, execution.epoch, now, now + took)
+            one.lease = now + execution.lease if execution.lease is not None else inf
             executions(self._world).append(one)
-            machine.begun, machine.over = now, one.over
+            machine.begun, machine.over = now, min(one.over, one.lease)
         elif execution.epoch < found.epoch:
             raise StaleEpoch("a newer follower was here", provider=node.provider)
         else:
@@ -92,10 +96,23 @@ class SimNodes:
         found = self._find(node, execution)
         if found is None:
             return ExecutionStatus(ExecutionState.ABSENT)
+        if execution.lease is not None:
+            await self._renew(node, found, execution.lease)
+        if found.lease < min(self._process.monotonic(), found.over):
+            return ExecutionStatus(ExecutionState.LOST, detail="nobody renewed its lease")
         if self._process.monotonic() < found.over:
             return ExecutionStatus(ExecutionState.RUNNING)
         reason = "cancelled" if found.cancelled else "exit"
         return ExecutionStatus(ExecutionState.FINISHED, exit_code=143 if found.cancelled else 0, reason=reason)
+
+    async def _renew(self, node: Node, found: Running, lease: float) -> None:
+        """Counted from what the node told last, because the answer may be lost once more."""
+        now, told = self._process.monotonic(), self._told.get(node.id)
+        if told is not None and now < found.lease:
+            found.lease = max(found.lease, told + lease)
+            found.machine.over = min(found.over, found.lease)
+        await self._reach(node)
+        self._told[node.id] = now
 
     async def logs(self, node: Node, execution: Execution, offset: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
         """Nothing is ever written."""
@@ -107,7 +124,7 @@ class SimNodes:
         """End it now."""
         await self._reach(node)
         found, now = self._find(node, execution), self._process.monotonic()
-        if found is not None and now < found.over:
+        if found is not None and now < min(found.over, found.lease):
             found.over, found.cancelled = now, True
             found.machine.over = now
 
@@ -125,7 +142,7 @@ class SimNodes:
         machine = self._machine(node)
         if self._world.strikes("cut"):
             cut[machine.id] = now + self._world.between(1, 900)
-        if not machine.alive(now) or now < cut.get(machine.id, 0):
+        if machine.id in self._world.stranded or not machine.alive(now) or now < cut.get(machine.id, 0):
             raise NodeUnreachable("no answer", provider=node.provider)
 
     def _machine(self, node: Node) -> Machine:

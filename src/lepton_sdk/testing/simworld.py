@@ -140,6 +140,8 @@ class World:
     Attributes:
         calls: how many create calls were made for each token.
         watchdog: how its machines get theirs.
+        stranded: ids of machines that nobody can reach, and that can be given back only where they are reached, as with hosts
+            that nobody rents.
         on_fault: called with the name of a fault (an attribute of `Faults`) at the moment at which it strikes.
     """
 
@@ -148,6 +150,7 @@ class World:
     machines: list[Machine] = field(factory=list)
     calls: dict[str, int] = field(factory=dict)
     watchdog: WatchdogWay = WatchdogWay.STARTUP
+    stranded: set[str] = field(factory=set)
     on_fault: Callable[[str], None] | None = None
     random: random.Random = field(init=False)
 

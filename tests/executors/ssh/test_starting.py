@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from lepton_sdk._executors.ssh.orders import orders
 from lepton_sdk._executors.ssh.remote import KEEPER
+from lepton_sdk._executors.ssh.status import told_clock
 from lepton_sdk._executors.ssh_spec import EXECUTOR
 from lepton_sdk.errors import JobSpecError
 from lepton_sdk.spi.executor import ExecutionState, Executor
@@ -315,6 +316,31 @@ def test_older_follower_renews_no_lease(host: Any) -> None:
     host.do(host.executor.start(host.node, newer))
     status = host.until(lambda: (s := host.poll(older)).state is ExecutionState.LOST and s)
     assert "lease" in status.detail
+
+
+def test_a_renewal_that_arrives_late_puts_nothing_off(host: Any) -> None:
+    """What a client sent before its cable was cut may arrive when the client has long counted the lease as over."""
+    run = host.start("sleep 60", lease=2.0)
+    remote = host.executor._remote(host.node)
+    poll = ("poll", f"{run.run_id}/{run.attempt}-{run.rank}", str(run.epoch))
+
+    def clock() -> int | None:
+        # The lease begins right after the run was claimed.
+        return told_clock(host.do(remote.ask(*poll, "0", "-")))
+
+    late = str(host.until(clock) + 200)
+
+    def ends() -> Any:
+        host.do(remote.ask(*poll, late, "-"))
+        return (host.folder(run) / "status").exists() and host.poll(run)
+
+    assert host.until(ends).state is ExecutionState.LOST
+
+
+def test_whoever_only_reads_the_output_renews_nothing(host: Any) -> None:
+    run = host.start("echo ready; sleep 60", lease=1.0)
+    assert host.logs(run, follow=True) == b"ready\n"
+    assert host.poll(run).state is ExecutionState.LOST
 
 
 def test_result_is_kept_when_the_job_fills_the_disk(make_host: Any, server: Any, small_disk: Path) -> None:

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from lepton_sdk._executors.ssh.hostkeys import HostKeys
 from lepton_sdk._executors.ssh.orders import hundredths, orders, run_path
-from lepton_sdk._executors.ssh.status import read_answer
+from lepton_sdk._executors.ssh.status import read_answer, told_clock
 from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import ContractViolation, JobCancelled, NodeError, NodeUnreachable, StaleEpoch
@@ -62,6 +62,7 @@ class SSHExecutor:
         self._grace = grace
         self._keys = HostKeys(self._runs.parent / "known_hosts")
         self._remotes: dict[tuple[object, ...], Remote] = {}
+        self._told: dict[tuple[Remote, str], int] = {}
 
     @property
     def notices(self) -> list[str]:
@@ -105,9 +106,17 @@ class SSHExecutor:
 
     async def poll(self, node: Node, execution: Execution) -> ExecutionStatus:
         """What the record on the node says and whether the process that keeps it lives; renews the lease if there is one."""
-        lease = str(hundredths(execution.lease))
-        words = (run_path(execution), str(execution.epoch), lease, execution.watchdog or "-")
-        return read_answer(await self._remote(node).ask("poll", *words))
+        remote, path = self._remote(node), run_path(execution)
+        key, lease = (remote, path), hundredths(execution.lease)
+        # What we say may arrive long after we have given up on it, so it is counted from what the node itself told last.
+        until = self._told[key] + lease if lease and key in self._told else 0
+        said = await remote.ask("poll", path, str(execution.epoch), str(until), execution.watchdog or "-")
+        if lease and (clock := told_clock(said)) is not None:
+            self._told[key] = clock
+        status = read_answer(said)
+        if status.state in _ENDED:
+            self._told.pop(key, None)
+        return status
 
     async def armed(self, node: Node, watchdog: Watchdog) -> bool:
         """Whether the node's watchdog lives; one whose script is given is installed first, where it does not."""
@@ -163,8 +172,8 @@ class SSHExecutor:
         return await self._until(node, execution, lambda state: state is not ExecutionState.ABSENT) in _ENDED
 
     async def _until(self, node: Node, execution: Execution, holds: Callable[[ExecutionState], bool]) -> ExecutionState:
-        pause = _EAGER
-        while not holds(state := (await self.poll(node, execution)).state):
+        pause, looking = _EAGER, evolve(execution, lease=None)
+        while not holds(state := (await self.poll(node, looking)).state):
             await self._clock.sleep(pause)
             pause = min(pause * 1.3, _IDLE)
         return state

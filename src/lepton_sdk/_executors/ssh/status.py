@@ -11,7 +11,7 @@ from lepton_sdk._executors.record import ended_as
 from lepton_sdk.errors import ContractViolation
 from lepton_sdk.spi.executor import ExecutionState, ExecutionStatus
 
-__all__ = ["read_answer"]
+__all__ = ["read_answer", "told_clock"]
 
 _GONE = "the process that follows the run is gone and left no result"
 
@@ -32,6 +32,11 @@ def read_answer(lines: Sequence[str]) -> ExecutionStatus:
             return ExecutionStatus("running" if "running" in said else "setup", started_at=began, failures=failures)
     detail = said.get("detail") or _GONE
     return ExecutionStatus(ExecutionState.LOST, started_at=began, finished_at=finished, detail=detail, failures=failures)
+
+
+def told_clock(lines: Sequence[str]) -> int | None:
+    """The node's time since its boot, hundredths of a second, where a run has a lease."""
+    return next((int(line.removeprefix("clock ")) for line in lines if line.startswith("clock ")), None)
 
 
 def _finished(said: Mapping[str, str], began: datetime | None, finished: datetime | None) -> ExecutionStatus:

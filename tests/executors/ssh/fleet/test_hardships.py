@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from lepton_sdk import Client, Job, Resources, RunState
+from lepton_sdk._engine import execute, release
+from lepton_sdk.domain import retry
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.retry import Retry, Rule
 from lepton_sdk.errors import NoCapacity, NoOffers
@@ -137,6 +139,41 @@ def test_a_host_that_answers_slowly_still_serves(fleet: list[Any], lepton: Any) 
         assert (run.state, run.exit_code) == (RunState.FAILED, 3)
         assert b"".join(client.logs(run.id)) == b"slowly\n"
     assert fleet[1].held() == []
+
+
+def test_a_host_that_falls_silent_is_replaced_once_its_job_has_stopped_there(
+    fleet: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can tell a cut cable from a dead host. The node's lease ends the job; the host is given back when it is there."""
+    shorter = ((retry, "_SHORTEST_SILENCE", 1), (execute, "_SILENCE_SECONDS", 5.0), (release, "_LEAVING_SECONDS", 1.0))
+    for place, name, seconds in shorter:
+        monkeypatch.setattr(place, name, seconds)
+    pid, both = tmp_path / "pid", tmp_path / "both"
+    script = f"if [ $LEPTON_JOB_FAILURE_COUNT = 0 ]; then echo $$ >{pid}; sleep 600; else ! kill -0 $(cat {pid}) || : >{both}; fi"
+    again = {"interruption": {"count": 1, "unreachable": 10, "backoff": 1}}
+    with Client() as client:
+        run = client.submit(_job(script, "H100:1", retry=again))
+        following = ThreadPoolExecutor(1).submit(client.wait, run.id)
+        end = time.monotonic() + 120
+        while not pid.exists():
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        fleet[1].server.stop()
+        ended = following.result(240)
+        assert ended.state is RunState.SUCCEEDED, ended.error
+        assert not both.exists()
+        first, second = ended.nodes
+        assert (first.stopped, first.awaited, first.open) == (True, False, True)
+        assert "stopped the job by itself" in ended.history[0].message
+        assert first.node is not None
+        assert second.node is not None
+        assert second.node.id != first.node.id
+        assert [line.run for line in client.nodes()] == [run.id]
+        assert fleet[1].held()
+        fleet[1].server.begin()
+        client.reconcile()
+        assert client.nodes() == []
+    assert [host.held() for host in fleet] == [[], []]
 
 
 def test_an_offer_of_gpus_that_are_not_there_any_more_is_refused(owners: list[Any], fleet: list[Any]) -> None:

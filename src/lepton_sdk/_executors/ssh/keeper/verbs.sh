@@ -23,7 +23,7 @@ poll() {
   # The order matters: a result that is written between the two looks must not be taken for a loss.
   if kept; then
     say lives
-    [ "$lease" = 0 ] || [ ! -f "$run/lease" ] || renew
+    [ ! -f "$run/lease" ] || renew
   fi
   [ ! -f "$run/running" ] || say running
   failures=
@@ -40,13 +40,17 @@ poll() {
   fi
 }
 
-renew() { # an older follower renews nothing
+renew() { # say the time, from which the next renewal counts; an older follower renews nothing
+  clock
+  say "clock $now"
+  [ "$lease" != 0 ] || return 0
   for file in "$run"/fence/*; do
     [ "${file##*/}" -le "$epoch" ] || return 0
   done
-  clock
+  read -r end <"$run/lease"
+  [ $((lease_base + lease)) -gt "$end" ] || return 0
   # In place: the watcher never sees half a number, and a full disk has room for it.
-  echo $((lease_base + now + lease)) 1<>"$run/lease"
+  echo $((lease_base + lease)) 1<>"$run/lease"
 }
 
 logs() { # RUN FIRST FOLLOW: the log from byte FIRST (the first is 1)
