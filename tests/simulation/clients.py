@@ -12,10 +12,11 @@ from attrs import define, evolve, field, fields_dict
 from disk import Disk
 
 from lepton_sdk._clock import Clock
-from lepton_sdk._config import load_config
+from lepton_sdk._config import Config, load_config
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.submit import record
 from lepton_sdk._journal import Journal
+from lepton_sdk._plugins.registry import Registry
 from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.node import Node
@@ -23,7 +24,7 @@ from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import Event, NodeRecord, Run
 from lepton_sdk.spi.executor import Execution
 from lepton_sdk.spi.provider import Launch
-from lepton_sdk.testing import SIM_SPEC, Died, Faults, SimCloud, SimNodes, SimProcess, World
+from lepton_sdk.testing import SIM_SPEC, Died, Faults, SimCloud, SimNodes, SimProcess, VirtualClock, World
 
 __all__ = ["MortalJournal", "Scene", "account_of", "client", "end", "submit"]
 
@@ -51,6 +52,7 @@ class Scene:
     folder: Path
     caps: Caps = field(factory=Caps)
     disk: Disk = field(init=False)
+    config: Config = field(init=False)
     died_at: set[str] = field(factory=set)
     stages: dict[str, set[str]] = field(factory=dict)
     pairs: set[tuple[str, str]] = field(factory=set)
@@ -65,6 +67,9 @@ class Scene:
 
     def __attrs_post_init__(self) -> None:
         self.disk = Disk(self.folder)
+        home = {"LEPTON_SDK_PLUGINS": "", "HOME": str(self.folder)}
+        config = load_config(state=self.folder / "state", cache=self.folder / "cache", environ=home)
+        self.config = evolve(config, caps=self.caps)
         self.world.on_fault = self.struck
         self._usual = self.world.faults
 
@@ -72,7 +77,7 @@ class Scene:
         """A fault strikes: whatever stands somewhere now has met it there."""
         pairs = {(stage, fault) for stages in self.stages.values() for stage in stages}
         self.pairs |= pairs
-        if self.aim in pairs and self.world.faults != Faults():
+        if self.aim in pairs and self._left and self.world.faults != Faults():
             self._left -= 1
             if not self._left:
                 self.world.faults = self._usual
@@ -204,7 +209,7 @@ class _WatchedNodes(SimNodes):
 
 @contextmanager
 def client(scene: Scene, account: str = "main") -> Iterator[tuple[Session, SimProcess]]:
-    world, folder = scene.world, scene.folder
+    world = scene.world
     process = SimProcess(world)
 
     def open_journal(path: Path, clock: Clock, *, marks: Path) -> Journal:
@@ -213,15 +218,16 @@ def client(scene: Scene, account: str = "main") -> Iterator[tuple[Session, SimPr
         return journal
 
     cloud, nodes = _WatchedCloud(process, account=account), _WatchedNodes(process)
-    config = load_config(state=folder / "state", cache=folder / "cache", environ={"LEPTON_SDK_PLUGINS": "", "HOME": str(folder)})
     session = Session(
-        evolve(config, caps=scene.caps),
+        scene.config,
         clock=process,
         providers={world.spec: cloud},
         executors={"LocalAccess": nodes},
         open_journal=open_journal,
         entropy=world.random.randbytes,
     )
+    # What is installed here is the same for every client, and none of it is used.
+    session.registry = Registry(scene.config, process, entries=())
     cloud.session = nodes.session = session
     cloud.scene = nodes.scene = scene
     # Two processes of one host have two names, and each of them may be alive for all that the other knows.
@@ -251,5 +257,8 @@ async def end(lives: list[asyncio.Task[bool]]) -> None:
 
 def account_of(scene: Scene) -> str:
     """The person gives the credentials that the open rows need."""
-    with client(scene) as (session, _):
-        return session.journal.account(SIM_SPEC.name) or "main"
+    journal = Journal(scene.folder / "state" / "journal.db", VirtualClock(), writable=False)
+    try:
+        return journal.account(SIM_SPEC.name) or "main"
+    finally:
+        journal.close()

@@ -18,12 +18,13 @@ from past import Past
 from reachable import PAIRS
 from truth import check_cost, check_executions, check_gangs, check_world
 
-from lepton_sdk._engine import acquire, follower
+from lepton_sdk._engine import acquire, follower, session
 from lepton_sdk._engine import run as story
 from lepton_sdk._engine.adopt import adopt
 from lepton_sdk._engine.follower import follow_all
 from lepton_sdk._engine.reconcile import Difference, reconcile
 from lepton_sdk.domain.job import Job
+from lepton_sdk.domain.money import Money
 from lepton_sdk.errors import JournalError, LeptonError
 from lepton_sdk.spi import WatchdogWay
 from lepton_sdk.testing import (
@@ -46,8 +47,7 @@ _AT_ONCE = 3
 _SHOWN = frozenset({Difference.STRAY, Difference.DOUBTFUL, Difference.UNMARKED})
 RAM = Path("/dev/shm")
 # Four looks a second for days of nothing would be most of what a simulation does.
-follower._LOOK_SECONDS = 5.0
-story._LOOK_SECONDS = 5.0
+follower._LOOK_SECONDS = story._LOOK_SECONDS = session._LONGEST_LOOK = 5.0
 # So that of three nodes one is asked for when it may be known already that another was refused.
 acquire._AT_ONCE = 2
 
@@ -114,11 +114,12 @@ async def _play(seed: int, folder: Path, aim: tuple[str, str]) -> Outcome:
     # Chance alone comes to some of the pairs once in a thousand schedules.
     scene.aim = aim
     astray = dice.choice([0, 0, 0, 0, 0, 0.5])
+    patience = dice.choice(["1h", "1h", "1h", "4h"])
     job = Job(
         "true",
         resources={"gpu": "H100:8", "providers": ["sim"]},
         nodes=dice.choice([1, 1, 1, 2, 3]),
-        retry={"interruption": dice.choice([0, 0, 3]), "no_capacity": {"duration": "4h", "backoff": 30}},
+        retry={"interruption": dice.choice([0, 0, 3]), "no_capacity": {"duration": patience, "backoff": 30}},
     )
     run_id = await submit(scene, job)
     past = Past(folder, dice) if dice.random() < 0.25 or aim[1] == "rollback" else None
@@ -213,11 +214,11 @@ def strangers_in(scene: Scene) -> list[Machine]:
     return found
 
 
-async def settle(scene: Scene) -> set[str]:
+async def settle(scene: Scene) -> dict[str, Money | None]:
     """A calm client finishes what is open; then one command lists and gives back what turned up late.
 
     Returns:
-        The ids of what the last command showed.
+        What the last command showed, by id, each with its cost as that command gave it.
     """
     for _ in range(3):
         account = account_of(scene)
@@ -231,7 +232,7 @@ async def settle(scene: Scene) -> set[str]:
     return await _listed(scene, "main") | await _listed(scene, "elsewhere")
 
 
-async def _listed(scene: Scene, account: str) -> set[str]:
+async def _listed(scene: Scene, account: str) -> dict[str, Money | None]:
     for _ in range(10):
         with client(scene, account) as (session, _):
             report = await reconcile(session)
@@ -240,7 +241,7 @@ async def _listed(scene: Scene, account: str) -> set[str]:
         if all(line.difference in _SHOWN for line in report.nodes):
             break
         await asyncio.sleep(120)
-    return {line.id for line in report.nodes if line.difference in _SHOWN}
+    return {line.id: line.cost for line in report.nodes if line.difference in _SHOWN}
 
 
 def check_journal(scene: Scene, run_id: str, past: Past | None) -> Iterator[str]:

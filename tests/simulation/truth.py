@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -17,10 +17,12 @@ __all__ = ["check_cost", "check_executions", "check_gangs", "check_world"]
 
 # The cloud rounds its bill to cents.
 _CENT = Money("0.01")
+# The last listings come one after the other.
+_SINCE_SHOWN = 30
 _BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def check_world(world: World, strangers: list[Machine], shown: set[str], *, forgetful: bool) -> Iterator[str]:
+def check_world(world: World, strangers: list[Machine], shown: Mapping[str, Money | None], *, forgetful: bool) -> Iterator[str]:
     now = asyncio.get_running_loop().time()
     for machine in world.machines:
         if machine.gone is not None and (machine in strangers or machine.cloned):
@@ -31,6 +33,8 @@ def check_world(world: World, strangers: list[Machine], shown: set[str], *, forg
             yield f"{machine.id} (token {machine.token}) is still billed, and nothing shows it"
         elif machine.id in shown and not (machine in strangers or machine.cloned or not machine.stamped or forgetful):
             yield f"{machine.id} (token {machine.token}) is still billed"
+        elif machine.id in shown and not _is_told(machine, shown[machine.id], now):
+            yield f"{machine.id} is shown with a cost of {shown[machine.id]}, and the cloud bills {bill(machine, now)}"
     for machine in world.machines:
         if machine.told and not machine.plan:
             yield f"{machine.id} has no watchdog and was spoken to as if it had one"
@@ -40,6 +44,14 @@ def check_world(world: World, strangers: list[Machine], shown: set[str], *, forg
     for token, calls in world.calls.items():
         if calls > 1:
             yield f"{calls} create calls were made for token {token}"
+
+
+def _is_told(machine: Machine, cost: Money | None, now: float) -> bool:
+    """Whether the line of a machine says what it has cost, give or take one billing increment and the time since."""
+    price = machine.offer.price
+    assert price is not None
+    slack = price * int(SIM_SPEC.timings.billing_increment + _SINCE_SHOWN) * (1 / Decimal(3600)) + _CENT
+    return cost is not None and cost - slack <= bill(machine, now) <= cost + slack
 
 
 def check_executions(world: World, job: Job) -> Iterator[str]:
@@ -69,13 +81,16 @@ def check_gangs(world: World, run: Run) -> Iterator[str]:
 
 
 def check_cost(world: World, run: Run) -> Iterator[str]:
-    """Our cost is a range that contains the cloud's bill, give or take one billing increment for each machine."""
+    """Our cost is a range that contains the cloud's bill, give or take one billing increment for each machine.
+
+    What lost its tags before anybody saw it is no machine of the row any more: the line that shows it says its own cost.
+    """
     for record in run.nodes:
         made = [m for m in world.machines if m.token == record.token and not m.cloned]
         known = {one.node.id for one in record.duplicates} | ({record.node.id} if record.node else set())
         yield from _check_row(record, [m for m in made if m.id in known])
         for machine in made:
-            if machine.id not in known and (why := _unaccounted(record, machine)):
+            if machine.id not in known and machine.stamped and (why := _unaccounted(record, machine)):
                 yield why
 
 

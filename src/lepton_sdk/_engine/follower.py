@@ -138,7 +138,7 @@ async def follow_all(
         How many runs it drove.
     """
     tasks: dict[str, asyncio.Task[Run | None]] = {}
-    around = [asyncio.ensure_future(_seek_again_and_again(session)), asyncio.ensure_future(_watch(session))]
+    seeking, watching = asyncio.ensure_future(_seek_again_and_again(session)), asyncio.ensure_future(_watch(session))
     driven: set[str] = set()
     try:
         while True:
@@ -150,11 +150,14 @@ async def follow_all(
                     driven.add(run_id)
             if until_idle and not open_runs and not _is_owed(session, only):
                 return len(driven)
+            if session.is_busy and watching.done():
+                watching = asyncio.ensure_future(_watch(session))
             await session.clock.sleep(_LOOK_SECONDS)
     finally:
-        for task in (*around, *tasks.values()):
+        around = (seeking, watching, *tasks.values())
+        for task in around:
             task.cancel()
-        await asyncio.gather(*around, *tasks.values(), return_exceptions=True)
+        await asyncio.gather(*around, return_exceptions=True)
 
 
 async def _seek_again_and_again(session: Session) -> None:
@@ -165,9 +168,9 @@ async def _seek_again_and_again(session: Session) -> None:
 
 async def _watch(session: Session) -> None:
     """Where there are so many nodes that each is looked at seldom, a listing tells in time which one has died."""
-    while True:
+    while session.is_busy:
         await session.clock.sleep(_WATCH_SECONDS)
-        for name in session.journal.providers_with_open_nodes() if session.is_busy else ():
+        for name in session.journal.providers_with_open_nodes():
             # Who cannot be asked, or has a bug, says nothing of any node; those who need its word tell of it.
             with suppress(Exception):
                 poll = session.spec(name).timings.poll

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lepton_sdk._clock import Clock
-from lepton_sdk._journal.rows import EVENT_COLUMNS, read_event, read_run
+from lepton_sdk._journal.rows import EVENT_COLUMNS, check_event, read_event, read_run
 from lepton_sdk._journal.store import Row, Store
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import Event, Run, apply
@@ -135,7 +135,8 @@ class Reading:
         seen = 0
         while rows := self._batch(after=seen):
             for row in rows:
-                seen = read_event(self._store, row).seq
+                check_event(self._store, row)
+                seen = row[0]
 
     def _load(self, run_id: str) -> Run | None:
         rows = self._store.query("SELECT id, record, checksum FROM runs WHERE id = ?", (run_id,))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from attrs import evolve, frozen
@@ -83,12 +84,12 @@ class Run:
         """The job's name."""
         return self.job.name
 
-    @property
+    @cached_property
     def attempts(self) -> int:
         """How many attempts were begun."""
         return max((node.attempt for node in self.nodes), default=0)
 
-    @property
+    @cached_property
     def members(self) -> tuple[NodeRecord, ...]:
         """The nodes of the newest attempt, by rank."""
         attempt = self.attempts
