@@ -180,6 +180,8 @@ offers = st.builds(
     seen_at=st.none() | times,
     availability=st.sampled_from(Availability),
     available_count=st.none() | st.integers(0, 9),
+    obstacle=texts,
+    hint=texts,
     start_seconds=st.none() | st.integers(0, 9000),
     flags=st.lists(texts, max_size=2).map(tuple),
     reference=st.booleans(),

@@ -65,6 +65,9 @@ def plan_of(job: Job, *rows: Offer, **options: Any) -> Plan:
         ({}, {}, {"availability": "no-capacity"}, "no capacity", "the provider has none left"),
         ({}, {}, {"availability": "busy"}, "busy", "is in use"),
         ({}, {}, {"availability": "no-quota"}, "no quota", "the account may not take it"),
+        ({}, {}, {"availability": "withheld"}, "withheld", "is kept away from new work"),
+        ({}, {}, {"availability": "withheld", "obstacle": "b1 is shut"}, "withheld", "b1 is shut"),
+        ({"gpu": "H100:4"}, {}, {"obstacle": "GPU 3 is lost"}, "another number of GPUs", "4 are wanted; GPU 3 is lost"),
         ({}, {}, {"available_count": 0}, "too few free", "0 can be taken now, 1 are wanted"),
         ({}, {}, {"price": Money(0)}, "price in doubt", "the price is zero"),
     ],
@@ -218,3 +221,18 @@ def test_the_table_of_candidates() -> None:
 def test_columns_are_aligned() -> None:
     text = aligned(("a", "offers"), [("x", "1"), ("long", "100")])
     assert text.splitlines() == ["a     offers", "x          1", "long     100"]
+
+
+def test_what_a_provider_says_of_one_machine_stands_by_itself_with_its_next_step() -> None:
+    shut = [
+        box(instance_type=f"b{n}", availability="withheld", obstacle=f"b{n} is shut", hint=f"open b{n}", price=Money(30 + n))
+        for n in (1, 2)
+    ]
+    plan = plan_of(Job("true"), *shut, box(instance_type="b3", availability="busy"), box(instance_type="b4", availability="busy"))
+    told = {(loss.reason, loss.count, loss.detail, loss.hint) for loss in plan.explain()}
+    assert told == {
+        ("withheld", 1, "b1 is shut", "open b1"),
+        ("withheld", 1, "b2 is shut", "open b2"),
+        ("busy", 2, "is in use", ""),
+    }
+    assert "next: open b2" in plan.rejection_table()

@@ -59,6 +59,8 @@ def _row(o: Offer) -> tuple[object, ...]:
 def _note(o: Offer) -> str:
     if o.reference:
         return "reference"
+    if o.obstacle:
+        return o.obstacle
     # Capacity that is live at a vendor whose API tells no prices.
     return "reference price" if o.price_source.startswith("reference:") else ""
 

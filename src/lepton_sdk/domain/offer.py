@@ -16,12 +16,13 @@ __all__ = ["Availability", "Offer", "Terms", "TermsKind"]
 
 
 class Availability(StrEnum):
-    """Whether the offer can be taken now, as the provider last said."""
+    """Whether the offer can be taken now, as the provider last said. ``withheld``: it is there, and kept away from new work."""
 
     AVAILABLE = "available"
     BUSY = "busy"
     NO_CAPACITY = "no-capacity"
     NO_QUOTA = "no-quota"
+    WITHHELD = "withheld"
     UNKNOWN = "unknown"
 
 
@@ -82,6 +83,9 @@ class Offer:
         seen_at: when the source stated it, UTC.
         availability: the provider's last word.
         available_count: how many can be taken now, where the provider counts.
+        obstacle: why it cannot be taken now, in the provider's words, with the host, limit or holder that they are about;
+            plans show it. Empty where the provider knows no more than ``availability`` says.
+        hint: the next step, a command where there is one.
         start_seconds: expected time from acquire to a reachable node.
         flags: what the price check found on entry (`lepton_sdk.catalog.check_price`); a flagged offer never wins by itself.
         reference: the row came from the embedded reference data and cannot be taken as it stands.
@@ -102,6 +106,8 @@ class Offer:
     seen_at: datetime | None = None
     availability: Availability = field(default=Availability.UNKNOWN, converter=Availability)
     available_count: int | None = None
+    obstacle: str = ""
+    hint: str = ""
     start_seconds: int | None = None
     flags: tuple[str, ...] = ()
     reference: bool = False
@@ -131,6 +137,8 @@ class Offer:
             "seen_at": self.seen_at.isoformat() if self.seen_at else None,
             "availability": str(self.availability),
             "available_count": self.available_count,
+            "obstacle": self.obstacle,
+            "hint": self.hint,
             "start_seconds": self.start_seconds,
             "flags": list(self.flags),
             "reference": self.reference,

@@ -39,12 +39,16 @@ class Standing:
 
 
 class Miss(NamedTuple):
-    """Why an offer does not serve: a reason that groups, the numbers, and how far it is from serving (0 is near)."""
+    """Why an offer does not serve: a reason that groups, the numbers, and how far it is from serving (0 is near).
+
+    ``alone``: what it says is of this offer only, so the explanation does not put others under its name.
+    """
 
     reason: str
     detail: str
     distance: float
     hint: str = ""
+    alone: bool = False
 
 
 Check = Callable[[Offer], Miss | None]
@@ -223,13 +227,15 @@ _TAKEN = {
     Availability.NO_CAPACITY: ("no capacity", "the provider has none left"),
     Availability.BUSY: ("busy", "is in use"),
     Availability.NO_QUOTA: ("no quota", "the account may not take it"),
+    Availability.WITHHELD: ("withheld", "is kept away from new work"),
 }
 
 
 def _availability(nodes: int) -> Check:
     def check(offer: Offer) -> Miss | None:
         if offer.availability in _TAKEN:
-            return Miss(*_TAKEN[offer.availability], 0.5)
+            reason, words = _TAKEN[offer.availability]
+            return Miss(reason, offer.obstacle or words, 0.5, offer.hint, alone=bool(offer.obstacle))
         free = offer.available_count
         if free is not None and free < nodes:
             return Miss("too few free", f"{free} can be taken now, {nodes} are wanted", 1 - free / nodes)

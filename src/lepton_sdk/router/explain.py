@@ -47,20 +47,21 @@ def rejections(
 ) -> tuple[Rejection, ...]:
     """Every group of offers that lost, the most useful first."""
     unusable: dict[str, _Group] = {}
-    missed: dict[str, _Group] = {}
+    missed: dict[tuple[str, str], _Group] = {}
     for offer in catalog:
         misses = _misses(job, checks, offer)
         usable = standing_of(offer.provider, standing).usable
         # Of a provider that could not be asked, a list price is the best there is: what is in the way is the provider.
         if misses and (usable or any(miss.reason != REFERENCE_ONLY for miss in misses)):
-            missed.setdefault(misses[0].reason, _Group()).add(offer, misses)
+            first = misses[0]
+            missed.setdefault((first.reason, first.detail if first.alone else ""), _Group()).add(offer, misses)
         elif not usable:
             unusable.setdefault(offer.provider, _Group()).add(offer, [])
     out_of_reach = sorted(unusable.values(), key=lambda group: group.closeness or ())
     near_first = sorted(missed.items(), key=lambda item: (item[1].closeness or (), item[0]))
     return (
         *(_out_of_reach(group, job, standing, now) for group in out_of_reach),
-        *(_missed(reason, group, standing) for reason, group in near_first),
+        *(_missed(reason, group, standing) for (reason, _), group in near_first),
     )
 
 
@@ -83,6 +84,8 @@ def _out_of_reach(group: _Group, job: Job, standing: Mapping[str, Standing], now
 
 def _missed(reason: str, group: _Group, standing: Mapping[str, Standing]) -> Rejection:
     details = [miss.detail for miss in group.misses]
+    if group.example.obstacle and group.example.obstacle not in details:
+        details.append(group.example.obstacle)
     hint = next((miss.hint for miss in group.misses if miss.hint), "")
     stands = standing_of(group.example.provider, standing)
     if not stands.usable:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from lepton_byoc.looks import Cordon
 from lepton_sdk.spi import LeptonError, Node, Unavailable
 
 __all__ = ["Allocations"]
@@ -30,6 +31,7 @@ class Allocations:
         name = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in host)
         self.path = folder / f"allocations-{name}.json"
         self._lock = folder / f"allocations-{name}.lock"
+        self._cordon = folder / f"cordon-{name}.json"
         self._boot = boot
 
     def nodes(self) -> list[Node]:
@@ -53,6 +55,13 @@ class Allocations:
     def held(self) -> dict[str, str]:
         """GPU's UUID → id of the node that holds it."""
         return {uuid: node.id for node in self.nodes() for uuid in node.provider_data.get("gpus", "").split(",") if uuid}
+
+    def cordon(self) -> Cordon | None:
+        """That no new work may come here, as a client of the fleet that this host is in wrote it down; ``None`` if it may."""
+        try:
+            return Cordon(**json.loads(self._cordon.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
 
     def write(self, nodes: Sequence[Node]) -> None:
         """Replace the whole record; only under `lock`.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 import click
@@ -13,6 +15,8 @@ from attrs import evolve
 from lepton_byoc.fleet import Fleet
 from lepton_byoc.health import Health, overall
 from lepton_byoc.looks import Look
+from lepton_byoc.machine import hostname
+from lepton_byoc.obstacles import host_obstacle
 from lepton_byoc.preflight import PROFILES, Verdict, preflight
 from lepton_byoc.roster import FleetHost, parse_target
 from lepton_sdk.spi import LeptonError, ProviderContext, UsageError
@@ -140,7 +144,7 @@ def _joined(context: ProviderContext, hosts: Sequence[FleetHost]) -> list[dict[s
             machines |= {look.identity: host.name} if look.identity else {}
             whole = evolve(host, gpus=len(look.probe["gpus"]))
             joined.append(whole)
-            rows.append(_summary(whole, look))
+            rows.append(_summary(whole, look, context.clock.now()))
     fleet.roster.write(joined)
     return rows
 
@@ -164,13 +168,26 @@ def _remove(context: ProviderContext) -> click.Command:
     return remove
 
 
-def _summary(host: FleetHost, look: Look | None) -> dict[str, Any]:
+def _summary(host: FleetHost, look: Look | None, now: datetime) -> dict[str, Any]:
     row: dict[str, Any] = {"host": host.name, "group": host.group, "labels": list(host.labels), "price": host.price_per_hour}
     if look is None:
-        return row | {"gpus": "unknown", "free": "", "health": str(Health.UNKNOWN), "cordon": "", "seen": "never"}
+        nothing = {
+            "free": "",
+            "health": str(Health.UNKNOWN),
+            "cordon": "",
+            "obstacle": "",
+            "next": f"lepton byoc check {host.name}",
+        }
+        return row | nothing | {"gpus": "unknown", "seen": "never"}
+    why = host_obstacle(host, look, now)
     models = sorted({str(gpu) for gpu in look.gpus().values()})
     row["gpus"] = f"{len(look.probe['gpus'])} x {', '.join(models)}" if models else str(len(look.probe["gpus"]))
-    row |= {"free": len(look.free()), "health": str(overall(look.findings(host.gpus))), "cordon": look.cordon or ""}
+    row |= {
+        "free": len(look.free()),
+        "health": str(overall(look.findings(host.gpus))),
+        "cordon": look.cordon.reason if look.cordon else "",
+    }
+    row |= {"obstacle": why.what if why else "", "next": why.hint if why else ""}
     row["held"] = [
         {"token": node["token"], "owner": node["owner"], "gpus": node["provider_data"].get("gpus", "")} for node in look.nodes
     ]
@@ -185,8 +202,8 @@ def _list(context: ProviderContext) -> click.Command:
         """List hosts as they were last seen; asks nobody."""
         fleet = Fleet(context)
         hosts = [host for host in fleet.roster.hosts() if not label or label in host.labels]
-        rows = [_summary(host, fleet.looks.of(host.name)) for host in hosts]
-        _print(rows, as_json, ("host", "group", "gpus", "free", "price", "health", "cordon", "seen"))
+        rows = [_summary(host, fleet.looks.of(host.name), context.clock.now()) for host in hosts]
+        _print(rows, as_json, ("host", "group", "gpus", "free", "price", "health", "seen", "obstacle"))
 
     return list_
 
@@ -205,7 +222,7 @@ def _check(context: ProviderContext) -> click.Command:
         hosts = _named(context, names)
         looks = _each(context, hosts, lambda fleet, host: fleet.look(host, watch))
         rows = [
-            _failed(host, look) if isinstance(look, LeptonError) else _checked(host, look, profile)
+            _failed(host, look) if isinstance(look, LeptonError) else _checked(host, look, profile, context.clock.now())
             for host, look in zip(hosts, looks, strict=True)
         ]
         if as_json:
@@ -220,10 +237,10 @@ def _check(context: ProviderContext) -> click.Command:
     return check
 
 
-def _checked(host: FleetHost, look: Look, profile: str) -> dict[str, Any]:
+def _checked(host: FleetHost, look: Look, profile: str, now: datetime) -> dict[str, Any]:
     rows, findings = preflight(look.probe, profile), look.findings(host.gpus)
     return {
-        **_summary(host, look),
+        **_summary(host, look, now),
         "failed": sum(row.verdict is Verdict.FAIL for row in rows),
         "preflight": [row.to_dict() for row in rows],
         "findings": [finding.to_dict() for finding in findings],
@@ -234,7 +251,7 @@ def _checked(host: FleetHost, look: Look, profile: str) -> dict[str, Any]:
 def _show_check(row: dict[str, Any]) -> None:
     if "error" in row:
         return
-    click.echo(f"{row['host']}: {row['gpus']}, {row['health']}" + (f", cordoned: {row['cordon']}" if row["cordon"] else ""))
+    click.echo(f"{row['host']}: {row['gpus']}, {row['health']}" + (f"; {row['obstacle']}" if row["obstacle"] else ""))
     _print(row["preflight"], False, ("name", "verdict", "seen", "wanted", "fix"))
     if row["findings"]:
         _print(row["findings"], False, ("component", "health", "what", "action"))
@@ -268,7 +285,7 @@ def _uncordon(context: ProviderContext) -> click.Command:
 
 def _set_cordon(context: ProviderContext, names: Sequence[str], reason: str | None, as_json: bool) -> None:
     hosts = _named(context, names)
-    answers = _each(context, hosts, lambda fleet, host: fleet.cordon(host, reason))
+    answers = _each(context, hosts, lambda fleet, host: fleet.cordon(host, reason, _me()))
     rows = [
         _failed(host, answer) if isinstance(answer, LeptonError) else {"host": host.name, "cordon": reason or ""}
         for host, answer in zip(hosts, answers, strict=True)
@@ -297,6 +314,16 @@ def _drain(context: ProviderContext) -> click.Command:
 
 
 async def _emptied(context: ProviderContext, fleet: Fleet, host: FleetHost, reason: str) -> None:
-    await fleet.cordon(host, reason)
+    await fleet.cordon(host, reason, _me())
     while (await fleet.look(host)).nodes:
         await context.clock.sleep(_DRAIN_LOOKS)
+
+
+def _me() -> str:
+    """Who works here, as others shall read it on the host."""
+    import getpass
+
+    try:
+        return f"{getpass.getuser()}@{hostname()}"
+    except (OSError, KeyError):
+        return f"user {os.getuid()}@{hostname()}"

@@ -8,10 +8,11 @@ from typing import Any
 
 from attrs import evolve
 
-from lepton_byoc.fleet_listing import fleet_offers, part_price
+from lepton_byoc.fleet_listing import fleet_offers, once_each, part_price
 from lepton_byoc.health import Finding
 from lepton_byoc.link import ask
-from lepton_byoc.looks import Look, Looks
+from lepton_byoc.looks import Cordon, Look, Looks
+from lepton_byoc.obstacles import host_obstacle
 from lepton_byoc.roster import FleetHost, Roster
 from lepton_sdk.spi import (
     Launch,
@@ -45,19 +46,22 @@ class Fleet:
     # --- the market ------------------------------------------------------------------------------------------------
 
     async def offers(self, resources: Resources) -> AsyncIterator[Offer]:
-        """Parts of hosts as they were last seen.
+        """Parts of hosts as they were last seen; those that cannot be had now with what is in the way.
 
         Raises:
             Unavailable: some host was never looked at.
         """
         hosts, now = self.roster.hosts(), self._clock.now()
-        seen = [(host, look) for host in hosts if (look := self.looks.of(host.name)) is not None]
-        for offer in fleet_offers(self._name, _once_each(seen), resources, now):
+        seen = self._seen(hosts)
+        for offer in fleet_offers(self._name, seen, resources, now):
             yield offer
-        if unseen := [host.name for host in hosts if self.looks.of(host.name) is None]:
+        if unseen := sorted({host.name for host in hosts} - {host.name for host, _ in seen}):
             raise Unavailable(
                 f"nothing is known of {', '.join(unseen)}", provider=self._name, hint=f"lepton byoc check {unseen[0]}"
             )
+
+    def _seen(self, hosts: Sequence[FleetHost]) -> list[tuple[FleetHost, Look]]:
+        return [(host, look) for host in hosts if (look := self.looks.of(host.name)) is not None]
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
@@ -72,12 +76,16 @@ class Fleet:
         now = self._clock.now()
         middle = sent.timestamp() + (now - sent).total_seconds() / 2
         offset = round(answer["probe"]["host"]["time"] - middle, 3)
-        look = Look(now, answer["probe"], tuple(answer["nodes"]), answer["cordon"], offset=offset)
+        look = Look(now, answer["probe"], tuple(answer["nodes"]), _cordon(answer), offset=offset)
         return self.looks.keep(host.name, look)
 
-    async def cordon(self, host: FleetHost, reason: str | None) -> None:
-        """Keep new work away from a host, for every client; ``None`` lets it come again."""
-        answer = await self._ask(host, {"do": "cordon", "reason": reason})
+    async def cordon(self, host: FleetHost, reason: str | None, by: str = "") -> None:
+        """Keep new work away from a host, for every client; without a reason it may come again.
+
+        Args:
+            by: who says so, as the host shall write it down.
+        """
+        answer = await self._ask(host, {"do": "cordon", "reason": reason, "by": by})
         self._remember(host, answer)
 
     async def _guarded(self, host: FleetHost) -> tuple[Look, list[Finding]]:
@@ -85,7 +93,7 @@ class Fleet:
         look = await self.look(host)
         sick = [finding for finding in look.findings(host.gpus) if finding.keeps_work_away]
         if sick and look.cordon is None:
-            await self.cordon(host, f"{sick[0].what}; {sick[0].action}")
+            await self.cordon(host, f"{sick[0].what}; {sick[0].action}", "the health check")
         return look, sick
 
     async def _ask(self, host: FleetHost, request: dict[str, object]) -> dict[str, Any]:
@@ -94,7 +102,7 @@ class Fleet:
     def _remember(self, host: FleetHost, answer: Mapping[str, Any]) -> None:
         look = self.looks.of(host.name)
         if look is not None:
-            self.looks.replace(host.name, evolve(look, nodes=tuple(answer["nodes"]), cordon=answer["cordon"]))
+            self.looks.replace(host.name, evolve(look, nodes=tuple(answer["nodes"]), cordon=_cordon(answer)))
 
     # --- a node's life ---------------------------------------------------------------------------------------------
 
@@ -119,28 +127,29 @@ class Fleet:
                     raise OutcomeUnknown(error.message, provider=self._name, hint=error.hint) from error
                 except (NoCapacity, Unavailable) as error:
                     reasons.append(error.message)
+        why = "; ".join(reasons) or "none of that price is on the list any more"
         raise NoCapacity(
-            f"no host of {offer.region} has {offer.instance_type} free: {'; '.join(reasons) or 'all of them are left out'}",
+            f"no host of {offer.region} has {offer.instance_type} free: {why}",
             provider=self._name,
             hint="lepton byoc list shows hosts, cordons and what holds their GPUs",
         )
 
     def _in_order(self, offer: Offer, launch: Launch) -> list[FleetHost]:
         """Hosts that may have it: without a node of this run first, then those with the least to spare."""
-        now = self._clock.now()
-        seen = _once_each([(host, look) for host in self.roster.hosts() if (look := self.looks.of(host.name)) is not None])
+        seen = once_each(self._seen(self.roster.hosts()))
         fitting = [
             (any(node["provider_data"].get("run") == launch.run_id for node in look.nodes), len(look.free()), host.name, host)
             for host, look in seen
-            if host.group == offer.region and not host.is_quiet(now) and part_price(host, look, offer.gpu_count) == offer.price
+            if host.group == offer.region and part_price(host, look, offer.gpu_count) == offer.price
         ]
         return [host for *_, host in sorted(fitting, key=lambda row: row[:3])]
 
     async def _eligible(self, host: FleetHost, offer: Offer) -> list[str]:
-        look, sick = await self._guarded(host)
-        if sick or look.cordon is not None:
-            why = sick[0].what if sick else look.cordon
-            raise NoCapacity(f"{host.name} is cordoned: {why}", provider=self._name)
+        now = self._clock.now()
+        past = self.looks.of(host.name) if host.is_quiet(now) else None
+        look = past or (await self._guarded(host))[0]
+        if why := host_obstacle(host, look, now):
+            raise NoCapacity(why.what, provider=self._name, hint=why.hint)
         return [uuid for uuid, gpu in look.free().items() if offer.gpu is None or offer.gpu.fits(gpu) is None]
 
     async def _take(self, host: FleetHost, offer: Offer, launch: Launch, uuids: Sequence[str]) -> Node:
@@ -205,6 +214,10 @@ class Fleet:
         return next((host for host in self.roster.hosts() if host.name == node.provider_data["host"]), None)
 
 
+def _cordon(answer: Mapping[str, Any]) -> Cordon | None:
+    return Cordon(**answer["cordon"]) if answer["cordon"] else None
+
+
 def _failure(node: Node, look: Look, sick: Sequence[Finding]) -> str:
     """Which of the node's GPUs failed and why; empty if none did. What ails the whole host fails every node of it."""
     own = [uuid for uuid in node.provider_data.get("gpus", "").split(",") if uuid]
@@ -215,14 +228,3 @@ def _failure(node: Node, look: Look, sick: Sequence[Finding]) -> str:
         return f"{', '.join(gone)} is lost ({said})"
     told = [finding for finding in sick if finding.gpu in own or (own and not finding.gpu and not lost)]
     return "; ".join(f"{finding.what} ({finding.gpu or 'all GPUs'}); {finding.action}" for finding in told)
-
-
-def _once_each(seen: Sequence[tuple[FleetHost, Look]]) -> list[tuple[FleetHost, Look]]:
-    """Each machine once, under the first of its names."""
-    known: set[tuple[str, str]] = set()
-    kept = []
-    for host, look in seen:
-        if look.identity is None or look.identity not in known:
-            kept.append((host, look))
-        known |= {look.identity} if look.identity else set()
-    return kept

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from lepton_byoc.looks import Look
+from lepton_byoc.obstacles import FRESH_SECONDS, Obstacle, host_obstacle, taken, twin_obstacle
 from lepton_byoc.roster import FleetHost
 from lepton_sdk.spi import Availability, Gpu, Money, Offer, Resources, Terms, TermsKind
 
-__all__ = ["fleet_offers", "part_price"]
+__all__ = ["fleet_offers", "once_each", "part_price"]
 
 _GIB = 1 << 30
-# After so long nobody knows whether what was held then still is.
-_FRESH_SECONDS = 60.0
 
 Seen = tuple[FleetHost, Look]
 # Group, model, how many, price.
@@ -30,15 +30,27 @@ def part_price(host: FleetHost, look: Look, gpus: int) -> Money:
 
 
 def fleet_offers(provider: str, seen: Sequence[Seen], resources: Resources, now: datetime) -> Iterator[Offer]:
-    """One offer for each group, model of GPU, count that is asked for (without a request: that is free) and price."""
+    """One offer for each group, model of GPU, count that is asked for (without a request: that is free) and price.
+
+    What cannot be had now is an offer of its own for each host, with what is in the way.
+    """
     parts: dict[Part, list[Seen]] = {}
+    first = _first_names(seen)
     for host, look in seen:
-        if look.cordon is None and not host.is_quiet(now):
-            for gpu, count in _parts(look, resources):
-                parts.setdefault((host.group, gpu, count, part_price(host, look, count)), []).append((host, look))
+        name = first.get(look.identity, host.name)
+        obstacle = host_obstacle(host, look, now) if name == host.name else twin_obstacle(host, name)
+        for gpu, count in _withheld_parts(look, resources) if obstacle else _parts(look, resources):
+            part = (host.group, gpu, count, part_price(host, look, count))
+            if why := obstacle or _full(host, look, part, now):
+                kind = Availability.WITHHELD if obstacle else Availability.BUSY
+                state = {"availability": kind, "available_count": 0, "obstacle": why.what, "hint": why.hint}
+                yield _offer(provider, part, [(host, look)], f"{_name(part)}-on-{host.name}", **state)
+            else:
+                parts.setdefault(part, []).append((host, look))
     prices = Counter((group, gpu, count) for group, gpu, count, _ in parts)
     for part, hosts in parts.items():
-        yield _offer(provider, part, hosts, now, named_by_price=prices[part[:3]] > 1)
+        name = _name(part) + (f"-at-{part[3]}" if prices[part[:3]] > 1 else "")
+        yield _offer(provider, part, hosts, name, **_room(part, hosts, now))
 
 
 def _parts(look: Look, resources: Resources) -> Iterator[tuple[Gpu | None, int]]:
@@ -49,14 +61,50 @@ def _parts(look: Look, resources: Resources) -> Iterator[tuple[Gpu | None, int]]
         yield from ((gpu, count) for count in sorted({min(count, total) for count in fitting} or {free or total}))
 
 
-def _offer(provider: str, part: Part, hosts: Sequence[Seen], now: datetime, *, named_by_price: bool) -> Offer:
+def once_each(seen: Sequence[Seen]) -> list[Seen]:
+    """Each machine once, under the first of its names."""
+    first = _first_names(seen)
+    return [(host, look) for host, look in seen if first.get(look.identity, host.name) == host.name]
+
+
+def _first_names(seen: Sequence[Seen]) -> dict[tuple[str, str] | None, str]:
+    """Machine → the first host that it is listed as; those that show no identity are left out."""
+    names: dict[tuple[str, str] | None, str] = {}
+    for host, look in seen:
+        if look.identity is not None:
+            names.setdefault(look.identity, host.name)
+    return names
+
+
+def _withheld_parts(look: Look, resources: Resources) -> list[tuple[Gpu | None, int]]:
+    """One part for each model of GPU, as large as it is asked for, else all of it; of a host without GPUs the host."""
+    counts = Counter(look.gpus().values())
+    parts = [(gpu, count) for gpu, count in _parts(look, resources) if gpu]
+    return [(gpu, count if resources.requests else counts[gpu]) for gpu, count in parts] or [(None, 0)]
+
+
+def _full(host: FleetHost, look: Look, part: Part, now: datetime) -> Obstacle | None:
+    """What is in the way where too few GPUs are free. Full as it was last seen is unknown once that is old: others give
+    back without telling us.
+    """
+    _, gpu, count, _ = part
+    if gpu is None or _is_old(look, now) or sum(one == gpu for one in look.free().values()) >= count:
+        return None
+    return taken(host, look, gpu, count)
+
+
+def _name(part: Part) -> str:
+    group, gpu, count, _ = part
+    return f"{group}-{count}x{gpu}" if gpu else f"{group}-cpu"
+
+
+def _offer(provider: str, part: Part, hosts: Sequence[Seen], name: str, **availability: Any) -> Offer:
     group, gpu, count, price = part
-    name = f"{group}-{count}x{gpu}" if gpu else f"{group}-cpu"
     least = [look.probe["host"] for _, look in hosts]
     oldest = min(look.seen_at for _, look in hosts)
     return Offer(
         provider=provider,
-        instance_type=f"{name}-at-{price}" if named_by_price else name,
+        instance_type=name,
         region=group,
         gpu=gpu,
         gpu_count=count,
@@ -68,22 +116,22 @@ def _offer(provider: str, part: Part, hosts: Sequence[Seen], now: datetime, *, n
         price_source="own machine, price set by the user" if price else "own machine",
         seen_at=oldest,
         start_seconds=0,
-        **_availability(part, hosts, now),  # type: ignore[arg-type]
+        **availability,
     )
 
 
-def _availability(part: Part, hosts: Sequence[Seen], now: datetime) -> dict[str, object]:
-    """Full as it was last seen is unknown once that is old: others give back without telling us."""
+def _room(part: Part, hosts: Sequence[Seen], now: datetime) -> dict[str, object]:
+    """How many nodes have room on hosts that are not known to be full."""
     _, gpu, count, _ = part
     if not count:
         return {"availability": Availability.AVAILABLE, "available_count": len(hosts)}
     places = 0
-    old = False
     for _, look in hosts:
-        free = sum(one == gpu for one in look.free().values())
-        stale = (now - look.seen_at).total_seconds() > _FRESH_SECONDS
-        old = old or stale
-        places += (sum(one == gpu for one in look.gpus().values()) if stale else free) // count
-    if places:
-        return {"availability": Availability.UNKNOWN if old else Availability.AVAILABLE, "available_count": places}
-    return {"availability": Availability.BUSY, "available_count": 0}
+        gpus = look.gpus() if _is_old(look, now) else look.free()
+        places += sum(one == gpu for one in gpus.values()) // count
+    old = any(_is_old(look, now) for _, look in hosts)
+    return {"availability": Availability.UNKNOWN if old else Availability.AVAILABLE, "available_count": places}
+
+
+def _is_old(look: Look, now: datetime) -> bool:
+    return (now - look.seen_at).total_seconds() > FRESH_SECONDS

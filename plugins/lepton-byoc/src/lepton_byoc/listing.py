@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import evolve
 
 from lepton_byoc.gpus import GpuState
+from lepton_byoc.obstacles import in_use
 from lepton_sdk.spi import Availability, Gpu, Offer, Resources
 
 __all__ = ["parts"]
 
 
-def parts(whole: Offer, gpus: Sequence[GpuState], free: Sequence[GpuState], resources: Resources) -> Iterator[Offer]:
+def parts(
+    whole: Offer, gpus: Sequence[GpuState], free: Sequence[GpuState], resources: Resources, held: Mapping[str, str]
+) -> Iterator[Offer]:
     """One offer for each model of GPU and each count that is asked for; without a request, for the count that is free.
 
     No offer has more GPUs than the machine, so that the router can say by how many a request misses; an offer with more
-    than are free is busy.
+    than are free is busy, and says who holds them.
+
+    Args:
+        held: UUID → whose node holds it, in words.
     """
     there, idle = Counter(state.gpu for state in gpus), Counter(state.gpu for state in free)
     for gpu, total in there.items():
         for count in _counts(gpu, total, resources) or [idle[gpu] or total]:
-            yield evolve(
+            part = evolve(
                 whole,
                 instance_type=f"{whole.instance_type}-{count}x{gpu}",
                 gpu=gpu,
                 gpu_count=count,
-                availability=Availability.AVAILABLE if count <= idle[gpu] else Availability.BUSY,
-                available_count=idle[gpu] // count,
+                available_count=0 if whole.obstacle else idle[gpu] // count,
             )
+            yield (
+                part
+                if whole.obstacle or count <= idle[gpu]
+                else _busy(part, total, idle[gpu], [s for s in gpus if s.gpu == gpu], held)
+            )
+
+
+def _busy(part: Offer, total: int, free: int, gpus: Sequence[GpuState], held: Mapping[str, str]) -> Offer:
+    ours = {state.uuid: held[state.uuid] for state in gpus if state.uuid in held}
+    computing = {state.uuid: state.occupied.removesuffix(" computes on it") for state in gpus if state.occupied}
+    what = in_use("this machine", f"{total} x {part.gpu}", free, part.gpu_count, ours, computing)
+    hint = "wait; lepton nodes shows what holds the others"
+    return evolve(part, availability=Availability.BUSY, obstacle=what, hint=hint)
 
 
 def _counts(gpu: Gpu, total: int, resources: Resources) -> list[int]:

@@ -6,19 +6,39 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from lepton_byoc.health import Finding, History, judge
 from lepton_sdk.spi import Gpu
 
-__all__ = ["Look", "Looks"]
+__all__ = ["Cordon", "Look", "Looks"]
 
 _SLOWDOWN = 0x08 | 0x40 | 0x80
 _REMEMBERED = timedelta(minutes=10)
+
+
+@frozen
+class Cordon:
+    """That no new work may come to a host, as the host has it written down.
+
+    Attributes:
+        reason: the words of whoever set it.
+        by: who that was, ``user@host``.
+        since: when, in the host's time, as seconds since 1970; 0 if that is not known.
+    """
+
+    reason: str
+    by: str = ""
+    since: float = 0.0
+
+    def __str__(self) -> str:
+        by = f" by {self.by}" if self.by else ""
+        since = f" since {datetime.fromtimestamp(self.since, UTC):%Y-%m-%d %H:%M} UTC" if self.since else ""
+        return f"cordoned{by}{since}: {self.reason}"
 
 
 @frozen
@@ -29,7 +49,7 @@ class Look:
         seen_at: when, UTC.
         probe: what the probe saw.
         nodes: what was handed out there then, as the JSON of nodes.
-        cordon: why no new work may come; ``None`` if it may.
+        cordon: that no new work may come; ``None`` if it may.
         boots: ``"XID PCI"`` → the boots of the host in which that was seen.
         slowdowns: UUID → times at which its hardware slowed it down, of the last ten minutes.
         offset: seconds by which its clock is ahead of ours.
@@ -38,7 +58,7 @@ class Look:
     seen_at: datetime
     probe: Mapping[str, Any]
     nodes: tuple[Mapping[str, Any], ...] = ()
-    cordon: str | None = None
+    cordon: Cordon | None = None
     boots: Mapping[str, list[str]] = field(factory=dict)
     slowdowns: Mapping[str, list[str]] = field(factory=dict)
     offset: float = 0.0
@@ -110,6 +130,7 @@ class Looks:
         try:
             data = json.loads((self._folder / f"{host}.json").read_text())
             data["seen_at"], data["nodes"] = datetime.fromisoformat(data["seen_at"]), tuple(data["nodes"])
+            data["cordon"] = data["cordon"] and Cordon(**data["cordon"])
             return Look(**data)
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -122,8 +143,9 @@ class Looks:
 
     def replace(self, host: str, look: Look) -> None:
         """Write a look down as it is."""
-        names = ("probe", "nodes", "cordon", "boots", "slowdowns", "offset")
-        data = {"seen_at": look.seen_at.isoformat(), **{name: getattr(look, name) for name in names}}
+        names = ("probe", "nodes", "boots", "slowdowns", "offset")
+        cordon = asdict(look.cordon) if look.cordon else None
+        data = {"seen_at": look.seen_at.isoformat(), "cordon": cordon, **{name: getattr(look, name) for name in names}}
         draft = self._folder / f"{host}.{os.getpid()}.new"
         with suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import asdict, evolve, field, fields_dict, frozen
@@ -93,13 +93,27 @@ class FleetHost:
 
     def is_quiet(self, now: datetime) -> bool:
         """Whether no new work may come at this time (UTC)."""
+        return self._span_end(now) is not None
+
+    def quiet_until(self, now: datetime) -> datetime | None:
+        """When the quiet hours of this moment are over (UTC), spans that touch taken as one; ``None`` if they never are."""
+        end = now
+        while (later := self._span_end(end)) is not None:
+            if later - now >= timedelta(days=1):
+                return None
+            end = later
+        return end
+
+    def _span_end(self, now: datetime) -> datetime | None:
+        """The end of a span that ``now`` is in."""
         minute = now.hour * 60 + now.minute
         for text in self.quiet_hours:
             one, two, three, four = map(int, re.split("[:-]", text))
             begin, end = one * 60 + two, three * 60 + four
             if begin <= minute < end or (begin > end and not end <= minute < begin):
-                return True
-        return False
+                left = (end - minute) % (24 * 60)
+                return now.replace(second=0, microsecond=0) + timedelta(minutes=left)
+        return None
 
     def to_table(self) -> dict[str, object]:
         """What differs from the defaults, as it stands in a file."""

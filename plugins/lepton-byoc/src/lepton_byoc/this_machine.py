@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from attrs import evolve
+
 from lepton_byoc import machine
 from lepton_byoc.allocations import Allocations
 from lepton_byoc.gpus import GpuState, read_gpus, visible
 from lepton_byoc.listing import parts
+from lepton_byoc.obstacles import held_by
 from lepton_sdk.spi import (
     Availability,
     ConfigError,
@@ -34,6 +37,10 @@ REGION = "local"
 _TYPE = "this-machine"
 # The lock is held for one look at NVML, which takes seconds at most.
 _PATIENCE, _LOOK_AGAIN = 15.0, 0.02
+
+
+def _left_out(lines: Sequence[str]) -> str:
+    return f"this machine's {'; '.join(lines)}" if lines else ""
 
 
 def _price(context: ProviderContext) -> Money:
@@ -66,10 +73,14 @@ class ThisMachine:
         yield whole
         reading = await asyncio.to_thread(read_gpus)
         mine = visible(reading.gpus)
-        for offer in parts(whole, mine, self._free(mine), resources):
-            yield offer
+        held = held_by([node.to_dict() for node in self._allocations.nodes()])
+        for offer in parts(whole, mine, self._free(mine), resources, held):
+            yield evolve(offer, obstacle=offer.obstacle or _left_out(reading.left_out))
+        if resources.requests and reading.left_out and not reading.gpus:
+            raise Unavailable(_left_out(reading.left_out), provider=self._name, hint="lepton doctor byoc")
 
     def _whole(self) -> Offer:
+        cordon = self._allocations.cordon()
         return Offer(
             provider=self._name,
             instance_type=_TYPE,
@@ -81,7 +92,9 @@ class ThisMachine:
             price=self._price,
             price_source="own machine, price set in config" if self._price else "own machine",
             seen_at=self._clock.now(),
-            availability=Availability.AVAILABLE,
+            availability=Availability.AVAILABLE if cordon is None else Availability.WITHHELD,
+            obstacle=f"this machine is {cordon}" if cordon else "",
+            hint="lepton byoc uncordon, by whoever has it in a fleet" if cordon else "",
             start_seconds=0,
         )
 
@@ -102,6 +115,8 @@ class ThisMachine:
             nodes = self._allocations.nodes()
             if held := next((node for node in nodes if node.token == launch.token), None):
                 return held
+            if cordon := self._allocations.cordon():
+                raise NoCapacity(f"this machine is {cordon}", provider=self._name)
             uuids = await self._choose(offer)
             node = self._node(offer, launch, uuids)
             self._allocations.write([*nodes, node])
@@ -136,7 +151,7 @@ class ThisMachine:
             region=REGION,
             price=offer.price,
             since=self._clock.now(),
-            provider_data={"gpus": names},
+            provider_data={"gpus": names, "run": launch.run_id},
         )
 
     async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:

@@ -179,7 +179,7 @@ def test_a_host_that_falls_silent_is_replaced_once_its_job_has_stopped_there(
 def test_an_offer_of_gpus_that_are_not_there_any_more_is_refused(owners: list[Any], fleet: list[Any]) -> None:
     offer = next(o for o in owners[0].offers(Resources(gpu="H100:2")) if o.gpu_count == 2)
     fleet[0].has("gpus 1")
-    with pytest.raises(NoCapacity, match="one is cordoned: 1 GPUs are seen, it should have 2"):
+    with pytest.raises(NoCapacity, match="one is unhealthy: 1 GPUs are seen, it should have 2"):
         owners[0].take("H100:2", "t1", offer=offer)
     assert fleet[0].held() == []
 

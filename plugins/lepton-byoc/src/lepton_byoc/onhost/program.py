@@ -49,7 +49,7 @@ def _do(record: Record, request: dict[str, Any], root: Path) -> dict[str, Any]:
     if what == "give-back":
         record.give_back(request["id"])
     elif what == "cordon":
-        record.set_cordon(request["reason"])
+        record.set_cordon(request["reason"], request.get("by", ""))
     return {}
 
 

@@ -72,19 +72,20 @@ class Record:
                 self._write(self.path, {"boot": self._boot, "nodes": rest})
 
     def cordon(self) -> Any:
-        """Why no new work may come here; ``None`` if it may."""
+        """That no new work may come here: reason, by whom, since when; ``None`` if it may."""
         try:
-            return json.loads(self._cordon.read_text())["reason"]
-        except (OSError, ValueError, KeyError, TypeError):
+            data = json.loads(self._cordon.read_text())
+            return {"reason": str(data["reason"]), "by": str(data.get("by", "")), "since": float(data.get("since", 0))}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
-    def set_cordon(self, reason: Any) -> None:
+    def set_cordon(self, reason: Any, by: Any) -> None:
         """Keep new work away for a reason; ``None`` lets it come again. It survives a reboot."""
         with self._alone():
             if reason is None:
                 self._cordon.unlink(missing_ok=True)
             else:
-                self._write(self._cordon, {"reason": reason, "since": time.time()})
+                self._write(self._cordon, {"reason": reason, "by": by, "since": time.time()})
 
     @staticmethod
     def _write(path: Path, data: Any) -> None:
