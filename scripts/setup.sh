@@ -33,7 +33,16 @@ missing_packages() {
     command -v spin >/dev/null || echo spin
     command -v mpicc >/dev/null || echo openmpi-bin libopenmpi-dev
     [ -x /usr/sbin/ip ] || [ -x /sbin/ip ] || echo iproute2
+    command -v rsync >/dev/null || echo rsync
+    # podman by itself brings crun, which cannot start a container inside a container; runc can.
+    command -v podman >/dev/null || echo podman
+    command -v runc >/dev/null || [ -x /usr/sbin/runc ] || echo runc
+    [ -n "${TORCHRUN:-}" ] || command -v torchrun >/dev/null || echo python3-torch
+    # It starts a service, which is nobody's wish on a desk.
+    [ -z "${CI:-}" ] || command -v dockerd >/dev/null || [ -x /usr/sbin/dockerd ] || echo docker.io
 }
+
+install() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
 
 install_packages() {
     command -v apt-get >/dev/null || return 0
@@ -46,7 +55,8 @@ install_packages() {
     fi
     say "installing $*"
     $as_root apt-get update -qq >/dev/null || true
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null || true
+    # One that this system does not know, or cannot fetch, must not cost the others.
+    install "$@" || for package; do install "$package" || true; done
 }
 
 ready_system() {

@@ -225,13 +225,13 @@ def test_torchrun_starts_the_script_on_every_node(
 
     told = words("python3 train.py --lr '1 0'")
     flags = dict(zip(told[:10:2], told[1:10:2], strict=True))
-    port = flags.pop("--master-port")
-    assert flags == {"--nnodes": "2", "--node-rank": "1", "--nproc-per-node": "8", "--master-addr": "127.0.0.1"}
+    port = flags.pop("--master_port")
+    assert flags == {"--nnodes": "2", "--node_rank": "1", "--nproc_per_node": "8", "--master_addr": "127.0.0.1"}
     assert port.isdigit()
     assert told[10:] == ["train.py", "--lr", "1 0"]
     assert words("train.py")[10:] == ["train.py"]
     assert words("python -m my.module x")[10:] == ["-m", "my.module", "x"]
-    assert words("./program x")[10:] == ["--no-python", "./program", "x"]
+    assert words("./program x")[10:] == ["--no_python", "./program", "x"]
 
 
 @pytest.mark.parametrize("command", ["cd src && python train.py", "python a.py; python b.py", "python a.py\npython b.py"])

@@ -19,9 +19,10 @@ _HOSTFILE = (
     'HOSTFILE=$PWD/.lepton-hosts; export HOSTFILE; echo "$HOST_ADDRS" | tr , "\\n" | '
     'while read -r host; do echo "$host slots=$((NGPUS > 0 ? NGPUS : 1))"; done >"$HOSTFILE"\n'
 )
+# With underscores: PyTorch before 2.0 knows no dashes here, and newer ones take both.
 _TORCHRUN = (
-    'exec torchrun --nnodes "$NNODES" --node-rank "$NODE_RANK" --nproc-per-node "$((NGPUS > 0 ? NGPUS : 1))" '
-    '--master-addr "$MASTER_ADDR" --master-port "$MASTER_PORT" '
+    'exec torchrun --nnodes "$NNODES" --node_rank "$NODE_RANK" --nproc_per_node "$((NGPUS > 0 ? NGPUS : 1))" '
+    '--master_addr "$MASTER_ADDR" --master_port "$MASTER_PORT" '
 )
 _PYTHON = re.compile(r"(?:\S*/)?python[\d.]*\s+")
 
@@ -40,7 +41,7 @@ def _torchrun(command: str) -> str:
     """torchrun starts Python itself, once for each GPU; what is no Python script it starts as it is."""
     script = _PYTHON.sub("", command, count=1) if _PYTHON.match(command) else command
     is_python = script != command or script.startswith("-m ") or script.split(maxsplit=1)[0].endswith(".py")
-    return _TORCHRUN + ("" if is_python else "--no-python ") + script
+    return _TORCHRUN + ("" if is_python else "--no_python ") + script
 
 
 def _mpirun(command: str) -> str:
