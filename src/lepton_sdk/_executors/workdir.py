@@ -14,7 +14,7 @@ from pathlib import Path
 from lepton_sdk._executors.ignore import Rules
 from lepton_sdk.errors import JobCancelled, JobSpecError
 
-__all__ = ["check_workdir", "copy_workdir", "remove_tree", "unreadable", "walk_workdir"]
+__all__ = ["check_workdir", "copy_workdir", "remove_tree", "unreadable", "walk_workdir", "workdir_root"]
 
 _BLOCK = 1 << 17
 _EFFECTIVE = os.access in os.supports_effective_ids
@@ -29,9 +29,23 @@ def check_workdir(path: str | Path) -> None:
     Raises:
         JobSpecError: the folder is missing or no folder, a file in it cannot be read, or a link leaves the tree.
     """
-    for entry, _ in _walk(_root(path)):
+    for entry, _ in _walk(workdir_root(path)):
         if entry.is_file(follow_symlinks=False) and not os.access(entry.path, os.R_OK, effective_ids=_EFFECTIVE):
             raise unreadable(entry.path)
+
+
+def workdir_root(path: str | Path) -> str:
+    """The folder that a job names, without links on the way to it.
+
+    Raises:
+        JobSpecError: it is missing or no folder.
+    """
+    root = os.path.expanduser(path)
+    if not os.path.lexists(root):
+        raise JobSpecError(f"workdir: {str(path)!r} does not exist", hint=f"seen from {os.getcwd()!r}")
+    if not os.path.isdir(root):
+        raise JobSpecError(f"workdir: {str(path)!r} is not a folder", hint="name the folder that the file is in")
+    return os.path.realpath(root)
 
 
 def walk_workdir(source: str | Path, *, without: Path | None = None) -> Iterator[tuple[os.DirEntry[str], str]]:
@@ -40,7 +54,7 @@ def walk_workdir(source: str | Path, *, without: Path | None = None) -> Iterator
     Raises:
         JobSpecError: as `check_workdir`, when it comes to the entry that is refused.
     """
-    return _walk(_root(source), without)
+    return _walk(workdir_root(source), without)
 
 
 def copy_workdir(
@@ -66,7 +80,7 @@ def copy_workdir(
     try:
         target.mkdir(mode=0o700)
         if source is not None:
-            _copy_tree(_root(source), target, without, stop)
+            _copy_tree(workdir_root(source), target, without, stop)
     except BaseException as error:
         remove_tree(target)
         if isinstance(error, OSError) and error.errno in _FULL:
@@ -93,15 +107,6 @@ def remove_tree(path: Path) -> None:
             os.unlink(name)
 
     shutil.rmtree(path, onerror=allow)
-
-
-def _root(path: str | Path) -> str:
-    root = os.path.expanduser(path)
-    if not os.path.lexists(root):
-        raise JobSpecError(f"workdir: {str(path)!r} does not exist", hint=f"seen from {os.getcwd()!r}")
-    if not os.path.isdir(root):
-        raise JobSpecError(f"workdir: {str(path)!r} is not a folder", hint="name the folder that the file is in")
-    return os.path.realpath(root)
 
 
 def _walk(root: str, without: Path | None = None) -> Iterator[tuple[os.DirEntry[str], str]]:

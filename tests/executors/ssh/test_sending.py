@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lepton_sdk._executors.ssh import sending
+from lepton_sdk._executors.ssh.stream import pack
 from lepton_sdk._executors.ssh.tree import Tree, read_tree
 from lepton_sdk._executors.workdir import copy_workdir, remove_tree
 from lepton_sdk.errors import JobSpecError
@@ -49,20 +50,25 @@ def project(tmp_path: Path) -> Path:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many contents went over the connection, for each workdir that was sent."""
     counts: list[int] = []
-    archive = Tree.archive
 
-    def counted(self: Tree, place: str, missing: set[bytes]) -> Any:
+    def counted(tree: Tree, missing: Any, base: Tree | None = None) -> Any:
         counts.append(len(missing))
-        return archive(self, place, missing)
+        return pack(tree, missing, base)
 
-    monkeypatch.setattr(Tree, "archive", counted)
+    monkeypatch.setattr(sending, "pack", counted)
     return counts
+
+
+def settled(host: Any) -> bool:
+    """Whether nothing is being made any more for runs to come."""
+    return not list((host.runs.parent / "spares").glob(".*"))
 
 
 def arrived(host: Any, project: Path) -> dict[bytes, tuple[str, int, bytes]]:
     run = host.start("true", workdir=project)
     status, _ = host.result(run)
     assert status.exit_code == 0
+    host.until(lambda: settled(host))
     return tree(host.folder(run) / "work")
 
 
@@ -119,6 +125,7 @@ def test_a_job_that_alters_its_files_alters_no_other_runs(host: Any, project: Pa
     for _ in range(2):
         run = host.start("cat data; echo spoiled >> data; chmod 777 data", workdir=project)
         assert host.result(run)[1] == b"as given\n"
+        host.until(lambda: settled(host))
     assert sent == [1, 0]
     assert (project / "data").read_text() == "as given\n"
 
@@ -157,17 +164,16 @@ def test_blob_that_a_power_cut_emptied_is_sent_again(host: Any, project: Path, s
 
 def test_file_that_changes_while_it_is_sent_is_read_again(host: Any, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "log").write_text("1")
-    archive = Tree.archive
     writes = iter("23456")
 
-    def growing(self: Tree, place: str, missing: set[bytes]) -> Any:
+    def growing(tree: Tree, missing: Any, base: Tree | None = None) -> Any:
         # Between the reading and the sending, as a process that logs into its workdir does.
         if (text := next(writes, "")) in grows:
             with (project / "log").open("a") as file:
                 file.write(text)
-        return archive(self, place, missing)
+        return pack(tree, missing, base)
 
-    monkeypatch.setattr(Tree, "archive", growing)
+    monkeypatch.setattr(sending, "pack", growing)
     grows = "2"
     assert arrived(host, project)[b"log"][2] == b"12"
     grows = "3456"
@@ -193,29 +199,25 @@ def test_no_room_for_the_workdir_says_so(make_host: Any, server: Any, small_disk
     assert arrived(host, project)[b"data"][2] == b"small"
 
 
-def test_connection_that_breaks_while_sending_leaves_no_half_file(host: Any, project: Path) -> None:
+def test_connection_that_breaks_while_sending_leaves_no_half_file(
+    host: Any, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (project / "data").write_bytes(os.urandom(40 << 20))
     blobs = host.runs.parent / "blobs"
 
-    def cut_once_it_flows(pieces: Callable[..., Any]) -> Any:
-        def flowing(self: Tree, place: str, missing: set[bytes]) -> Any:
-            for count, piece in enumerate(pieces(self, place, missing)):
-                if count == 20:
-                    host.server.cut()
-                yield piece
-
-        return flowing
+    def cut_once_it_flows(tree: Tree, missing: Any, base: Tree | None = None) -> Any:
+        for count, piece in enumerate(pack(tree, missing, base)):
+            if count == 20:
+                host.server.cut()
+            yield piece
 
     from lepton_sdk.errors import NodeUnreachable
 
-    whole = Tree.archive
-    Tree.archive = cut_once_it_flows(whole)  # type: ignore[method-assign]
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr(sending, "pack", cut_once_it_flows)
         with pytest.raises(NodeUnreachable):
             host.start("true", workdir=project)
-    finally:
-        Tree.archive = whole  # type: ignore[method-assign]
-    assert not blobs.exists() or list(blobs.iterdir()) == []
+    assert list(blobs.iterdir()) == []
     assert arrived(host, project)[b"data"][2] == (project / "data").read_bytes()
 
 
@@ -308,4 +310,4 @@ def test_reading_a_tree_that_shrinks_is_noticed(project: Path) -> None:
     found = read_tree(project)
     (project / "data").write_bytes(b"x")
     with pytest.raises(Changed):
-        list(found.archive("p", set(found.contents)))
+        list(pack(found, set(found.contents)))

@@ -90,7 +90,7 @@ class SSHExecutor:
         place = "-"
         if execution.job.workdir is not None:
             with Progress(self._progress, self._clock, f"sending the workdir to {remote.title}") as progress:
-                sent = await send_workdir(remote, execution, path, without=self._runs, progress=progress)
+                sent = await send_workdir(remote, execution, path, state=self._runs.parent, progress=progress)
             if isinstance(sent, list):
                 return heed(execution, sent, remote.title)
             place = sent

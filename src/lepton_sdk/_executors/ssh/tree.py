@@ -1,26 +1,32 @@
-"""A workdir as a list of names and contents, and the two archives that bring it to a node."""
+"""A workdir as names, each with what stands there; two of them are compared in a moment."""
 
-# Ten thousand files should take a second, so paths stay text.
+# Ten thousand files should take a fraction of a second, so paths and descriptions stay text.
 # ruff: noqa: PTH115
 
 from __future__ import annotations
 
 import os
 import stat
-import zlib
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from hashlib import sha256
 from io import FileIO
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
-from lepton_sdk._executors.ssh.archive import END, FILE, FOLDER, HARD_LINK, LINK, entry, padding
 from lepton_sdk._executors.workdir import unreadable, walk_workdir
 
-__all__ = ["Changed", "Tree", "read_tree"]
+__all__ = ["EMPTY", "FILE", "FOLDER", "LINK", "Changed", "Tree", "opened", "read_tree"]
 
 _BLOCK = 1 << 18
+# What stands at a name: ``d755`` a folder, ``lTARGET`` a link, ``e644`` an empty file, ``fHASH-644`` a file. A content has
+# the mode in its name because a mode belongs to an inode. Empty files are common and have no content to share.
+FOLDER, LINK, EMPTY, FILE = "d", "l", "e", "f"
+# The clocks of file systems tick a few times in a hundredth of a second; those that count whole seconds, every other one.
+_TICK, _COARSE_TICK = 100_000_000, 2_000_000_000
+_SECOND = 1_000_000_000
 
 
 class Changed(Exception):
@@ -31,145 +37,148 @@ class Changed(Exception):
         self.path = path
 
 
-@frozen
-class _Content:
-    """One content that some file of the tree has: where to read it, and what its header says."""
-
-    path: str
-    size: int
-    mode: int
-    mtime: int
-
-
-@frozen
-class _Entry:
-    name: bytes
-    kind: bytes
-    mode: int
-    target: bytes
-
-
-@frozen
+@frozen(slots=False)
 class Tree:
     """What a run gets.
 
     Attributes:
-        entries: each folder before what is in it; the target of a file is the name of its content.
-        contents: by name, which is the hash of the bytes and the mode, for a mode belongs to an inode.
+        entries: what stands at each name; each folder before what is in it.
+        stamps: what the file system said of the files, where that proves later on that a content is the same.
+        sizes: bytes of each content that was met.
+        root: the folder that was read, for whoever reads contents again.
     """
 
-    entries: tuple[_Entry, ...]
-    contents: dict[bytes, _Content]
+    entries: Mapping[str, str]
+    stamps: Mapping[str, str] = field(factory=dict, repr=False)
+    sizes: Mapping[str, int] = field(factory=dict, repr=False)
+    root: str = ""
 
-    def size(self, names: set[bytes]) -> int:
-        """Bytes of some contents."""
-        return sum(self.contents[name].size for name in names)
+    @cached_property
+    def id(self) -> str:
+        """The name of the whole: trees with one name are equal."""
+        text = "".join(f"{name}\0{what}\0" for name, what in sorted(self.entries.items()))
+        return sha256(text.encode(errors="surrogateescape")).hexdigest()
 
-    @property
-    def names(self) -> bytes:
-        """The names of all contents, a line each."""
-        return b"".join(b"%s\n" % name for name in self.contents)
+    @cached_property
+    def contents(self) -> dict[str, str]:
+        """Each content, and the first name at which it stands."""
+        found: dict[str, str] = {}
+        for name, what in self.entries.items():
+            if what[0] == FILE:
+                found.setdefault(what[1:], name)
+        return found
 
-    def archive(self, place: str, missing: set[bytes]) -> Iterator[bytes]:
-        """Pieces of the archive for a node: the contents that are missing there, and how the tree is made of them.
+    @cached_property
+    def closed(self) -> bool:
+        """Whether it has folders in which their owner can change nothing."""
+        return any(what[0] == FOLDER and int(what[1:], 8) & 0o700 != 0o700 for what in self.entries.values())
 
-        Raises:
-            Changed: a file was written to meanwhile; the archive is broken off.
-        """
-        yield entry(b"b", FOLDER, 0o700)
-        for name in missing:
-            yield from _pieces(b"b/" + name, self.contents[name], name)
-        links = _packed(self._links(place.encode(), missing))
-        yield entry(b"links.tar.gz", FILE, 0o600, size=len(links))
-        yield links + padding(len(links))
-        yield entry(b"end", FILE, 0o600) + END
+    def beyond(self, base: Tree) -> dict[str, str]:
+        """The entries that are others than in ``base``, or not there."""
+        there = base.entries.get
+        return {name: what for name, what in self.entries.items() if there(name) != what}
 
-    def _links(self, place: bytes, missing: set[bytes]) -> Iterator[bytes]:
-        """An archive of hard links: with it one call of tar makes ten thousand files by their names."""
-        tree = b"in/%s/tree" % place
-        yield entry(tree, FOLDER, 0o700)
-        for one in self.entries:
-            name = b"%s/%s" % (tree, one.name)
-            if one.kind == FOLDER:
-                yield entry(name, FOLDER, 0o700)
-            elif one.kind == FILE and one.target:
-                home = b"in/%s/b" % place if one.target in missing else b"blobs"
-                yield entry(name, HARD_LINK, one.mode, target=b"%s/%s" % (home, one.target))
-            else:
-                yield entry(name, one.kind, one.mode, target=one.target)
-        # A folder that may not be written in gets its mode when everything is in it.
-        for one in reversed(self.entries):
-            if one.kind == FOLDER and one.mode != 0o700:
-                yield entry(b"%s/%s" % (tree, one.name), FOLDER, one.mode)
-        yield END
+    def follows(self, base: Tree) -> bool:
+        """Whether it can be made out of ``base`` in place: no folder forbids it, none has become something else."""
+        here = self.entries.get
+        kinds = ((what[0], here(name, what)[0]) for name, what in base.entries.items())
+        return not (self.closed or base.closed) and all(was == now or FOLDER not in (was, now) for was, now in kinds)
 
 
-def read_tree(source: str | Path, *, without: Path | None = None, stop: Callable[[], bool] = lambda: False) -> Tree:
+def read_tree(
+    source: str | Path, *, without: Path | None = None, stop: Callable[[], bool] = lambda: False, known: Tree | None = None
+) -> Tree:
     """Read a workdir by the same rules as a copy on this host would be made.
+
+    Args:
+        known: an earlier reading of it; a file with the stamp that it had there is not read again.
 
     Raises:
         JobSpecError: the folder is missing, a file in it cannot be read, or a link leaves the tree.
         Changed: a file vanished meanwhile.
     """
-    entries: list[_Entry] = []
-    contents: dict[bytes, _Content] = {}
+    entries: dict[str, str] = {}
+    reading = _Reading(known or Tree({}))
     for found, path in walk_workdir(source, without=without):
-        name = os.fsencode(path)
         if found.is_symlink():
-            entries.append(_Entry(name, LINK, 0o777, os.fsencode(os.readlink(found.path))))
+            entries[path] = LINK + os.readlink(found.path)
         elif found.is_dir(follow_symlinks=False):
             if stop():
                 break
-            entries.append(_Entry(name, FOLDER, _mode(found.stat(follow_symlinks=False)), b""))
+            entries[path] = f"{FOLDER}{_mode(_status(found)):o}"
         elif found.is_file(follow_symlinks=False):
-            entries.append(_file(found.path, name, contents))
-    return Tree(tuple(entries), contents)
+            entries[path] = reading.file(found, path)
+    return Tree(entries, reading.stamps, reading.sizes, os.path.realpath(os.path.expanduser(source)))  # noqa: PTH111
+
+
+class _Reading:
+    """The files of one tree as they are read."""
+
+    def __init__(self, known: Tree) -> None:
+        self._known = known
+        self._began = time.time_ns()
+        self.stamps: dict[str, str] = {}
+        self.sizes: dict[str, int] = {}
+
+    def file(self, found: os.DirEntry[str], path: str) -> str:
+        """What stands at the path of a file."""
+        stamp = _stamp(status := _status(found))
+        what = self._known.entries[path] if self._known.stamps.get(path) == stamp else _read(found.path)
+        if what[0] == FILE:
+            self.sizes[what[1:]] = status.st_size
+        if self._settled(status):
+            self.stamps[path] = stamp
+        return what
+
+    def _settled(self, status: os.stat_result) -> bool:
+        """Whether a write from now on gives another stamp: one within the same tick of the clock would not."""
+        last = max(status.st_mtime_ns, status.st_ctime_ns)
+        return last < self._began - (_TICK if last % _SECOND else _COARSE_TICK)
+
+
+def _status(found: os.DirEntry[str]) -> os.stat_result:
+    try:
+        return found.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        raise Changed(found.path) from None
+
+
+def _stamp(status: os.stat_result) -> str:
+    # Who sets a file's time back after a change cannot set back the time of that.
+    return f"{status.st_size}.{status.st_mtime_ns}.{status.st_ctime_ns}.{status.st_ino}"
 
 
 def _mode(status: os.stat_result) -> int:
     return stat.S_IMODE(status.st_mode) & 0o777
 
 
-def _file(path: str, name: bytes, contents: dict[bytes, _Content]) -> _Entry:
-    digest, size = sha256(), 0
-    with _opened(path) as fd:
-        status = os.fstat(fd.fileno())
-        while data := fd.read(_BLOCK):
-            digest.update(data)
-            size += len(data)
-    mode = _mode(status)
-    if not size:
-        # Empty files are common and have no content to share; some file systems allow few links to one inode.
-        return _Entry(name, FILE, mode, b"")
-    content = f"{digest.hexdigest()}-{mode:o}".encode()
-    contents.setdefault(content, _Content(path, size, mode, int(status.st_mtime)))
-    return _Entry(name, FILE, mode, content)
+def _read(path: str) -> str:
+    with opened(path) as fd:
+        mode = _mode(os.fstat(fd.fileno()))
+        if not (data := fd.read(_BLOCK)):
+            return f"{EMPTY}{mode:o}"
+        digest = sha256(data)
+        # A file that fits is read in one call; the next one says that it is over.
+        for more in _rest(fd):
+            digest.update(more)
+    return f"{FILE}{digest.hexdigest()}-{mode:o}"
 
 
-def _opened(path: str) -> FileIO:
+def _rest(fd: FileIO) -> Iterator[bytes]:
+    while data := fd.read(_BLOCK):
+        yield data
+
+
+def opened(path: str) -> FileIO:
+    """A file to read; no link is followed.
+
+    Raises:
+        JobSpecError: we may not read it.
+        Changed: it is not there any more, or something else.
+    """
     try:
         return FileIO(os.open(path, os.O_RDONLY | os.O_NOFOLLOW))
     except PermissionError:
         raise unreadable(path) from None
     except OSError:
         raise Changed(path) from None
-
-
-def _pieces(name: bytes, content: _Content, hashed: bytes) -> Iterator[bytes]:
-    """One content with its header; the bytes are hashed again, because a node keeps them under their hash for good."""
-    digest, left = sha256(), content.size
-    yield entry(name, FILE, content.mode, size=content.size, mtime=content.mtime)
-    with _opened(content.path) as fd:
-        while left and (data := fd.read(min(left, _BLOCK))):
-            digest.update(data)
-            left -= len(data)
-            yield data
-        if left or fd.read(1) or not hashed.startswith(digest.hexdigest().encode()):
-            raise Changed(content.path)
-    yield padding(content.size)
-
-
-def _packed(pieces: Iterator[bytes]) -> bytes:
-    # gzip's form; hundreds of bytes of zeros for each file shrink to a few.
-    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-    return b"".join(packer.compress(piece) for piece in pieces) + packer.flush()

@@ -35,60 +35,161 @@ open() { # EPOCH: whether the run may be started; says why not
 
 # --- files ------------------------------------------------------------------------------------------------------------
 
-need() { # RUN EPOCH ID: names of blobs on stdin; says which of them are not here
-  run=$base/runs/$1 in=$base/in/$3 work=''
-  if ! open "$2"; then
-    cat >/dev/null
+# A run's tree is made in BASE/in/PLACE/work. For runs to come two things are made of what was sent: BASE/blobs, every
+# content by its hash, and BASE/spares/TREE, one tree twice. There "links" holds hard links to blobs and is never given away;
+# "tree" is a copy, which the next run takes and makes its own. A name is given to them when they are whole.
+
+need() { # RUN EPOCH PLACE TREE: whether a whole spare of that tree is here; then, of the blobs named on stdin, those that are not
+  run=$base/runs/$1 in=$base/in/$3 work='' here=''
+  # Nobody has to name anything to a node that has nothing.
+  [ -d "$base/blobs" ] || here=nothing
+  if open "$2" && equipped && ready "$base/blobs" "$base/spares/.$3" "$in"; then
+    say ok
+    ! whole "$4" || here=spare
+    say $here
     say .
-    return
+    [ "$here" = nothing ] || lacking
   fi
-  for tool in tar gzip sort uniq; do
-    command -v $tool >/dev/null || fail "the node has no $tool, which is needed to receive a workdir"
-  done
-  LC_ALL=C
-  export LC_ALL
-  # A file of no length is what a power cut leaves of one that was written just before; the empty file itself is never sent.
-  said=$({ mkdir -p "$base/blobs" "$in" && cd "$base/blobs" && find . -type f -size +0 | sed 's,^\./,,' >"$in/have"; } 2>&1) ||
-    fail "$said"
-  say ok
-  # What is asked for once and not here; what is here counts twice.
-  cat - "$in/have" "$in/have" | sort | uniq -u
   say .
   # What a client left that died while it sent.
-  find "$base/in" -mindepth 1 -maxdepth 1 -mtime +1 -exec rm -rf {} + >/dev/null 2>&1
+  find "$base/in" "$base/spares" -mindepth 1 -maxdepth 1 -mtime +1 \( -path "$base/in/*" -o -name '.*' \) \
+    -exec rm -rf {} + >/dev/null 2>&1
 }
 
-receive() { # ID: a tar of blobs and of links to them on stdin; makes the run's own copy of the tree
-  in=$base/in/$1
+equipped() {
+  for tool in tar gzip; do
+    command -v $tool >/dev/null || {
+      fail "the node has no $tool, which is needed to receive a workdir"
+      return 1
+    }
+  done
+}
+
+ready() { # FOLDER...
+  said=$(LC_ALL=C mkdir -p "$@" 2>&1) || {
+    fail "$said"
+    return 1
+  }
+}
+
+whole() { # TREE: whether its spare was finished since the last boot, for a power cut empties files, and not touched since then
+  { read -r made <"$base/spares/$1/whole"; } 2>/dev/null && [ "$made" = "$boot" ] || return
+  touched=$(find "$base/spares/$1/tree" "$base/spares/$1/links" -cnewer "$base/spares/$1/whole" 2>&1) && [ -z "$touched" ]
+}
+
+lacking() {
+  cd "$base/blobs" || return
+  set -f
+  for name in $(cat); do
+    # A file of no length is what a power cut leaves of one that was written just before; the empty file itself is never sent.
+    [ -s "$name" ] || say "$name"
+  done
+  set +f
+}
+
+receive() { # PLACE FROM TREE BYTES FILES: the archive on stdin; makes the run's tree of the spare FROM, of nothing, or by the blobs
+  in=$base/in/$1 next=$base/spares/.$1 from=$2 tree=$3 size=$(($4 / 1024 + $5 * 4))
   LC_ALL=C
   export LC_ALL
-  if said=$({ tar -xpof - -C "$in" && assemble; } 2>&1); then
+  if ! said=$(begin 2>&1); then
+    # Another run was quicker.
+    cat >/dev/null
+    sweep "$in" "$next"
+    say gone
+  elif said=$(build 2>&1); then
+    provide &
     say ok
   else
     # First, because a client that is gone ends us with the first word.
-    sweep "$in"
+    sweep "$in" "$next"
     fail "$said"
   fi
   say .
-  exec >/dev/null 2>&1
-  sweep "$in/tree" "$in/links.tar" "$in/b" "$in/have"
+}
+
+begin() { # of two that would take one spare, one does
+  case $from in
+    - | blobs) mkdir "$in/work" "$next/work" ;;
+    *) mv "$base/spares/$from" "$in/" && mv "$in/$from/tree" "$in/work" && mv "$in/$from/links" "$next/work" ;;
+  esac
+}
+
+build() { # the run's tree comes first, unless that would write a large thing once more
+  if [ "$from" = blobs ]; then
+    tar -xpof - -C "$next" && store && cp -RPp "$next/work/." "$in/work/"
+  else
+    # What is not written down whole is not used again.
+    { tee "$next/archive" && : >"$next/archived"; } | tar -xpof - -C "$in" &&
+      assemble "$in" -RPp && { [ ! -d "$in/tree" ] || mv "$in/tree" "$next/old"; }
+  fi
+}
+
+assemble() { # FOLDER FLAGS: what was unpacked there becomes FOLDER/work; FLAGS say how cp takes what is here
+  # An archive that was cut off between two files looks whole to tar.
+  if [ ! -f "$1/end" ]; then
+    say "the archive broke off"
+    return 1
+  fi
+  cd "$1" || return
+  [ ! -f gone ] || (cd work && /bin/sh ../gone) || return
+  if [ -f links ]; then
+    ln -s ../../blobs blobs && gzip -dc <links | tar -xpof - && cp "$2" tree/. work/ || return
+  fi
+  [ ! -f modes ] || gzip -dc <modes | tar -xpof -
+}
+
+store() { # what was unpacked in $next becomes $next/work, and new contents become blobs
+  assemble "$next" -RPpfl || return
+  [ ! -f fresh ] || {
+    gzip -dc <fresh | tar -xpof - && find new -type f -exec sh -c 'mv -f "$@" "$0"' "$base/blobs" {} +
+  }
+}
+
+provide() { # for the runs that come; gives way to those that are here
+  exec </dev/null >/dev/null 2>&1
+  read -r one _ </proc/self/stat
+  renice -n 10 -p "$one"
+  cd "$next" || exit
+  if [ "$from" = blobs ] || { [ -f archived ] && tar -xpof archive && rm archive && store; }; then
+    [ "$tree" = - ] || spare
+  fi
+  cd / && sweep "$next"
+}
+
+spare() {
+  # Where find cannot tell what was touched, nobody could trust a spare.
+  room && find . -maxdepth 0 -cnewer . && mkdir "$tree" && mv work "$tree/links" && cp -RPp "$tree/links" "$tree/tree" || return
+  say "$boot" >"$tree/whole" || return
+  few
+  # One that cannot be used makes place; beside one that can, this one is not wanted, and mv refuses.
+  [ ! -d "$base/spares/$tree" ] || whole "$tree" || mv "$base/spares/$tree" old.spare
+  mv "$tree" "$base/spares/"
+}
+
+room() { # whether there is twice the room that the tree takes; where nobody knows, there is
+  # shellcheck disable=SC2046
+  set -- $(df -Pk . | tail -n 1)
+  while [ $# -gt 1 ]; do
+    # The word before the share that is taken; a file system's name may have spaces.
+    case $2 in *%) [ "$1" -gt $((2 * size)) ] && return || return 1 ;; esac
+    shift
+  done
+}
+
+few() { # at most three spares, none of them a week old; taken away whole, so that nobody takes half of one
+  find "$base/spares" -mindepth 1 -maxdepth 1 ! -name '.*' -mtime +6 -exec mv {} . \;
+  count=0
+  # shellcheck disable=SC2012,SC2045
+  for old in $(ls -t "$base/spares"); do
+    count=$((count + 1))
+    [ $count -lt 3 ] || mv "$base/spares/$old" .
+  done
 }
 
 sweep() { # PATH...: remove folders, also those that may not be written in
   # Files are left as they are: their modes are those of the blobs that they are links to.
   find "$@" -type d ! -perm -700 -exec chmod u+rwx {} \; 2>/dev/null
   rm -rf "$@"
-}
-
-assemble() {
-  # An archive that was cut off between two files looks whole to tar.
-  if [ ! -f "$in/end" ]; then
-    say "the archive broke off"
-    return 1
-  fi
-  gzip -d "$in/links.tar.gz" && tar -xpof "$in/links.tar" -C "$base" || return
-  cp -RPp "$in/tree" "$in/work" &
-  find "$in/b" -type f -exec sh -c 'mv -f "$@" "$0"' "$base/blobs" {} + && wait $!
 }
 
 # --- outputs ----------------------------------------------------------------------------------------------------------
