@@ -6,6 +6,7 @@ from hashlib import sha256
 from zlib import crc32
 
 from lepton_sdk.domain.access import KubernetesAccess, LocalAccess, SSHAccess
+from lepton_sdk.domain.checkpoint import checkpoint_of
 from lepton_sdk.domain.job import Launcher
 from lepton_sdk.domain.retry import Cause
 from lepton_sdk.domain.run import NodeRecord, Run
@@ -48,6 +49,8 @@ def describe(run: Run, node: NodeRecord) -> dict[str, str]:
         "WORLD_SIZE": nodes,
         "RANK": rank,
     }
+    if run.job.checkpoint is not None:
+        variables["LEPTON_CHECKPOINT"] = checkpoint_of(run.job.checkpoint, run.id)
     variables |= _addresses(run, node)
     if run.job.launcher is Launcher.MPI:
         variables["LEPTON_MPI_KEY"] = _key(run)

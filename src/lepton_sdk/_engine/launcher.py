@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from shlex import quote
 
+from lepton_sdk.domain.checkpoint import is_folder
 from lepton_sdk.domain.job import Job, Launcher
 
 __all__ = ["launched"]
@@ -19,6 +20,7 @@ _HOSTFILE = (
     'HOSTFILE=$PWD/.lepton-hosts; export HOSTFILE; echo "$HOST_ADDRS" | tr , "\\n" | '
     'while read -r host; do echo "$host slots=$((NGPUS > 0 ? NGPUS : 1))"; done >"$HOSTFILE"\n'
 )
+_CHECKPOINT = 'mkdir -p "$LEPTON_CHECKPOINT" || exit\n'
 # With underscores: PyTorch before 2.0 knows no dashes here, and newer ones take both.
 _TORCHRUN = (
     'exec torchrun --nnodes "$NNODES" --node_rank "$NODE_RANK" --nproc_per_node "$((NGPUS > 0 ? NGPUS : 1))" '
@@ -29,12 +31,15 @@ _PYTHON = re.compile(r"(?:\S*/)?python[\d.]*\s+")
 
 def launched(job: Job) -> Job:
     """The job with the command that its launcher makes of its own."""
-    if job.nodes == 1 and job.launcher is Launcher.NONE:
+    before = _CHECKPOINT if is_folder(job.checkpoint) else ""
+    if job.nodes > 1 or job.launcher is not Launcher.NONE:
+        before += _HOSTFILE
+    if not before:
         return job
     command = job.command
     if job.launcher is not Launcher.NONE:
         command = _torchrun(command) if job.launcher is Launcher.TORCHRUN else _mpirun(command)
-    return job.with_(command=_HOSTFILE + command, launcher=Launcher.NONE)
+    return job.with_(command=before + command, launcher=Launcher.NONE)
 
 
 def _torchrun(command: str) -> str:

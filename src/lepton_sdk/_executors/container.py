@@ -11,6 +11,7 @@ from shlex import quote
 from attrs import evolve
 
 from lepton_sdk._executors.launch import job_environment, mark_of
+from lepton_sdk.domain.checkpoint import is_folder
 from lepton_sdk.domain.container import Registry
 from lepton_sdk.spi.executor import Execution
 
@@ -116,13 +117,17 @@ def contained(execution: Execution) -> Execution:
         setup=quote(job.setup or ""),
         command=quote(job.command),
     )
-    return evolve(execution, job=evolve(job, setup=_ENGINE + pull, command=_ENGINE + run, image=None, container=None))
+    place = f"mkdir -p {quote(job.checkpoint)} || exit\n" if job.checkpoint is not None and is_folder(job.checkpoint) else ""
+    return evolve(execution, job=evolve(job, setup=_ENGINE + pull, command=place + _ENGINE + run, image=None, container=None))
 
 
 def _options(execution: Execution) -> list[str]:
     box = execution.job.container
     network = [f"--publish {port}" for port in box.ports] or ["--network host"]
-    mounts = [f"--volume {quote(f'{outside}:{inside}')}" for outside, inside in box.mounts.items()]
+    folders = dict(box.mounts)
+    if (place := execution.job.checkpoint) is not None and is_folder(place) and place not in folders:
+        folders[place] = place
+    mounts = [f"--volume {quote(f'{outside}:{inside}')}" for outside, inside in folders.items()]
     user = [f"--user {quote(box.user)}"] if box.user else []
     names = sorted(set(job_environment(execution, {})) - (_OUTSIDE - set(execution.job.env)))
     return [*network, *mounts, *user, *_hosts(execution), *(f"--env {name}" for name in names)]

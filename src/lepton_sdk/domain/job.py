@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import evolve, field, fields_dict, frozen
 
+from lepton_sdk.domain.checkpoint import check_checkpoint
 from lepton_sdk.domain.container import Container, check_image
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.quantity import parse_duration
@@ -302,6 +303,8 @@ class Job:
         secrets: names of variables whose values come from the submitting environment and are never stored.
         outputs: which files come back before a machine is given back, as patterns of ``.gitignore`` (what they name is
             taken): ``["results/", "*.pt"]``. They are had with ``lepton pull``.
+        checkpoint: a folder that every node has, or a URI; ``LEPTON_CHECKPOINT`` is the run's own place in it, the same for
+            every attempt and node.
         workload: ``training``, ``inference`` or ``interactive``; guides the router.
         limits: what the run may cost.
         retry: what is tried again, after which cause and how often; nothing by default.
@@ -326,6 +329,7 @@ class Job:
     env: Mapping[str, str] = field(factory=dict, converter=_env, hash=False)
     secrets: tuple[str, ...] = field(default=(), converter=_secrets)
     outputs: tuple[str, ...] = field(default=(), converter=_outputs)
+    checkpoint: str | None = field(default=None, converter=check_checkpoint)
     workload: Workload = field(default=Workload.TRAINING, converter=_workload)
     limits: Limits = field(factory=Limits, converter=_limits)
     retry: Retry = field(factory=Retry, converter=_retry)
@@ -360,7 +364,7 @@ class Job:
     def to_dict(self) -> dict[str, object]:
         """The job as plain JSON values, without what was left at its default; `from_dict` reads it back."""
         data: dict[str, object] = {"command": self.command, "name": self.name}
-        for name in ("setup", "image", "workdir"):
+        for name in ("setup", "image", "workdir", "checkpoint"):
             if getattr(self, name) is not None:
                 data[name] = getattr(self, name)
         if container := self.container.to_dict():

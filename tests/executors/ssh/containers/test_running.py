@@ -65,6 +65,15 @@ def test_user_folder_mounts_shared_memory_and_names_of_nodes(host: Any, begin: A
     assert sorted(line.split() for line in told[5:] if line) == [["10.0.0.1", "job-0.lepton"], ["10.0.0.2", "job-1.lepton"]]
 
 
+def test_the_checkpoint_place_is_there_inside(host: Any, begin: Any, tmp_path: Path) -> None:
+    place = tmp_path / "kept here"
+    environment = {"LEPTON_CHECKPOINT": f"{place}/own"}
+    command = 'mkdir -p "$LEPTON_CHECKPOINT" && echo step >"$LEPTON_CHECKPOINT/file"'
+    run = begin(command, checkpoint=str(place), environment=environment)
+    assert host.result(run)[0].exit_code == 0
+    assert (place / "own/file").read_text() == "step\n"
+
+
 def test_an_image_that_does_not_exist_says_so(host: Any, engine: Any) -> None:
     run = host.start("true", image="localhost/no-such-image:1", env=engine.env)
     status, output = host.result(run)
