@@ -112,7 +112,7 @@ def intent_written_after(patch: pytest.MonkeyPatch) -> None:
 def release_believed_at_once(patch: pytest.MonkeyPatch) -> None:
     """The first answer to a release counts as gone."""
 
-    async def give_back(session: Session, node: Node) -> Node:
+    async def give_back(session: Session, node: Node, _: float) -> Node:
         await session.provider(node.provider).release(node)
         return node.with_state(NodeState.GONE)
 
@@ -215,7 +215,7 @@ def silence_taken_for_death(patch: pytest.MonkeyPatch) -> None:
     async def out_of_reach(*_: object, **__: object) -> ExecutionStatus:
         return ExecutionStatus(ExecutionState.LOST, detail="no answer")
 
-    async def give_back(session: Session, node: Node) -> Node:
+    async def give_back(session: Session, node: Node, _: float) -> Node:
         return node.with_state(NodeState.GONE)
 
     patch.setattr(execute, "_out_of_reach", out_of_reach)
@@ -226,7 +226,7 @@ def silence_taken_for_death(patch: pytest.MonkeyPatch) -> None:
 def row_closed_before_the_release(patch: pytest.MonkeyPatch) -> None:
     """The last row is written before the provider was asked to release anything."""
 
-    async def give_back(session: Session, node: Node) -> Node:
+    async def give_back(session: Session, node: Node, _: float) -> Node:
         return node.with_state(NodeState.GONE)
 
     patch.setattr(release, "_give_back", give_back)
