@@ -80,7 +80,7 @@ def test_a_failed_attempt_is_made_again_whole(cloud: FakeProvider, make_client: 
     client = make_client(cloud)
     run = client.run(make_job(command, nodes=2, retry={"error": {"count": 1, "backoff": 1}}))
     assert (run.state, run.attempts, len(run.nodes)) == (RunState.SUCCEEDED, 2, 4)
-    assert [(a.number, a.error, a.message) for a in run.history] == [(1, "JobFailed", "exit code 5")]
+    assert [(a.number, a.error, a.message) for a in run.history] == [(1, "JobFailed", "node 1: exit code 5")]
 
 
 def test_a_refused_node_gives_the_others_back_and_the_next_offer_is_tried(

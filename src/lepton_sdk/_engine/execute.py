@@ -302,7 +302,8 @@ async def _lost(
         # What is left of the process tree must not run on unseen.
         await executor.cancel(_held(record)[1], execution)
     except NodeError as error:
-        return await _write(session, run, record, "node.lost", detail=f"{status.detail}; {error.message}", **stopped)
+        told = status.detail if error.message in status.detail else f"{status.detail}; {error.message}"
+        return await _write(session, run, record, "node.lost", detail=told, **stopped)
     return await _write(session, run, record, "node.lost", detail=status.detail or "the job ended without a result")
 
 

@@ -62,7 +62,8 @@ def after(run: Run, now: datetime) -> Iterator[Event]:
     if cause is not None and not run.stop_requested and _allows(run, cause, now):
         yield _again(run, record, cause, error, now)
         return
-    end = {"state": str(state), "exit_code": record.exit_code, "signal": record.signal, "error": error or None}
+    words = _of_node(run, record, error) if error and state is not RunState.STOPPED else error
+    end = {"state": str(state), "exit_code": record.exit_code, "signal": record.signal, "error": words or None}
     yield Event("run.finished", run.id, now, None, end)
 
 
@@ -120,6 +121,11 @@ def _judged(run: Run, record: NodeRecord) -> tuple[RunState, str]:
     return RunState.LOST, record.detail or "the node was lost"
 
 
+def _of_node(run: Run, record: NodeRecord, words: str) -> str:
+    """Words about a node; they name it where the job has several."""
+    return f"node {record.rank}: {words}" if run.job.nodes > 1 else words
+
+
 def _cause(record: NodeRecord, state: RunState) -> Cause | None:
     if state is RunState.LOST:
         return Cause.INTERRUPTION
@@ -140,7 +146,8 @@ def _again(run: Run, record: NodeRecord, cause: Cause, error: str, now: datetime
     code = f"exit code {record.exit_code}" if record.exit_code is not None else "no result"
     name = {Cause.ERROR: "JobFailed", Cause.INTERRUPTION: "NodeLost"}[cause]
     then = f"attempt {run.attempts + 1} in {show_duration(_pause(run, cause))}"
-    data = _attempt(run, record.offer.provider, record.offer.instance_type, name, error or code, then, cause)
+    words = _of_node(run, record, error or code)
+    data = _attempt(run, record.offer.provider, record.offer.instance_type, name, words, then, cause)
     return Event("attempt.failed", run.id, now, record.token, data)
 
 

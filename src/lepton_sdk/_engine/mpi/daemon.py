@@ -12,10 +12,13 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import select
+import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["bring", "wait_for_one"]
@@ -24,6 +27,11 @@ __all__ = ["bring", "wait_for_one"]
 _PATIENCE = 1800.0
 _ANSWER_SECONDS = 20.0
 _PAUSE = 0.2
+# What shall end has so long before it is told so, and so long again before it is killed.
+_GRACE = 5.0
+# A host that lost its power or its cable says nothing: after 30 seconds of silence it counts as gone (seconds, seconds, times,
+# milliseconds).
+_ALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 30_000}
 _LONGEST = 1 << 20
 
 
@@ -49,10 +57,42 @@ def wait_for_one() -> int:
         caller, command = _taken(server, rank)
     with caller:
         # From a folder without start-up files, because mpirun takes it for the home that ssh would begin in.
-        code = subprocess.call(["/bin/sh", "-c", command], cwd="/", stdin=subprocess.DEVNULL)  # noqa: S603 - of our own run
+        argv = ["/bin/sh", "-c", command]
+        child = subprocess.Popen(argv, cwd="/", stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 - of our own run
+        code = _ended(child, caller)
         noted = sorted(Path().glob(".lepton-mpi-code.*"), key=lambda path: path.stat().st_mtime)
-        caller.sendall(f"{code}\n".encode())
+        with suppress(OSError):
+            caller.sendall(f"{code}\n".encode())
     return int(noted[0].suffix[1:]) if noted else code
+
+
+def _ended(child: subprocess.Popen[bytes], caller: socket.socket) -> int:
+    """The exit code of what runs here. It is ended when the first node is gone, for then nobody else would end it."""
+    while (code := child.poll()) is None:
+        if select.select([caller], [], [], _PAUSE)[0] and (how := _farewell(caller)):
+            return _put_down(child, how)
+    return code
+
+
+def _put_down(child: subprocess.Popen[bytes], how: str) -> int:
+    # A first node that ended in order has told the ranks here to end, and that needs a moment.
+    with suppress(subprocess.TimeoutExpired):
+        return child.wait(_GRACE)
+    sys.stderr.write(f"lepton: the first node of the run {how}; the ranks of this node are ended\n")
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            return child.wait(_GRACE)
+    return child.wait()
+
+
+def _farewell(caller: socket.socket) -> str:
+    """How the other side went; empty if it is there."""
+    try:
+        return "" if caller.recv(1) else "has ended"
+    except OSError as error:
+        return f"does not answer any more ({error})"
 
 
 def _taken(server: socket.socket, rank: int) -> tuple[socket.socket, str]:
@@ -83,7 +123,10 @@ def bring(host: str, command: str) -> int:
         proof = _proof(_line(node), rank, command)
         node.sendall(json.dumps({"command": command, "proof": proof}).encode() + b"\n")
         _keep_open(node)
-        code = int(_line(node))
+        try:
+            code = int(_line(node))
+        except OSError as error:
+            sys.exit(f"lepton: node {rank} of the run does not answer any more: {error}")
     # As a shell has it.
     return code if code >= 0 else 128 - code
 
@@ -102,6 +145,10 @@ def _reached(address: str, rank: int) -> socket.socket:
 def _keep_open(connection: socket.socket) -> None:
     connection.settimeout(None)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _ALIVE.items():
+        # Not every kernel has all of them; then its own two hours count.
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _line(connection: socket.socket) -> str:
