@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from shlex import quote
 
@@ -68,14 +69,14 @@ class Reach:
 
     def config(self) -> str:
         """A block for ``~/.ssh/config``, for editors that connect by a host's name."""
-        access = _ssh(self._record)
-        lines = [f"Host {self._record.run}-{self._record.rank}", f"  HostName {access.host}"]
-        if access.user:
-            lines.append(f"  User {access.user}")
-        if access.port:
-            lines.append(f"  Port {access.port}")
-        settings = _settings(self._session, self._record)
-        return "\n".join([*lines, *(f"  {name} {value}" for name, value in settings)]) + "\n"
+        access, name = _ssh(self._record), f"{self._record.run}-{self._record.rank}"
+        own = [*_settings(self._session, self._record)]
+        own += [("User", access.user)] if access.user else []
+        own += [("Port", str(access.port))] if access.port else []
+        said = {word.lower() for word, _ in own}
+        host, theirs = _inherited(_host(self._record), name)
+        settings = [("HostName", host), *((word, value) for word, value in theirs if word not in said), *own]
+        return "\n".join([f"Host {name}", *(f"  {word} {value}" for word, value in settings)]) + "\n"
 
 
 def _is_here(record: NodeRecord) -> bool:
@@ -139,6 +140,25 @@ def _settings(session: Session, record: NodeRecord) -> list[tuple[str, str]]:
     # The executor has been there, so the key is known; another one is refused.
     pinned = session.runs_dir.parent / "known_hosts"
     return [*found, ("UserKnownHostsFile", f'"{Path.home() / ".ssh/known_hosts"}" "{pinned}"'), ("StrictHostKeyChecking", "yes")]
+
+
+def _inherited(host: str, name: str) -> tuple[str, list[tuple[str, str]]]:
+    """The real name of a host that the user's SSH settings have under another one, and what else they say of it there.
+
+    A block of its own inherits nothing from the host that it names, so what ssh would take from there is written out.
+    """
+    there, plain = _resolved(host), _resolved(name)
+    theirs = [pair for pair in there if pair not in plain and pair[0] not in ("host", "originalhost", "hostname")]
+    return dict(there).get("hostname", host), theirs
+
+
+def _resolved(host: str) -> list[tuple[str, str]]:
+    """What ssh itself makes of a name with the user's settings; nothing where there is no ssh."""
+    try:
+        done = subprocess.run(["ssh", "-G", host], capture_output=True, text=True, check=False)  # noqa: S603, S607 - the user's own
+    except OSError:
+        return []
+    return [(word, value) for word, _, value in (line.partition(" ") for line in done.stdout.splitlines()) if value]
 
 
 def _vouched(session: Session, record: NodeRecord, access: SSHAccess) -> Path:

@@ -101,6 +101,30 @@ def test_a_block_for_an_editor_reaches_the_machine(client: Client, serving: int,
     assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout == "42\n"
 
 
+def test_a_block_for_an_editor_says_what_the_users_settings_say_of_the_host(
+    client: Client, serving: int, server: Any, own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider knows the machine by a name that only the user's own settings know."""
+    settings = tmp_path / "settings"
+    key = own_home / ".ssh/id_ed25519"
+    settings.write_text(f"Host box\n  HostName 127.0.0.1\n  Port {server.port}\n  IdentityFile {key}\n  ServerAliveInterval 7\n")
+    (tmp_path / "bin").mkdir()
+    # The real ssh, with other settings than those of whoever runs the tests.
+    (tmp_path / "bin/ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {settings} "$@"\n')
+    (tmp_path / "bin/ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin", prepend=":")
+    reach = client.reach("page")
+    record = client.get("page").members[0]
+    assert record.node is not None
+    known = evolve(record.node, access=SSHAccess("box", user="", port=0, host_keys=(server.host_key,)))
+    monkeypatch.setattr(reach, "_record", evolve(record, node=known))
+    block = reach.config()
+    assert {"  HostName 127.0.0.1", f"  port {server.port}", "  serveraliveinterval 7"} <= set(block.splitlines())
+    settings.write_text(settings.read_text() + block)
+    done = subprocess.run(["ssh", block.split()[1], "echo $((6 * 7))"], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr
+
+
 def test_another_host_key_is_refused(client: Client, serving: int, tmp_path: Path) -> None:
     argv = client.reach("page").shell("true")
     subprocess.run(argv, check=True)

@@ -64,12 +64,13 @@ def _named(context: ProviderContext, names: Sequence[str]) -> list[FleetHost]:
     return [roster.host(name) for name in names] or roster.hosts()
 
 
-def _print(rows: Sequence[dict[str, Any]], as_json: bool, columns: Sequence[str], empty: str = "the fleet has no hosts") -> None:
+def _print(rows: Sequence[dict[str, Any]], as_json: bool, columns: Sequence[str]) -> None:
+    """The rows as JSON, or as a table of those without an error: `_end` tells these."""
     if as_json:
         click.echo(json.dumps(rows))
         return
+    rows = [row for row in rows if "error" not in row]
     if not rows:
-        click.echo(empty)
         return
     cells = [[name.upper() for name in columns], *([str(row.get(name, "")) for name in columns] for row in rows)]
     widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
@@ -110,7 +111,7 @@ def _add(context: ProviderContext) -> click.Command:
         more = {**same, "labels": tuple(labels), "price_per_hour": price}
         hosts = [_renamed(parse_target(target), name, more) for target in targets]
         rows = _joined(context, hosts)
-        _print([row for row in rows if as_json or "error" not in row], as_json, ("host", "group", "gpus", "health"))
+        _print(rows, as_json, ("host", "group", "gpus", "health"))
         _end(rows)
 
     return add
@@ -204,6 +205,8 @@ def _list(context: ProviderContext) -> click.Command:
         hosts = [host for host in fleet.roster.hosts() if not label or label in host.labels]
         rows = [_summary(host, fleet.looks.of(host.name), context.clock.now()) for host in hosts]
         _print(rows, as_json, ("host", "group", "gpus", "free", "price", "health", "seen", "obstacle"))
+        if not rows and not as_json:
+            click.echo("the fleet has no hosts" + (f" with the label {label}; lepton byoc list shows all" if label else ""))
 
     return list_
 
@@ -230,6 +233,8 @@ def _check(context: ProviderContext) -> click.Command:
         else:
             for row in rows:
                 _show_check(row)
+            if not hosts:
+                click.echo("the fleet has no hosts; lepton byoc add HOST puts one there")
         _end(rows)
         if any(row["health"] == Health.UNHEALTHY or row["failed"] for row in rows):
             click.get_current_context().exit(1)
@@ -290,7 +295,7 @@ def _set_cordon(context: ProviderContext, names: Sequence[str], reason: str | No
         _failed(host, answer) if isinstance(answer, LeptonError) else {"host": host.name, "cordon": reason or ""}
         for host, answer in zip(hosts, answers, strict=True)
     ]
-    _print([row for row in rows if as_json or "error" not in row], as_json, ("host", "cordon"))
+    _print(rows, as_json, ("host", "cordon"))
     _end(rows)
 
 
@@ -307,7 +312,7 @@ def _drain(context: ProviderContext) -> click.Command:
             _failed(host, answer) if isinstance(answer, LeptonError) else {"host": host.name, "cordon": reason, "held": 0}
             for host, answer in zip(hosts, answers, strict=True)
         ]
-        _print([row for row in rows if as_json or "error" not in row], as_json, ("host", "cordon", "held"))
+        _print(rows, as_json, ("host", "cordon", "held"))
         _end(rows)
 
     return drain

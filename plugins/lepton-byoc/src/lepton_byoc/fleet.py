@@ -26,6 +26,7 @@ from lepton_sdk.spi import (
     OutcomeUnknown,
     ProviderContext,
     Resources,
+    SSHAccess,
     Unavailable,
 )
 
@@ -144,6 +145,12 @@ class Fleet:
         ]
         return [host for *_, host in sorted(fitting, key=lambda row: row[:3])]
 
+    def _access(self, host: FleetHost) -> SSHAccess:
+        """How it is reached, by us and by the other hosts of a job: they know nothing of our SSH settings' names."""
+        look = self.looks.of(host.name)
+        seen = (look.probe["host"].get("address") if look else None) or ""
+        return evolve(host.access, private_address=host.private_address or seen)
+
     async def _eligible(self, host: FleetHost, offer: Offer) -> list[str]:
         now = self._clock.now()
         past = self.looks.of(host.name) if host.is_quiet(now) else None
@@ -159,7 +166,7 @@ class Fleet:
             token=launch.token,
             owner=launch.owner,
             state=NodeState.READY,
-            access=host.access,
+            access=self._access(host),
             instance_type=offer.instance_type,
             region=offer.region,
             price=offer.price,

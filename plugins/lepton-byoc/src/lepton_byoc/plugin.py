@@ -21,8 +21,8 @@ PROVIDER = ProviderSpec(
         ConfigField(
             "hosts",
             type="tables",
-            help="hosts of the fleet: name, address, user, port, identity, proxy_jump, host_keys, group, labels, "
-            "price_per_hour, gpus, quiet_hours",
+            help="hosts of the fleet: name, address, user, port, identity, proxy_jump, private_address, host_keys, group, "
+            "labels, price_per_hour, gpus, quiet_hours",
         ),
     ),
     # Nothing of ours runs on behalf of a bill here, and release powers nothing off.

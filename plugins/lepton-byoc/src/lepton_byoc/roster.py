@@ -28,6 +28,7 @@ class FleetHost:
         name: how it is called here; also its address where that is not given.
         address: a host name, an address, or a ``Host`` of the user's SSH settings.
         user, port, identity, proxy_jump: as in SSH; empty leaves the choice to the user's SSH settings.
+        private_address: where the other hosts of a job reach it; empty for the address at which SSH came in.
         host_keys: public keys that it must show; without any, known_hosts decides.
         group: what a job names under ``regions``.
         labels: for ``lepton byoc list --label``.
@@ -42,6 +43,7 @@ class FleetHost:
     port: int = 0
     identity: str = ""
     proxy_jump: str = ""
+    private_address: str = ""
     host_keys: tuple[str, ...] = field(default=(), converter=tuple)
     group: str = "fleet"
     labels: tuple[str, ...] = field(default=(), converter=tuple)
@@ -89,6 +91,7 @@ class FleetHost:
             host_keys=self.host_keys,
             proxy_jump=self.proxy_jump or None,
             identity=identity,
+            private_address=self.private_address,
         )
 
     def is_quiet(self, now: datetime) -> bool:

@@ -68,8 +68,8 @@ def mpi_image(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         for name in _TOOLS.split():
             _link(tar, f"usr/bin/{name}", "busybox")
         for path in _open_mpi():
-            place = path if path.is_relative_to("/usr") or path.is_relative_to("/etc") else Path("/usr") / path.relative_to("/")
-            tar.add(path.resolve(), str(place))
+            inside = path if path.is_relative_to("/usr") or path.is_relative_to("/etc") else Path("/usr") / path.relative_to("/")
+            tar.add(path.resolve(), str(inside))
     made = engine("import", str(archive), _IMAGE, check=False)
     if made.returncode:
         pytest.skip(f"{engine.name} cannot take an image here: {made.stderr.strip()[-200:]}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lepton_byoc.onhost.facts import host_facts
 from lepton_sdk import Client, Job, Resources, RunState
 from lepton_sdk.domain.node import NodeState
 from lepton_sdk.domain.retry import Retry, Rule
@@ -142,3 +144,19 @@ def test_a_job_that_fails_with_its_gpu_is_moved_and_the_record_says_which_gpu_an
 def _wait(run: str) -> None:
     with Client() as client:
         client.wait(run)
+
+
+def test_nodes_meet_at_an_address_and_not_at_a_name_of_the_users_settings(fleet: list[Any], lepton: Any, own_home: Path) -> None:
+    file = own_home / ".config/lepton/byoc.toml"
+    assert lepton("byoc", "check", "one")[0]["probe"]["host"]["address"] is None, "over the loopback no other host comes in"
+    file.write_text(file.read_text().replace('name = "one"', 'name = "one"\nprivate_address = "10.9.8.7"'))
+    output: list[bytes] = []
+    with Client() as client:
+        job = Job("echo $THIS_ADDR $HOST_ADDRS", resources=Resources(gpu="H100:1", regions=["lab"]), nodes=2)
+        assert client.run(job, on_output=output.append).state is RunState.SUCCEEDED
+    assert b"".join(output).count(b"10.9.8.7") == 3
+
+
+def test_the_address_is_the_one_at_which_ssh_came_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSH_CONNECTION", "10.1.1.1 50000 10.9.8.7 22")
+    assert host_facts(Path("/"))["address"] == "10.9.8.7"

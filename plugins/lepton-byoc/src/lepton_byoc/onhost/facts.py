@@ -43,11 +43,18 @@ def host_facts(root: Path) -> dict[str, Any]:
         "disks": list(_disks(root)),
         "root_disk": _root_disk(root),
         "home_free_bytes": _free(Path.home()),
+        "address": _address(),
         "nvidia_cards": _pci_count(root, "0x03"),
         "nvswitches": _pci_count(root, "0x0680"),
         "infiniband": list(_infiniband(root)),
         **_tools(),
     }
+
+
+def _address() -> str | None:
+    """The address of this host at which the SSH client came in; ``None`` without one that other hosts could use."""
+    words = os.environ.get("SSH_CONNECTION", "").split()
+    return words[2] if len(words) == 4 and not words[2].startswith(("127.", "::1")) else None
 
 
 def record_name(root: Path) -> str:
