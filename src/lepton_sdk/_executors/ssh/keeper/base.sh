@@ -35,6 +35,8 @@ set -u
 mask=$(umask)
 umask 077
 self=$0
+newline='
+'
 base=$1
 case $base in /*) ;; *) base=$HOME/$base ;; esac
 # Makes every instant a number of one width, so that it can be written over in place.

@@ -19,8 +19,12 @@ fence() { # EPOCH: raise the fence to it; sets newest
 # Makes the folders of the run, with $work, an empty one for the job, if it is set.
 open() { # EPOCH: whether the run may be started; says why not
   # Both at once: a run must be cancellable on a disk that it has filled, where no folder can be made any more.
-  if ! said=$(LC_ALL=C mkdir -p "$run/fence" "$run/cancel" ${work:+"$work"} 2>&1) || ! fence "$1"; then
+  if { [ ! -d "$run/fence" ] || [ ! -d "$run/cancel" ] || [ ! -d "${work:-/}" ]; } &&
+    ! said=$(LC_ALL=C mkdir -p "$run/fence" "$run/cancel" ${work:+"$work"} 2>&1); then
     fail "$said"
+  elif ! fence "$1"; then
+    # A shell's own words for a failed write do not say why; those of touch do.
+    fail "$(LC_ALL=C touch "$run/fence/$1" 2>&1)"
   elif [ "$newest" -gt "$1" ]; then
     say "stale $newest"
   elif [ -f "$run/start" ]; then
@@ -74,7 +78,8 @@ ready() { # FOLDER...
 
 whole() { # TREE: whether its spare was finished since the last boot, for a power cut empties files, and not touched since then
   { read -r made <"$base/spares/$1/whole"; } 2>/dev/null && [ "$made" = "$boot" ] || return
-  touched=$(find "$base/spares/$1/tree" "$base/spares/$1/links" -cnewer "$base/spares/$1/whole" 2>&1) && [ -z "$touched" ]
+  # A blob changes with every link to it; it is trusted here as it is in its own folder.
+  touched=$(cd "$base/spares/$1" && find tree links \( -type d -o -path 'tree/*' \) -cnewer whole 2>&1) && [ -z "$touched" ]
 }
 
 lacking() {

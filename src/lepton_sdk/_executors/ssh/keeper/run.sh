@@ -6,7 +6,11 @@ keep() { # RUN IN PARENT SETSID: orders on stdin, IN the folder of a received tr
   [ "$in" != - ] || work=$run/work
   # A service may not hold the file system that it was started in.
   cd / || exit
-  orders=$(cat)
+  # What takes a process of its own is done while the orders come.
+  orders=$(mkdir -p "$run/fence" "$run/cancel" ${work:+"$work"} 2>/dev/null & date +%s.%N; cat; wait)
+  # An old date says no more than the seconds.
+  at=${orders%%[!0-9.]*} at=${at%.}
+  orders=${orders#*"$newline"}
   # Half a message: the client died while it wrote. Nothing was claimed.
   case $orders in *"#end") ;; *) exit ;; esac
   eval "$orders"
@@ -29,10 +33,9 @@ keep() { # RUN IN PARENT SETSID: orders on stdin, IN the folder of a received tr
   fi
 }
 
-claim() { # say durably who keeps the run; only the first claim succeeds
+claim() { # say durably who keeps the run since when; only the first claim succeeds
   clock
   began=$now
-  stamp
   look $$
   if ! { note >"$run/.start.$$" && printf '%4096s' '' >"$run/.spare.$$"; } 2>/dev/null; then
     # A shell's own words for a failed write do not say why; those of cp do.
