@@ -92,7 +92,7 @@ class Host:
         return not self.processes(execution)
 
     def processes(self, execution: Execution) -> set[int]:
-        mark = f"LEPTON_RUN_MARK={execution.run_id}-{execution.attempt}-{execution.rank}-{execution.epoch}"
+        mark = f"LEPTON_RUN_MARK={execution.run_id}-{execution.attempt}-{execution.rank}"
         return self.having(mark.encode())
 
 

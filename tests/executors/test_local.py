@@ -88,7 +88,7 @@ def test_environment_is_clean_and_layered(host: Any, monkeypatch: pytest.MonkeyP
     assert seen["PATH"] == os.environ["PATH"]
     assert seen["PIP_INDEX_URL"] == "https://mirror.example"
     assert (seen["LAYER"], seen["RANK"], seen["TZ"], seen["TOKEN"]) == ("job", "0", "UTC", "s3cret")
-    assert (seen["LEPTON_RUN_MARK"], seen["PYTHONUNBUFFERED"]) == (f"{run.run_id}-1-0-1", "1")
+    assert (seen["LEPTON_RUN_MARK"], seen["PYTHONUNBUFFERED"]) == (f"{run.run_id}-1-0", "1")
     assert not {"AWS_PROFILE", "PYTHONPATH", "PYTEST_CURRENT_TEST"} & set(seen)
 
 

@@ -133,7 +133,7 @@ def test_other_attempts_and_ranks_are_runs_of_their_own(host: Any) -> None:
     for run in (second, third):
         host.start(run)
     assert [host.result(run)[1] for run in (first, second, third)] == [
-        f"{first.run_id}-{place}-1\n".encode() for place in ("1-0", "2-0", "1-1")
+        f"{first.run_id}-{place}\n".encode() for place in ("1-0", "2-0", "1-1")
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from writing import NOW, intend, plan
@@ -52,6 +53,27 @@ def test_a_step_that_was_decided_on_an_older_look_is_refused() -> None:
     overtaken = apply(run, _event(Stage.RELEASING))
     with pytest.raises(ContractViolation, match="was unknown when released was decided, and is releasing"):
         apply(overtaken, closing)
+
+
+def test_no_node_is_asked_for_in_an_attempt_that_is_over() -> None:
+    """Of such a node nobody would know: what a run waits for are the nodes of its newest attempt."""
+    first = apply(apply(apply(None, plan("r")), intend("r", "t")), Event("node.released", "r", NOW, "t"))
+    again = intend("r", "u")
+    with pytest.raises(ContractViolation, match="rank 0 of run r has had its attempt 1"):
+        apply(first, again)
+    second = apply(apply(first, evolve(again, data={**again.data, "attempt": 2})), Event("node.released", "r", NOW, "u"))
+    late = intend("r", "v")
+    with pytest.raises(ContractViolation, match="rank 1 of run r has had its attempt 1"):
+        apply(second, evolve(late, data={**late.data, "rank": 1}))
+
+
+@pytest.mark.parametrize("kind", ["attempt.failed", "node.announced", "node.armed", "run.stop"])
+def test_of_an_ended_run_nothing_goes_on_but_what_may_still_turn_up(kind: str) -> None:
+    run = apply(apply(apply(None, plan("r")), intend("r", "t")), _event(Stage.UNRESOLVED))
+    ended = apply(run, Event("run.finished", "r", NOW, None, {"state": str(RunState.REFUSED)}))
+    with pytest.raises(ContractViolation, match="it has ended"):
+        apply(ended, Event(kind, "r", NOW, "t", {"kind": "disk", "name": "d"}))
+    assert apply(ended, _event(Stage.RELEASED)).nodes[0].stage is Stage.RELEASED
 
 
 def test_a_run_does_not_end_while_a_node_may_cost_something() -> None:

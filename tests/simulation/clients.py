@@ -42,7 +42,7 @@ class Scene:
         pairs: the stages at which each fault struck.
         noted: what a client did at the very moment and must not.
         epochs: of each follower's newest claim on each run.
-        aim: a stage, and the fault that is to strike there.
+        aim: a stage, and the fault that is to strike there, ``left`` times.
         hit: a row stands at that stage for the first time.
         closed: the tokens whose rows are closed.
         obeyed: the newest epoch whose start each node obeyed, by node, run and attempt.
@@ -112,8 +112,14 @@ class Scene:
 
     def _closed_too_early(self, record: NodeRecord) -> Iterator[str]:
         now, doubles = asyncio.get_running_loop().time(), {one.node.id for one in record.duplicates}
+        horizon = SIM_SPEC.timings.create_horizon + SIM_SPEC.timings.listing_lag
+        closable = now - (VirtualClock().now() - record.called_at).total_seconds() + horizon
         for machine in self.world.machines:
             if machine.token != record.token or machine.cloned or machine.id in doubles or machine.ended() <= now:
+                continue
+            if machine.created > closable:
+                # A host stood still in the very call for longer than anybody waits for it: a duplicate, which is held to account
+                # in the end like all others.
                 continue
             # What bears no tags, or is beyond the end of a broken listing, cannot be told from what is not there.
             told = machine.stamped and "truncate" not in {fault for _, fault in self.pairs}
@@ -197,9 +203,9 @@ class _WatchedNodes(SimNodes):
     session: Session
     scene: Scene
 
-    async def start(self, node: Node, execution: Execution) -> None:
+    def _obey(self, node: Node, execution: Execution) -> None:
+        super()._obey(node, execution)
         epoch = self.scene.epochs.get((self.session.holder, execution.run_id), 0)
-        await super().start(node, execution)
         key = (node.id, execution.run_id, execution.attempt)
         newest = self.scene.obeyed.get(key, 0)
         if epoch < newest:
@@ -208,12 +214,20 @@ class _WatchedNodes(SimNodes):
 
 
 @contextmanager
-def client(scene: Scene, account: str = "main") -> Iterator[tuple[Session, SimProcess]]:
+def client(
+    scene: Scene, account: str = "main", kind: type[MortalJournal] = MortalJournal
+) -> Iterator[tuple[Session, SimProcess]]:
+    """A new client process; what is left of it when the block ends is dead.
+
+    Args:
+        account: what its credentials open.
+        kind: its journal.
+    """
     world = scene.world
     process = SimProcess(world)
 
     def open_journal(path: Path, clock: Clock, *, marks: Path) -> Journal:
-        journal = MortalJournal(path, clock, marks=marks)
+        journal = kind(path, clock, marks=marks)
         journal.process, journal.scene = process, scene
         return journal
 

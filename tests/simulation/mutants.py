@@ -17,12 +17,14 @@ from lepton_sdk._engine.lines import Difference
 from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.session import Session
 from lepton_sdk._journal import Journal, sqlite
+from lepton_sdk.domain import run as domain
 from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import Event, NodeRecord, Run
 from lepton_sdk.errors import LeptonError, NoCapacity, OutcomeUnknown
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus
+from lepton_sdk.testing import SimNodes
 
 __all__ = ["MUTANTS", "Mutant"]
 
@@ -349,3 +351,42 @@ def silence_counted_from_the_start(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(story, "follow", follow)
     patch.setattr(execute, "_has_stopped", has_stopped)
+
+
+@_mutant(finds="obeyed epoch", where="twins")
+def older_epoch_obeyed(patch: pytest.MonkeyPatch) -> None:
+    """A node does what a follower asks that was overtaken."""
+    honest = SimNodes._obey
+
+    def obey(self: SimNodes, node: Node, execution: Execution) -> None:
+        honest(self, node, evolve(execution, epoch=10**9))
+
+    patch.setattr(SimNodes, "_obey", obey)
+
+
+@_mutant(finds="obeyed epoch", where="twins")
+def orders_under_the_epoch_of_another(patch: pytest.MonkeyPatch) -> None:
+    """A follower that takes over gives its orders as the one before it did, so that no node can tell them apart."""
+    honest = execute.execution_of
+
+    def execution_of(session: Session, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Execution:
+        return evolve(honest(session, run, record, secrets), epoch=record.epoch)
+
+    patch.setattr(execute, "execution_of", execution_of)
+
+
+@_mutant(finds="was closed while its machine", where="twins")
+def decided_on_what_is_true_no_more(patch: pytest.MonkeyPatch) -> None:
+    """A step that is legal is taken, though its row stands elsewhere than when it was decided."""
+    honest = domain._step
+
+    def step(run: Run, event: Event) -> Run:
+        return honest(run, evolve(event, data={name: value for name, value in event.data.items() if name != "seen"}))
+
+    patch.setattr(domain, "_step", step)
+
+
+@_mutant(finds="the run is in limbo|executed one node at once", where="twins")
+def attempt_that_is_over_made_again(patch: pytest.MonkeyPatch) -> None:
+    """A follower that slept through an attempt asks for a node of it."""
+    patch.setattr(domain, "_intend", lambda run, event: domain._intended(event))

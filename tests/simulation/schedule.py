@@ -16,7 +16,7 @@ from attrs import frozen
 from clients import Scene, account_of, client, end, submit
 from past import Past
 from reachable import PAIRS
-from truth import check_cost, check_executions, check_gangs, check_world
+from truth import Shown, check_cost, check_executions, check_gangs, check_world
 
 from lepton_sdk._engine import acquire, follower, session
 from lepton_sdk._engine import run as story
@@ -24,7 +24,6 @@ from lepton_sdk._engine.adopt import adopt
 from lepton_sdk._engine.follower import follow_all
 from lepton_sdk._engine.reconcile import Difference, reconcile
 from lepton_sdk.domain.job import Job
-from lepton_sdk.domain.money import Money
 from lepton_sdk.errors import JournalError, LeptonError
 from lepton_sdk.spi import WatchdogWay
 from lepton_sdk.testing import (
@@ -37,7 +36,7 @@ from lepton_sdk.testing import (
     run_virtual,
 )
 
-__all__ = ["DAY", "RAM", "Outcome", "check_journal", "generations", "live", "replay", "settle", "strangers_in"]
+__all__ = ["DAY", "RAM", "Outcome", "check_journal", "generations", "live", "replay", "settle", "some_faults", "strangers_in"]
 
 DAY = 86400.0
 # Long enough for every run to end whose credentials are the right ones.
@@ -79,7 +78,7 @@ def replay(seed: int, aim: tuple[str, str] | None = None) -> Outcome:
         return run_virtual(_play(seed, Path(folder), aim or PAIRS[seed % len(PAIRS)]))
 
 
-def _faults(dice: random.Random) -> Faults:
+def some_faults(dice: random.Random) -> Faults:
     """Another mixture for each seed: most faults off, so that those that are on meet in pairs."""
 
     def maybe(chance: float, most: float) -> float:
@@ -107,7 +106,7 @@ def _faults(dice: random.Random) -> Faults:
 
 async def _play(seed: int, folder: Path, aim: tuple[str, str]) -> Outcome:
     dice = random.Random(seed)
-    world = World(seed, _faults(dice))
+    world = World(seed, some_faults(dice))
     # Some clouds run nothing at boot, so that their machines have no watchdog.
     world.watchdog = dice.choice([WatchdogWay.STARTUP, WatchdogWay.STARTUP, WatchdogWay.NONE])
     scene = Scene(world, folder)
@@ -214,11 +213,11 @@ def strangers_in(scene: Scene) -> list[Machine]:
     return found
 
 
-async def settle(scene: Scene) -> dict[str, Money | None]:
+async def settle(scene: Scene) -> Shown:
     """A calm client finishes what is open; then one command lists and gives back what turned up late.
 
     Returns:
-        What the last command showed, by id, each with its cost as that command gave it.
+        What the last command showed.
     """
     for _ in range(3):
         account = account_of(scene)
@@ -232,16 +231,16 @@ async def settle(scene: Scene) -> dict[str, Money | None]:
     return await _listed(scene, "main") | await _listed(scene, "elsewhere")
 
 
-async def _listed(scene: Scene, account: str) -> dict[str, Money | None]:
+async def _listed(scene: Scene, account: str) -> Shown:
     for _ in range(10):
         with client(scene, account) as (session, _):
-            report = await reconcile(session)
+            report, now = await reconcile(session), asyncio.get_running_loop().time()
             if session.journal.frozen:
                 adopt(session)
         if all(line.difference in _SHOWN for line in report.nodes):
             break
         await asyncio.sleep(120)
-    return {line.id: line.cost for line in report.nodes if line.difference in _SHOWN}
+    return {line.id: (line.cost, now) for line in report.nodes if line.difference in _SHOWN}
 
 
 def check_journal(scene: Scene, run_id: str, past: Past | None) -> Iterator[str]:

@@ -10,10 +10,11 @@ from mutants import MUTANTS, Mutant
 from scenes import crowd, leave
 from schedule import replay
 from stranded import strand
+from twins import twins
 
 # After so many schedules without a finding the bug counts as not found.
 _PATIENCE = 150
-_WHERE: dict[str, Callable[[int], Iterable[str]]] = {"leave": leave, "crowd": crowd, "strand": strand}
+_WHERE: dict[str, Callable[[int], Iterable[str]]] = {"leave": leave, "crowd": crowd, "strand": strand, "twins": twins}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -13,16 +13,19 @@ from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.run import NodeRecord, Run
 from lepton_sdk.testing import SIM_SPEC, Machine, Running, VirtualClock, World, bill, executions
 
-__all__ = ["check_cost", "check_executions", "check_gangs", "check_world"]
+__all__ = ["Shown", "check_cost", "check_executions", "check_gangs", "check_world"]
 
 # The cloud rounds its bill to cents.
 _CENT = Money("0.01")
-# The last listings come one after the other.
-_SINCE_SHOWN = 30
+# Seconds from a listing to the end of the command that shows it.
+_ASKING = 30
 _BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
+# The machines that the last command showed, by id: the cost that it gave, and when.
+Shown = dict[str, tuple[Money | None, float]]
 
-def check_world(world: World, strangers: list[Machine], shown: Mapping[str, Money | None], *, forgetful: bool) -> Iterator[str]:
+
+def check_world(world: World, strangers: list[Machine], shown: Shown, *, forgetful: bool) -> Iterator[str]:
     now = asyncio.get_running_loop().time()
     for machine in world.machines:
         if machine.gone is not None and (machine in strangers or machine.cloned):
@@ -33,8 +36,9 @@ def check_world(world: World, strangers: list[Machine], shown: Mapping[str, Mone
             yield f"{machine.id} (token {machine.token}) is still billed, and nothing shows it"
         elif machine.id in shown and not (machine in strangers or machine.cloned or not machine.stamped or forgetful):
             yield f"{machine.id} (token {machine.token}) is still billed"
-        elif machine.id in shown and not _is_told(machine, shown[machine.id], now):
-            yield f"{machine.id} is shown with a cost of {shown[machine.id]}, and the cloud bills {bill(machine, now)}"
+        elif machine.id in shown and not _is_told(machine, *shown[machine.id]):
+            cost, at = shown[machine.id]
+            yield f"{machine.id} was shown with a cost of {cost}, and the cloud billed {bill(machine, at)}"
     for machine in world.machines:
         if machine.told and not machine.plan:
             yield f"{machine.id} has no watchdog and was spoken to as if it had one"
@@ -47,10 +51,10 @@ def check_world(world: World, strangers: list[Machine], shown: Mapping[str, Mone
 
 
 def _is_told(machine: Machine, cost: Money | None, now: float) -> bool:
-    """Whether the line of a machine says what it has cost, give or take one billing increment and the time since."""
+    """Whether the line of a machine says what it has cost, give or take one billing increment and the time that asking takes."""
     price = machine.offer.price
     assert price is not None
-    slack = price * int(SIM_SPEC.timings.billing_increment + _SINCE_SHOWN) * (1 / Decimal(3600)) + _CENT
+    slack = price * int(SIM_SPEC.timings.billing_increment + _ASKING) * (1 / Decimal(3600)) + _CENT
     return cost is not None and cost - slack <= bill(machine, now) <= cost + slack
 
 

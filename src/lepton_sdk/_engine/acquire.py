@@ -74,7 +74,7 @@ async def _unless_refused(session: Session, run: Run, token: str, offer: Offer, 
         if not run.stop_requested and not any(member.failed for member in run.members):
             return await _create(session, run, token, offer, rank)
         detail = "not asked for: the attempt had failed by then"
-        return await session.journal.write(_event(session, run, "node.released", token, detail=detail, reason=PEER))
+        return await session.journal.write(_refused(session, run, token, detail, reason=PEER))
 
 
 async def _create(session: Session, run: Run, token: str, offer: Offer, rank: int) -> Run:
@@ -131,7 +131,7 @@ async def _create_group(session: Session, run: Run, tokens: list[str], offer: Of
 
 async def _refused_whole(session: Session, run: Run, tokens: list[str], offer: Offer, error: LeptonError) -> Run:
     run = await _failed(session, run, tokens[0], offer, error)
-    gone = [_event(session, run, "node.released", token, detail=error.message, reason=PEER) for token in tokens[1:]]
+    gone = [_refused(session, run, token, error.message, reason=PEER) for token in tokens[1:]]
     return await session.journal.write(*gone)
 
 
@@ -232,8 +232,13 @@ async def _failed(session: Session, run: Run, token: str, offer: Offer, error: L
         return run
     return await session.journal.write(
         refusal(session, run, token, offer, error),
-        _event(session, run, "node.released", token, detail=error.message),
+        _refused(session, run, token, error.message),
     )
+
+
+def _refused(session: Session, run: Run, token: str, detail: str, **why: object) -> Event:
+    """The row that closes a create call which made nothing, as far as nobody else has decided on it meanwhile."""
+    return _event(session, run, "node.released", token, detail=detail, seen=Stage.INTENDED, **why)
 
 
 def refusal(session: Session, run: Run, token: str | None, offer: Offer, error: LeptonError) -> Event:

@@ -53,11 +53,15 @@ _CANCEL_SECONDS = 30.0
 
 
 def execution_of(session: Session, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Execution:
-    """What the executor is told, the same at every call for one start."""
+    """What the executor is told, the same at every call for one start, whoever makes it.
+
+    Only the epoch is that of the client that drives the run now: a node then knows it from one that was overtaken in between.
+    """
+    epoch, _ = session.claims.get(run.id, (record.epoch, None))
     return Execution(
         run_id=run.id,
         attempt=record.attempt,
-        epoch=record.epoch,
+        epoch=epoch,
         rank=record.rank,
         job=launched(run.job),
         environment=describe(run, record),
@@ -150,7 +154,7 @@ async def _given_up(session: Session, run: Run, record: NodeRecord, error: Lepto
         return await _write(session, run, record, "node.lost", **lost, reason=PEER)
     return await session.journal.write(
         refusal(session, run, record.token, record.offer, error),
-        Event("node.lost", run.id, session.clock.now(), record.token, lost),
+        Event("node.lost", run.id, session.clock.now(), record.token, lost | {"seen": record.stage}),
     )
 
 
@@ -324,6 +328,7 @@ async def _finished(
         "finished_at": status.finished_at.isoformat() if status.finished_at else None,
         "detail": status.detail,
         "there": there.isoformat() if there else None,
+        "seen": record.stage,
     }
     now = session.clock.now()
     return await session.journal.write(
@@ -339,4 +344,5 @@ def _held(record: NodeRecord) -> tuple[Access, Node]:
 
 
 async def _write(session: Session, run: Run, record: NodeRecord, kind: str, **data: object) -> Run:
-    return await session.journal.write(Event(kind, run.id, session.clock.now(), record.token, data))
+    # Another follower may have gone on meanwhile, and from where the row stands now the same step may be legal and wrong.
+    return await session.journal.write(Event(kind, run.id, session.clock.now(), record.token, data | {"seen": record.stage}))

@@ -26,7 +26,7 @@ async def release(session: Session, run: Run, record: NodeRecord, pace: Pace, *,
         reason: why a node that did not end by itself is given back.
     """
     if record.stage is not Stage.RELEASING:
-        data = {"reason": reason} if reason else {}
+        data = {"seen": record.stage} | ({"reason": reason} if reason else {})
         run = await session.journal.write(Event("node.releasing", run.id, session.clock.now(), record.token, data))
     if (node := record.node) is not None:
         if pace.due("keep", record.token):

@@ -65,8 +65,8 @@ class FolderLock:
 
 
 def mark_of(execution: Execution) -> str:
-    """What every process of an execution carries in its environment."""
-    return f"{execution.run_id}-{execution.attempt}-{execution.rank}-{execution.epoch}"
+    """What every process of an execution carries in its environment, whichever follower started it."""
+    return f"{execution.run_id}-{execution.attempt}-{execution.rank}"
 
 
 def job_environment(execution: Execution, ours: Mapping[str, str]) -> dict[str, str]:

@@ -192,6 +192,7 @@ def _shown(node: NodeRecord) -> dict[str, object]:
     }
 
 
+_STEPS = frozenset(f"node.{stage}" for stage in Stage)
 _NOT_YET = frozenset({Stage.INTENDED, Stage.UNKNOWN, Stage.OWNED, Stage.REACHABLE})
 
 
@@ -215,7 +216,7 @@ def apply(run: Run | None, event: Event) -> Run:
         return Run(id=event.run, job=Job.from_dict(event.data["job"]), created_at=event.at)
     if run is not None and event.kind == "node.duplicate":
         return _duplicate(run, event)
-    if run is not None and run.state.ended and any(node.token == event.token and node.late for node in run.nodes):
+    if run is not None and run.state.ended and event.kind in _STEPS and any(n.token == event.token and n.late for n in run.nodes):
         return _step(run, event)
     if run is None or run.state.ended:
         raise ContractViolation(f"{event.kind} cannot follow on run {event.run}: it has {'ended' if run else 'no plan'}")
@@ -283,9 +284,7 @@ def _step(run: Run, event: Event) -> Run:
     if before is not None and event.data.get("seen", before.stage) != before.stage:
         # Legal from here as well, and decided on what is true no more.
         raise ContractViolation(f"node {event.token} was {event.data['seen']} when {stage} was decided, and is {before.stage}")
-    node = _intend(event) if before is None else _advance(before, stage, event)
-    if before is None and any(other.awaited and other.rank == node.rank for other in run.nodes):
-        raise ContractViolation(f"rank {node.rank} of run {run.id} has a node that is not given back")
+    node = _intend(run, event) if before is None else _advance(before, stage, event)
     known[node.token] = node
     after = evolve(run, nodes=tuple(known.values()))
     if run.state.ended:
@@ -296,7 +295,17 @@ def _step(run: Run, event: Event) -> Run:
     return evolve(after, state=state, started_at=started_at)
 
 
-def _intend(event: Event) -> NodeRecord:
+def _intend(run: Run, event: Event) -> NodeRecord:
+    node = _intended(event)
+    if any(other.awaited and other.rank == node.rank for other in run.nodes):
+        raise ContractViolation(f"rank {node.rank} of run {run.id} has a node that is not given back")
+    if node.attempt < run.attempts or any((one.attempt, one.rank) == (node.attempt, node.rank) for one in run.nodes):
+        # Asked for by a follower that slept through it: nobody would look after a node of an attempt that is over.
+        raise ContractViolation(f"rank {node.rank} of run {run.id} has had its attempt {node.attempt}")
+    return node
+
+
+def _intended(event: Event) -> NodeRecord:
     data = event.data
     return NodeRecord(
         token=event.token or "",

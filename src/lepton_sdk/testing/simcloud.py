@@ -55,8 +55,10 @@ class SimCloud:
         await self._process.step()
         world.calls[launch.token] = world.calls.get(launch.token, 0) + 1
         if world.strikes("refuse"):
+            await self._process.hear()
             raise NoCapacity("none left here", provider=SIM_SPEC.name)
         if world.strikes("lose_request"):
+            await self._process.hear()
             raise OutcomeUnknown("the request was lost", provider=SIM_SPEC.name)
         late = world.between(1, SIM_SPEC.timings.create_horizon) if world.strikes("late", later=True) else 0.0
         machine = self._make(offer, launch, late)
@@ -65,6 +67,7 @@ class SimCloud:
         if world.strikes("duplicate"):
             self._make(offer, launch, late)
         if late or world.strikes("lose_reply"):
+            await self._process.hear()
             raise OutcomeUnknown("the answer was lost", provider=SIM_SPEC.name)
         await self._process.step()
         return self._node(machine)
@@ -77,10 +80,11 @@ class SimCloud:
         now = self._process.monotonic()
         for machine in self._world.billed(now):
             if self._world.strikes("truncate"):
-                return
+                break
             fits = owner in ("*", machine.owner) and token in (None, machine.token)
             if machine.account == self._account and machine.listed <= now and (fits if machine.stamped else token is None):
                 yield self._node(machine)
+        await self._process.hear()
 
     async def account(self) -> str:
         """What the credentials open."""
@@ -93,7 +97,9 @@ class SimCloud:
         await self._process.step()
         self._answer()
         machine = self._machine(node)
-        return self._node(machine) if machine.account == self._account else node.with_state(NodeState.GONE)
+        seen = self._node(machine) if machine.account == self._account else node.with_state(NodeState.GONE)
+        await self._process.hear()
+        return seen
 
     async def release(self, node: Node) -> Node:
         """Begin to give it back."""

@@ -71,6 +71,10 @@ class SimNodes:
     async def start(self, node: Node, execution: Execution) -> None:
         """Begin, once for each run and attempt; the answer may be lost after it began."""
         await self._reach(node)
+        self._obey(node, execution)
+        await self._reach(node)
+
+    def _obey(self, node: Node, execution: Execution) -> None:
         found = self._find(node, execution)
         if found is None:
             now = self._process.monotonic()
@@ -84,7 +88,6 @@ class SimNodes:
             raise StaleEpoch("a newer follower was here", provider=node.provider)
         else:
             found.epoch = execution.epoch
-        await self._reach(node)
 
     async def poll(self, node: Node, execution: Execution) -> ExecutionStatus:
         """The execution now; whoever asks looks after the machine."""
@@ -93,6 +96,11 @@ class SimNodes:
             machine = self._machine(node)
             machine.visited = self._process.monotonic()
             machine.told = True
+        status = self._status(node, execution)
+        await self._process.hear()
+        return status
+
+    def _status(self, node: Node, execution: Execution) -> ExecutionStatus:
         found = self._find(node, execution)
         if found is None:
             return ExecutionStatus(ExecutionState.ABSENT)
@@ -131,7 +139,9 @@ class SimNodes:
     async def armed(self, node: Node, watchdog: Watchdog) -> bool:
         """Whether the machine's watchdog lives."""
         await self._reach(node)
-        return self._machine(node).armed <= self._process.monotonic()
+        lives = self._machine(node).armed <= self._process.monotonic()
+        await self._process.hear()
+        return lives
 
     async def aclose(self) -> None:
         """Nothing is open."""
@@ -143,6 +153,7 @@ class SimNodes:
         if self._world.strikes("cut"):
             cut[machine.id] = now + self._world.between(1, 900)
         if machine.id in self._world.stranded or not machine.alive(now) or now < cut.get(machine.id, 0):
+            await self._process.hear()
             raise NodeUnreachable("no answer", provider=node.provider)
 
     def _machine(self, node: Node) -> Machine:

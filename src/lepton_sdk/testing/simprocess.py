@@ -46,12 +46,22 @@ class SimProcess:
 
     async def step(self, longest: float = 2.0) -> None:
         """One action of the process: it takes time, and the process may die or stand still in it."""
-        world = self.world
         self.mortal_moment()
-        if world.strikes("pause"):
-            self._asleep_until = self.monotonic() + world.between(10, 400)
-        await self.sleep(world.between(0.001, longest))
+        self._stand_still()
+        await self.sleep(self.world.between(0.001, longest))
         self.mortal_moment()
+
+    async def hear(self) -> None:
+        """An answer has come: the process may stand still before it reads it, and then it is an old one."""
+        if self._stand_still():
+            await self.sleep(0)
+
+    def _stand_still(self) -> bool:
+        """Whether the process does not go on for a while."""
+        struck = self.world.strikes("pause")
+        if struck:
+            self._asleep_until = self.monotonic() + self.world.between(10, 400)
+        return struck
 
     def mortal_moment(self) -> None:
         """A moment at which the process may be killed."""

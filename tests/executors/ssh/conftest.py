@@ -208,7 +208,7 @@ class Host:
 
     def processes(self, execution: Execution) -> set[int]:
         """Live processes whose environment has the run's mark."""
-        mark = f"LEPTON_RUN_MARK={execution.run_id}-{execution.attempt}-{execution.rank}-{execution.epoch}".encode()
+        mark = f"LEPTON_RUN_MARK={execution.run_id}-{execution.attempt}-{execution.rank}".encode()
         found = set()
         for pid, process in process_table().items():
             try:

@@ -151,7 +151,7 @@ def test_environment_is_clean_and_layered(make_host: Any, make_server: Any) -> N
     seen = dict(line.split("=", 1) for line in output.decode().splitlines())
     assert (seen["LAYER"], seen["RANK"], seen["TZ"], seen["TOKEN"]) == ("job", "0", "UTC", "s3cret")
     assert (seen["run"], seen["setsid"], seen["code"]) == ("mine", "mine", "mine")
-    assert (seen["HOME"], seen["LEPTON_RUN_MARK"]) == (str(server.home), f"{run.run_id}-1-0-1")
+    assert (seen["HOME"], seen["LEPTON_RUN_MARK"]) == (str(server.home), f"{run.run_id}-1-0")
     assert not {"SSH_CLIENT", "SSH_CONNECTION", "MAIL", "base", "command", "mark", "epoch"} & set(seen)
 
 
