@@ -10,6 +10,7 @@ from pathlib import Path
 
 from attrs import define, evolve, field, fields_dict
 from disk import Disk
+from truth import is_belated
 
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import Config, load_config
@@ -112,14 +113,11 @@ class Scene:
 
     def _closed_too_early(self, record: NodeRecord) -> Iterator[str]:
         now, doubles = asyncio.get_running_loop().time(), {one.node.id for one in record.duplicates}
-        horizon = SIM_SPEC.timings.create_horizon + SIM_SPEC.timings.listing_lag
-        closable = now - (VirtualClock().now() - record.called_at).total_seconds() + horizon
         for machine in self.world.machines:
             if machine.token != record.token or machine.cloned or machine.id in doubles or machine.ended() <= now:
                 continue
-            if machine.created > closable:
-                # A host stood still in the very call for longer than anybody waits for it: a duplicate, which is held to account
-                # in the end like all others.
+            if is_belated(record, machine):
+                # A duplicate by then, and held to account in the end.
                 continue
             # What bears no tags, or is beyond the end of a broken listing, cannot be told from what is not there.
             told = machine.stamped and "truncate" not in {fault for _, fault in self.pairs}

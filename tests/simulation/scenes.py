@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from clients import Scene, client, submit
+from pace import as_for_users, drive_many_or_few
 from schedule import DAY, RAM, check_journal, generations, live, settle
 
 from lepton_sdk._engine.follower import follow_all
@@ -108,6 +109,7 @@ def crowd(seed: int) -> list[str]:
 
 async def _crowd(seed: int, folder: Path) -> list[str]:
     dice = random.Random(seed)
+    drive_many_or_few(dice)
     world = World(seed, Faults(die=dice.uniform(0, 0.01), late=dice.choice([0, 0.3]), refuse=dice.choice([0, 0.3])))
     scene = Scene(world, folder, Caps(hourly=Money(_CAP)))
     patient = {"no_capacity": {"duration": "12h", "backoff": 30}, "interruption": 3}
@@ -130,7 +132,7 @@ def _check_cap(world: World) -> Iterator[str]:
 
 def replaced(seed: int) -> float:
     """Seconds from a node's certain death, while its job runs, to the next attempt's create call."""
-    with tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else None) as folder:
+    with as_for_users(), tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else None) as folder:
         return run_virtual(_replaced(seed, Path(folder)))
 
 
@@ -148,7 +150,7 @@ async def _replaced(seed: int, folder: Path) -> float:
         await asyncio.sleep(world.between(0, 1))
         died, world.machines[0].gone = loop.time(), loop.time()
         while len(world.calls) < 2:  # noqa: ASYNC110 - virtual time
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
         waited = loop.time() - died
         await work
     return waited

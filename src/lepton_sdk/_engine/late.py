@@ -20,7 +20,7 @@ from lepton_sdk.errors import ContractViolation, LeptonError
 __all__ = ["admit", "listing", "seek", "seek_everywhere", "shown"]
 
 _ADMITTED_SECONDS = 60.0
-# What a listing shows twice is seen at once; the rest of what may double a row turns up after the row was closed.
+# What a listing shows twice, or after its row was closed, is seen at once; what it shows no more is held against the rows.
 _DOUBLED_SECONDS = 600.0
 
 
@@ -116,7 +116,9 @@ async def _settle_doubled(session: Session, provider: str, nodes: Sequence[Node]
         runs = session.journal.runs(open_only=True)
     else:
         shown = Counter(node.token for node in nodes if node.token and node.kind == "machine")
-        runs = [run for token, count in shown.items() if count > 1 and (run := session.journal.run_of(token))]
+        alone = session.journal.open_tokens(provider) if shown else frozenset()
+        doubled = (token for token, count in shown.items() if count > 1 or token not in alone)
+        runs = [run for token in doubled if (run := session.journal.run_of(token))]
     for record in (record for run in runs for record in run.nodes if record.offer.provider == provider):
         if await settle_duplicates(session, record, nodes, asked_at):
             session.pace.forget("duplicates", provider)

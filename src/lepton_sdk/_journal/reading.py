@@ -87,6 +87,11 @@ class Reading:
         """Names of the providers where something of ours may cost money."""
         return [row[0] for row in self._store.query("SELECT DISTINCT provider FROM nodes WHERE open = 1 ORDER BY provider")]
 
+    def open_tokens(self, provider: str) -> frozenset[str]:
+        """The tokens at a provider of which something may cost money."""
+        rows = self._store.query("SELECT token FROM nodes WHERE open = 1 AND provider = ?", (provider,))
+        return frozenset(row[0] for row in rows)
+
     def run_of(self, token: str) -> Run | None:
         """The run that a node's token was written for, ended or not; ``None`` for a token that was never written here."""
         rows = self._store.query(
