@@ -1,4 +1,4 @@
-"""One session per promise. ``nox`` runs all but ``bench``; ``sh scripts/test.sh`` runs the same in the ready .venv."""
+"""One session per promise. ``nox`` runs all but the last two; ``sh scripts/test.sh`` runs the same in the ready .venv."""
 
 from __future__ import annotations
 
@@ -97,6 +97,15 @@ def try_out(session: nox.Session, venv: Path, wheels: list[str]) -> None:
     session.run(*install, "--require-hashes", "-r", "requirements/run.txt", external=True)
     session.run(*install, "--no-deps", "--no-index", *wheels, external=True)
     session.run(python, "-I", "scripts/smoke.py", external=True, env={"PYTHONPATH": None})
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """A hundred thousand schedules of the simulation end well. ``nox -s nightly -- 5000`` plays as many."""
+    prepare(session)
+    many = session.posargs[0] if session.posargs else "100000"
+    places = {"LEPTON_SDK_SCHEDULES": many}
+    session.run("pytest", "-q", "--numprocesses=auto", "tests/simulation/test_schedules.py", env=places)
 
 
 @nox.session

@@ -263,7 +263,7 @@ def check_journal(scene: Scene, run_id: str, past: Past | None) -> Iterator[str]
     if past is not None and past.happened:
         return
     known = {node.token for node in run.nodes}
-    yield from check_cost(scene.world, run)
+    yield from check_cost(scene.world, run, whole="truncate" not in {fault for _, fault in scene.pairs})
     yield from check_gangs(scene.world, run)
     if len(scene.stages) == 1:
         calls = scene.world.calls

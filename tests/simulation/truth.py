@@ -86,11 +86,12 @@ def check_gangs(world: World, run: Run) -> Iterator[str]:
             yield f"attempt {number} began its job with {len(there)} of {run.job.nodes} nodes"
 
 
-def check_cost(world: World, run: Run) -> Iterator[str]:
+def check_cost(world: World, run: Run, *, whole: bool) -> Iterator[str]:
     """Our cost is a range that contains the cloud's bill, give or take one billing increment for each machine.
 
     What lost its tags before anybody saw it is no machine of the row any more: the line that shows it says its own cost. And
-    what came of a call that left too late, and went unseen, is in no row.
+    what came of a call that left too late, and went unseen, is in no row. Nor is that of a row that was closed on two listings
+    which broke off, unless all of them were ``whole``.
     """
     for record in run.nodes:
         made = [m for m in world.machines if m.token == record.token and not m.cloned]
@@ -99,7 +100,7 @@ def check_cost(world: World, run: Run) -> Iterator[str]:
         for machine in made:
             if machine.id in known or not machine.stamped or is_belated(record, machine):
                 continue
-            if why := _unaccounted(record, machine):
+            if why := _unaccounted(record, machine, whole=whole):
                 yield why
 
 
@@ -122,12 +123,12 @@ def _check_row(record: NodeRecord, machines: list[Machine]) -> Iterator[str]:
         yield f"token {record.token} ({record.stage}) costs {least} to {most}, and the cloud bills {billed}"
 
 
-def _unaccounted(record: NodeRecord, machine: Machine) -> str | None:
+def _unaccounted(record: NodeRecord, machine: Machine, *, whole: bool) -> str | None:
     """What no row names was seen by nobody: its own watchdog ended it while no client was there."""
     if machine.gone is not None or machine.ended() >= 1e12:
         return f"{machine.id} (token {record.token}) was billed, and is in no cost"
     lasted = machine.ended() - (record.intended_at - _BEGINNING).total_seconds()
-    if record.node is None and not record.duplicates and lasted > record.unseen:
+    if whole and record.node is None and not record.duplicates and lasted > record.unseen:
         return (
             f"{machine.id} (token {record.token}) may have been billed for {lasted:.0f} s, and its row says {record.unseen:.0f}"
         )
