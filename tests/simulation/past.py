@@ -25,8 +25,7 @@ class Past:
         if self.happened or self._dice.random() < 0.3:
             return False
         if not self._copy.exists():
-            with closing(sqlite3.connect(self._state / "journal.db")) as source, closing(sqlite3.connect(self._copy)) as copy:
-                source.backup(copy)
+            self.back_up()
             return False
         for path in self._state.glob("journal.db*"):
             path.unlink()
@@ -36,3 +35,8 @@ class Past:
             shutil.rmtree(self._marks, ignore_errors=True)
         self.happened = True
         return True
+
+    def back_up(self) -> None:
+        """Keep the journal as it is now."""
+        with closing(sqlite3.connect(self._state / "journal.db")) as source, closing(sqlite3.connect(self._copy)) as copy:
+            source.backup(copy)

@@ -129,6 +129,9 @@ async def _play(seed: int, folder: Path, aim: tuple[str, str]) -> Outcome:
     )
     run_id = await submit(scene, job)
     past = Past(folder, dice) if dice.random() < 0.25 or aim[1] == "rollback" else None
+    if past is not None and dice.random() < 0.5:
+        # Before anything was asked for; else some time later.
+        past.back_up()
     processes = await generations(scene, dice, astray, past)
     world.calm()
     strangers = strangers_in(scene)
