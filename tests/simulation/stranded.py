@@ -59,7 +59,7 @@ async def _strand(seed: int, folder: Path) -> list[str]:
         await follow_all(session, until_idle=True)
         run = session.journal.run(run_id)
     broken += [f"{machine.id} is still billed" for machine in world.billed(loop.time() + DAY)]
-    return broken + list(check_cost(world, run))
+    return broken + list(check_cost(world, run, whole=True))
 
 
 async def _until_it_has_ended(scene: Scene, run_id: str, at_most: float) -> None:

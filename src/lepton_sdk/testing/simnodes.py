@@ -96,16 +96,16 @@ class SimNodes:
             machine = self._machine(node)
             machine.visited = self._process.monotonic()
             machine.told = True
-        status = self._status(node, execution)
+        found = self._find(node, execution)
+        if found is not None and execution.lease is not None:
+            await self._renew(node, found, execution.lease)
+        status = self._status(found)
         await self._process.hear()
         return status
 
-    def _status(self, node: Node, execution: Execution) -> ExecutionStatus:
-        found = self._find(node, execution)
+    def _status(self, found: Running | None) -> ExecutionStatus:
         if found is None:
             return ExecutionStatus(ExecutionState.ABSENT)
-        if execution.lease is not None:
-            await self._renew(node, found, execution.lease)
         if found.lease < min(self._process.monotonic(), found.over):
             return ExecutionStatus(ExecutionState.LOST, detail="nobody renewed its lease")
         if self._process.monotonic() < found.over:
