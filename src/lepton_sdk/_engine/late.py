@@ -116,8 +116,8 @@ async def _settle_doubled(session: Session, provider: str, nodes: Sequence[Node]
         runs = session.journal.runs(open_only=True)
     else:
         shown = Counter(node.token for node in nodes if node.token and node.kind == "machine")
-        alone = session.journal.open_tokens(provider) if shown else frozenset()
-        doubled = (token for token, count in shown.items() if count > 1 or token not in alone)
+        known = session.journal.open_tokens(provider)
+        doubled = (token for token, count in shown.items() if count > 1 or token not in known)
         runs = [run for token in doubled if (run := session.journal.run_of(token))]
     for record in (record for run in runs for record in run.nodes if record.offer.provider == provider):
         if await settle_duplicates(session, record, nodes, asked_at):
