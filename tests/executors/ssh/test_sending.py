@@ -1,42 +1,23 @@
 """What arrives on a node equals what a local copy gives, and what is there already is not sent again."""
 
 # Names that are no text stay bytes here.
-# ruff: noqa: PTH101, PTH102, PTH115, PTH118
 
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.executors.ssh.trees import NAMES, make, settled, tree
 
 from lepton_sdk._executors.ssh import sending
 from lepton_sdk._executors.ssh.stream import pack
 from lepton_sdk._executors.ssh.tree import Tree, read_tree
 from lepton_sdk._executors.workdir import copy_workdir, remove_tree
 from lepton_sdk.errors import JobSpecError
-
-
-def tree(folder: Path) -> dict[bytes, tuple[str, int, bytes]]:
-    """Path → kind, mode and content (or target) of everything below a folder."""
-    found = {}
-    for place, folders, files in os.walk(os.fsencode(folder)):
-        for name in folders + files:
-            path = os.path.join(place, name)
-            status = os.lstat(path)
-            if stat.S_ISLNK(status.st_mode):
-                entry = ("link", 0, os.readlink(path))
-            elif stat.S_ISDIR(status.st_mode):
-                entry = ("folder", stat.S_IMODE(status.st_mode), b"")
-            else:
-                with open(path, "rb") as file:
-                    entry = ("file", stat.S_IMODE(status.st_mode), file.read())
-            found[os.path.relpath(path, os.fsencode(folder))] = entry
-    return found
 
 
 @pytest.fixture
@@ -57,11 +38,6 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(sending, "pack", counted)
     return counts
-
-
-def settled(host: Any) -> bool:
-    """Whether nothing is being made any more for runs to come."""
-    return not list((host.runs.parent / "spares").glob(".*"))
 
 
 def arrived(host: Any, project: Path) -> dict[bytes, tuple[str, int, bytes]]:
@@ -158,6 +134,8 @@ def test_blob_that_a_power_cut_emptied_is_sent_again(host: Any, project: Path, s
     arrived(host, project)
     (blob,) = (host.runs.parent / "blobs").iterdir()
     blob.write_text("")
+    (spare,) = (host.runs.parent / "spares").iterdir()
+    (spare / "whole").write_text("the-boot-before\n")
     assert arrived(host, project)[b"data"][2] == b"x"
     assert sent == [1, 1]
 
@@ -221,9 +199,6 @@ def test_connection_that_breaks_while_sending_leaves_no_half_file(
     assert arrived(host, project)[b"data"][2] == (project / "data").read_bytes()
 
 
-NAMES = st.binary(min_size=1, max_size=120).filter(
-    lambda name: not set(name) & {0, 47} and name not in {b".", b"..", b".git", b".gitignore", b".leptonignore"}
-)
 MODES = st.sampled_from([0o600, 0o644, 0o755, 0o400, 0o777])
 FILES = st.tuples(MODES, st.sampled_from([b"", b"x", b"same"]) | st.binary(max_size=2000))
 TREES = st.recursive(
@@ -231,19 +206,6 @@ TREES = st.recursive(
     lambda inner: st.tuples(st.sampled_from([0o700, 0o755, 0o555]), st.dictionaries(NAMES, inner, max_size=4)),
     max_leaves=12,
 )
-
-
-def make(folder: bytes, entries: dict[bytes, Any], mode: int = 0o700) -> None:
-    os.mkdir(folder)
-    for name, (inner_mode, content) in entries.items():
-        path = os.path.join(folder, name)
-        if isinstance(content, dict):
-            make(path, content, inner_mode)
-        else:
-            with open(path, "wb") as file:
-                file.write(content)
-            os.chmod(path, inner_mode)
-    os.chmod(folder, mode)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.executors.ssh.test_sending import NAMES, make, settled, tree
+from tests.executors.ssh.trees import NAMES, make, settled, tree
 
 from lepton_sdk._executors.ssh import sending
 from lepton_sdk._executors.ssh.stream import pack
@@ -269,6 +269,21 @@ def run_without_waiting(host: Any, project: Path) -> dict[bytes, tuple[str, int,
     execution = host.start("true", workdir=project)
     host.result(execution)
     return tree(host.folder(execution) / "work")
+
+
+def test_what_is_large_is_kept_before_its_run_begins(
+    host: Any, project: Path, bases: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "_LARGE", 1000)
+    (project / "large").write_bytes(os.urandom(5000))
+    (project / "large").chmod(0o640)
+    (project / "twin").write_bytes((project / "large").read_bytes())
+    execution = host.start("echo spoiled >>large; echo spoiled >>twin", workdir=project)
+    blobs = {path.read_bytes() for path in (host.runs.parent / "blobs").iterdir()}
+    assert (project / "large").read_bytes() in blobs
+    host.result(execution)
+    assert run(host, project) == run(host, project) == tree(project)
+    assert bases == [False, True, True]
 
 
 def test_without_room_for_a_second_copy_none_is_made(make_host: Any, server: Any, small_disk: Path, tmp_path: Path) -> None:

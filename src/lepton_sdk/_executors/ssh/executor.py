@@ -12,6 +12,7 @@ from attrs import evolve
 from lepton_sdk._executors.ssh.hostkeys import HostKeys
 from lepton_sdk._executors.ssh.orders import hundredths, orders, run_path
 from lepton_sdk._executors.ssh.status import read_answer, told_clock
+from lepton_sdk._executors.ssh.trail import Trails
 from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import ContractViolation, JobCancelled, NodeError, NodeUnreachable, StaleEpoch
@@ -63,6 +64,7 @@ class SSHExecutor:
         self._keys = HostKeys(self._runs.parent / "known_hosts")
         self._remotes: dict[tuple[object, ...], Remote] = {}
         self._told: dict[tuple[Remote, str], int] = {}
+        self._trails = Trails(self._clock)
 
     @property
     def notices(self) -> list[str]:
@@ -92,15 +94,18 @@ class SSHExecutor:
             with Progress(self._progress, self._clock, f"sending the workdir to {remote.title}") as progress:
                 sent = await send_workdir(remote, execution, path, state=self._runs.parent, progress=progress)
             if isinstance(sent, list):
-                return heed(execution, sent, remote.title)
+                heed(execution, sent, remote.title)
+                return
             place = sent
-        channel = await remote.call("keep", path, place)
+        channel = await remote.call("keep", path, place, "follow")
         try:
             await channel.send(text)
             channel.finish()
             heed(execution, await remote.in_time(channel, _START_SECONDS), remote.title)
-        finally:
+        except BaseException:
             channel.close()
+            raise
+        self._trails.leave((remote, path), channel)
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
@@ -171,6 +176,11 @@ class SSHExecutor:
         """Whether it has ended; waits until it was started."""
         return await self._until(node, execution, lambda state: state is not ExecutionState.ABSENT) in _ENDED
 
+    async def _over(self, node: Node, execution: Execution) -> ExecutionState:
+        # What has just begun is left alone for a moment; looking takes time from it.
+        await self._clock.sleep(_EAGER)
+        return await self._until(node, execution, lambda state: state in _ENDED)
+
     async def _until(self, node: Node, execution: Execution, holds: Callable[[ExecutionState], bool]) -> ExecutionState:
         pause, looking = _EAGER, evolve(execution, lease=None)
         while not holds(state := (await self.poll(node, looking)).state):
@@ -183,9 +193,11 @@ class SSHExecutor:
         """The log from a byte on, as it comes; with ``follow`` until the execution has ended, perhaps a little less."""
         import asyncio
 
-        channel = await self._remote(node).call("logs", run_path(execution), str(offset + 1), str(int(follow)))
+        remote, path = self._remote(node), run_path(execution)
+        channel = self._trails.take((remote, path)) if follow and not offset else None
+        channel = channel or await remote.call("logs", path, str(offset + 1), str(int(follow)))
         # The node's own sign of the end, a process that is gone, may be late: some hosts bury nobody.
-        ended = asyncio.ensure_future(self._until(node, execution, lambda state: state in _ENDED)) if follow else None
+        ended = asyncio.ensure_future(self._over(node, execution)) if follow else None
         try:
             yield _read(channel, ended)
         finally:
@@ -244,6 +256,7 @@ class SSHExecutor:
 
     async def aclose(self) -> None:
         """Close connections; runs go on."""
+        self._trails.close()
         remotes, self._remotes = list(self._remotes.values()), {}
         # A jump host comes before what is behind it.
         for remote in reversed(remotes):

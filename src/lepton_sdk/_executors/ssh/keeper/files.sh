@@ -56,8 +56,7 @@ need() { # RUN EPOCH PLACE TREE: whether a whole spare of that tree is here; the
   fi
   say .
   # What a client left that died while it sent.
-  find "$base/in" "$base/spares" -mindepth 1 -maxdepth 1 -mtime +1 \( -path "$base/in/*" -o -name '.*' \) \
-    -exec rm -rf {} + >/dev/null 2>&1
+  cd "$base" && find in spares -mindepth 1 -maxdepth 1 -mtime +1 \( -path 'in/*' -o -name '.*' \) -exec rm -rf {} + >/dev/null 2>&1
 }
 
 equipped() {
@@ -97,10 +96,10 @@ receive() { # PLACE FROM TREE BYTES FILES: the archive on stdin; makes the run's
   LC_ALL=C
   export LC_ALL
   if ! said=$(begin 2>&1); then
-    # Another run was quicker.
     cat >/dev/null
     sweep "$in" "$next"
-    say gone
+    # Of what was to be taken, another run was quicker.
+    case $from in - | blobs) fail "$said" ;; *) say gone ;; esac
   elif said=$(build 2>&1); then
     provide &
     say ok

@@ -1,8 +1,8 @@
 # The process that stays with one run: setup, command, result.
 # shellcheck shell=sh disable=SC2034,SC2154
 
-keep() { # RUN IN PARENT SETSID: orders on stdin, IN the folder of a received tree or "-"
-  run=$base/runs/$1 in=$2 setsid=${4-} work=''
+keep() { # RUN IN PARENT SETSID FOLLOW: orders on stdin, IN the folder of a received tree or "-"; with FOLLOW the log comes after the answer
+  run=$base/runs/$1 in=$2 setsid=${4-} follow=${5-} work=''
   [ "$in" != - ] || work=$run/work
   # A service may not hold the file system that it was started in.
   cd / || exit
@@ -16,14 +16,17 @@ keep() { # RUN IN PARENT SETSID: orders on stdin, IN the folder of a received tr
   eval "$orders"
   orders=
   if open "$epoch" && entrust "$1" && claim; then
+    exec 7>&1 </dev/null >/dev/null 2>&1
+    [ -z "$follow" ] || trail
+    look $$
     # Who asked may have died since: the run is claimed, and an answer that nobody hears must not end it.
     trap '' PIPE
-    say started
-    say .
-    exec </dev/null >/dev/null 2>&1
+    wait "$durable" || sync
+    say started >&7
+    say . >&7
+    exec 7>&-
     trap - PIPE
     # The shell that brought us waits for our end, which may be days away.
-    look $$
     [ "$parent" != "$3" ] || kill -KILL "$parent"
     stay
   else
@@ -31,6 +34,11 @@ keep() { # RUN IN PARENT SETSID: orders on stdin, IN the folder of a received tr
     rm -f "$run/.start.$$" "$run/.spare.$$"
     [ "$in" = - ] || rm -rf "$base/in/${in:?}"
   fi
+}
+
+trail() { # the log into the channel that brought the orders, so that nobody has to ask for its first lines
+  : >>"$run/log"
+  case $tail in *GNU*) tail -c +1 -s 0.1 --pid=$$ -f "$run/log" >&7 & ;; esac
 }
 
 claim() { # say durably who keeps the run since when; only the first claim succeeds
@@ -46,7 +54,9 @@ claim() { # say durably who keeps the run since when; only the first claim succe
     if [ -f "$run/start" ]; then say started; else fail "$said"; fi
     return 1
   fi
-  sync "$run/start" "$run" 2>/dev/null || sync
+  # Waited for before anybody hears of it, and before the job begins.
+  sync "$run/start" "$run" 2>/dev/null &
+  durable=$!
 }
 
 note() {

@@ -127,7 +127,7 @@ attend() { # PARENT SETSID: one verb, for whoever is connected
   # shellcheck disable=SC2086
   set -- $line
   case ${1-} in
-    keep) keep "$2" "$3" "$brought_by" "$setsid" ;;
+    keep) keep "$2" "$3" "$brought_by" "$setsid" "${4-}" ;;
     need | receive | list | pack | serve | logs | cancel | arm) "$@" ;;
   esac
 }
