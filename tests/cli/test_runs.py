@@ -57,6 +57,23 @@ def test_the_current_folder_is_copied_and_words_stay_whole(lepton: Lepton, place
     assert not (place / "made").exists()
 
 
+def test_a_script_that_windows_saved_is_refused_before_anything_begins(lepton: Lepton, place: Path) -> None:
+    for name, text in {"win dows.sh": b"#!/bin/sh\r\necho one\r\n", "unix.sh": b"#!/bin/sh\necho two\n"}.items():
+        (place / name).write_bytes(text)
+        (place / name).chmod(0o755)
+    refused = lepton("run", "--", "./win dows.sh")
+    assert refused.returncode == 2
+    assert "./win dows.sh has Windows line ends" in refused.stderr
+    assert "next: sed -i 's/\\r$//' './win dows.sh'" in refused.stderr
+    assert json.loads(lepton("ps", "--json").stdout) == []
+    assert lepton("run", "--", "./unix.sh").stdout == "two\n"
+
+
+def test_an_image_can_be_a_flag(lepton: Lepton) -> None:
+    job = json.loads(lepton("route", "--image", "registry.example/box:1", "--json", "--", "true").stdout)["job"]
+    assert job["image"] == "registry.example/box:1"
+
+
 def test_a_home_folder_is_not_copied_by_mistake(lepton: Lepton, place: Path) -> None:
     done = lepton("run", "--", "true", HOME=str(place))
     assert done.returncode == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -73,6 +74,23 @@ def check(job: Job) -> None:
     """
     if job.workdir is not None:
         check_workdir(Path(job.workdir))
+        _check_line_ends(Path(job.workdir).expanduser(), job.command)
+
+
+def _check_line_ends(workdir: Path, command: str) -> None:
+    """A script with Windows line ends names an interpreter that no node has, and all that a node says is "not found"."""
+    try:
+        word = shlex.split(command)[0]
+        with (workdir / word).open("rb") as file:
+            first = file.readline(256)
+    except (OSError, ValueError, IndexError):
+        return
+    if first.startswith(b"#!") and first.endswith(b"\r\n"):
+        line = first.decode(errors="replace")
+        raise JobSpecError(
+            f"workdir: {word} has Windows line ends (its first line is {line!r}), so no node can start it",
+            hint=f"sed -i 's/\\r$//' {shlex.quote(word)}; with git: a line '*.sh text eol=lf' in .gitattributes",
+        )
 
 
 def read_secrets(job: Job, environment: Mapping[str, str]) -> dict[str, str]:

@@ -34,6 +34,7 @@ _OPTIONS = (
     click.option("--no-workdir", is_flag=True, help="Start in an empty folder."),
     click.option("--nodes", type=click.IntRange(1), metavar="N", help="So many machines, all or none."),
     click.option("--launcher", metavar="NAME", help="none (one start on each node), torchrun or mpi (one for each GPU)."),
+    click.option("--image", help="Container image that setup and command run in; the rest of it goes into a job file."),
     click.option("--setup", help="Shell lines to run before the command."),
     click.option("--env", multiple=True, metavar="NAME=VALUE", help="Environment variable; NAME alone passes ours on."),
     click.option("--secret", "secrets", multiple=True, metavar="NAME", help="Variable to pass on without a trace."),
@@ -107,7 +108,7 @@ def job_from(file: str | None, flags: dict[str, Any]) -> Job:
         data["command"] = words
         if not file and not flags.get("workdir") and not flags.get("no_workdir"):
             data["workdir"] = _here()
-    for name in ("name", "setup", "workload", "nodes", "launcher"):
+    for name in ("name", "image", "setup", "workload", "nodes", "launcher"):
         if flags.get(name):
             data[name] = flags[name]
     if flags.get("workdir"):
