@@ -95,11 +95,11 @@ def test_a_node_is_left_only_when_its_job_has_stopped_and_it_is_being_given_back
         with pytest.raises(ContractViolation, match="may run on"):
             apply(run, left)
         with pytest.raises(ContractViolation, match="not given back"):
-            apply(run, intend("r", "t2"))
+            apply(run, intend("r", "t2", attempt=2))
     run = apply(apply(_lost(stopped=True), _event(Stage.RELEASING)), left)
     assert run.nodes[0].open
     assert not run.nodes[0].awaited
     assert Run.from_record(run.to_record()) == run
-    assert apply(run, intend("r", "t2")).nodes[1].awaited
+    assert apply(run, intend("r", "t2", attempt=2)).nodes[1].awaited
     # It is closed by its provider's word, as any other is.
     assert not apply(run, _event(Stage.RELEASED)).nodes[0].open

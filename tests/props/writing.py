@@ -32,8 +32,8 @@ def plan(run: str) -> Event:
     return Event("run.planned", run, NOW, None, {"job": {"command": "true", "name": "job"}})
 
 
-def intend(run: str, token: str) -> Event:
-    data = {"attempt": 1, "rank": 0, "epoch": 1, "offer": fake_offer(seen_at=NOW).to_dict(), "increment": 1}
+def intend(run: str, token: str, attempt: int = 1) -> Event:
+    data = {"attempt": attempt, "rank": 0, "epoch": 1, "offer": fake_offer(seen_at=NOW).to_dict(), "increment": 1}
     return Event("node.intended", run, NOW, token, data)
 
 
