@@ -272,7 +272,14 @@ def _cordon(context: ProviderContext) -> click.Command:
     @_json
     def cordon(names: Sequence[str], reason: str, as_json: bool) -> None:
         """Let no new work come to hosts, of any client; what runs there goes on."""
-        _set_cordon(context, names, reason, as_json)
+        hosts = _named(context, names)
+        answers = _each(context, hosts, lambda fleet, host: fleet.cordon(host, reason, _me()))
+        rows = [
+            _failed(host, answer) if isinstance(answer, LeptonError) else {"host": host.name, "cordon": reason}
+            for host, answer in zip(hosts, answers, strict=True)
+        ]
+        _print(rows, as_json, ("host", "cordon"))
+        _end(rows)
 
     return cordon
 
@@ -282,21 +289,23 @@ def _uncordon(context: ProviderContext) -> click.Command:
     @_some_hosts
     @_json
     def uncordon(names: Sequence[str], as_json: bool) -> None:
-        """Let work come to hosts again. One that is still unhealthy is cordoned anew when a job would come."""
-        _set_cordon(context, names, None, as_json)
+        """Let work come to hosts again, and look at them. One that is still unhealthy is cordoned anew when a job would come."""
+        hosts, now = _named(context, names), context.clock.now()
+        looks = _each(context, hosts, _opened)
+        rows = [
+            _failed(host, look) if isinstance(look, LeptonError) else _summary(host, look, now)
+            for host, look in zip(hosts, looks, strict=True)
+        ]
+        _print(rows, as_json, ("host", "health", "obstacle"))
+        _end(rows)
 
     return uncordon
 
 
-def _set_cordon(context: ProviderContext, names: Sequence[str], reason: str | None, as_json: bool) -> None:
-    hosts = _named(context, names)
-    answers = _each(context, hosts, lambda fleet, host: fleet.cordon(host, reason, _me()))
-    rows = [
-        _failed(host, answer) if isinstance(answer, LeptonError) else {"host": host.name, "cordon": reason or ""}
-        for host, answer in zip(hosts, answers, strict=True)
-    ]
-    _print(rows, as_json, ("host", "cordon"))
-    _end(rows)
+async def _opened(fleet: Fleet, host: FleetHost) -> Look:
+    await fleet.cordon(host, None)
+    # What was wrong when it was last looked at would keep work away on.
+    return await fleet.look(host)
 
 
 def _drain(context: ProviderContext) -> click.Command:

@@ -67,6 +67,24 @@ def test_unhealthy_says_which_gpu_and_why(fleet: list[Any], lepton: Any, losses:
     assert (row["obstacle"], row["next"]) == (detail, hint)
 
 
+def test_a_host_that_was_mended_comes_back_with_uncordon_alone(
+    owners: list[Any], fleet: list[Any], lepton: Any, losses: Any
+) -> None:
+    whole = next(o for o in owners[0].offers(Resources(gpu="H100:2")) if o.gpu_count == 2)
+    fleet[0].has("gpus 2", "gpu 1 lost 1")
+    with pytest.raises(NoCapacity, match="one is unhealthy: GPU 1: GPU is lost"):
+        owners[0].take("H100:2", "t1", offer=whole)
+    ((_, (_, detail, hint)),) = losses("--gpu", "H100:1").items()
+    assert "one is cordoned by the health check since" in detail
+    assert hint == "reboot the host, then lepton byoc uncordon one"
+    (row,) = lepton("byoc", "uncordon", "one")
+    assert "one is unhealthy: GPU 1: GPU is lost" in row["obstacle"], "nobody mended it"
+    fleet[0].has("gpus 2")
+    (row,) = lepton("byoc", "uncordon", "one")
+    assert (row["cordon"], row["obstacle"], row["health"]) == ("", "", "healthy")
+    assert losses("--gpu", "H100:2") == {}
+
+
 def test_gpus_in_use_by_which_run_and_which_process(owners: list[Any], fleet: list[Any], lepton: Any, losses: Any) -> None:
     fleet[0].has("gpus 2", "gpu 1 pid 4242")
     offer = next(o for o in owners[0].offers(Resources(gpu="H100:1")) if o.gpu_count == 1)
