@@ -192,6 +192,45 @@ def test_a_spare_that_another_run_takes_first_is_done_without(
     assert bases == [False, True, False]
 
 
+def test_a_spare_that_is_being_made_is_waited_for_while_its_maker_lives(
+    host: Any, project: Path, bases: list[bool], tmp_path: Path
+) -> None:
+    run(host, project)
+    (spare,) = ready(host)
+    spare.rename(tmp_path / "spare")
+    maker = subprocess.Popen(["sleep", "600"])
+    # The 22nd word of what the kernel says of a process is when it began.
+    born = Path(f"/proc/{maker.pid}/stat").read_text().rpartition(")")[2].split()[19]
+    marker = spare.with_name(".being-made") / f"making.{spare.name}.{maker.pid}.{born}"
+    marker.parent.mkdir()
+    marker.touch()
+    execution = host.execution("true", workdir=project)
+    host.begun.append(execution)
+
+    async def finish() -> None:
+        await asyncio.to_thread(host.until, lambda: list((host.runs.parent / "in").iterdir()))
+        (tmp_path / "spare").rename(spare)
+        marker.unlink()
+
+    async def both() -> None:
+        await asyncio.gather(host.executor.start(host.node, execution), finish())
+
+    host.do(both())
+    marker.parent.rmdir()
+    assert bases == [False, True]
+    (spare,) = ready(host)
+    maker.kill()
+    maker.wait()
+    spare.rename(tmp_path / "spare")
+    marker.parent.mkdir()
+    marker.touch()
+    # Nobody will ever finish this one.
+    host.start("true", workdir=project)
+    assert bases == [False, True, False]
+    marker.unlink()
+    marker.parent.rmdir()
+
+
 @pytest.mark.parametrize("spoil", ["content", "mode", "more", "less", "boot", "half"])
 def test_a_spare_that_is_not_as_it_was_left_is_not_used(host: Any, project: Path, bases: list[bool], spoil: str) -> None:
     run(host, project)

@@ -49,7 +49,7 @@ need() { # RUN EPOCH PLACE TREE: whether a whole spare of that tree is here; the
   [ -d "$base/blobs" ] || here=nothing
   if open "$2" && equipped && ready "$base/blobs" "$base/spares/.$3" "$in"; then
     say ok
-    ! whole "$4" || here=spare
+    ! { whole "$4" || awaited "$4"; } || here=spare
     say $here
     say .
     [ "$here" = nothing ] || lacking
@@ -79,6 +79,25 @@ whole() { # TREE: whether its spare was finished since the last boot, for a powe
   { read -r made <"$base/spares/$1/whole"; } 2>/dev/null && [ "$made" = "$boot" ] || return
   # A blob changes with every link to it; it is trusted here as it is in its own folder.
   touched=$(cd "$base/spares/$1" && find tree links \( -type d -o -path 'tree/*' \) -cnewer whole 2>&1) && [ -z "$touched" ]
+}
+
+awaited() { # TREE: wait for its spare while somebody makes it, for a while; that is sooner there than a tree from the blobs
+  clock
+  patience=$((now + 500))
+  while making "$1" && [ "$now" -lt $patience ]; do
+    nap
+    clock
+  done
+  whole "$1"
+}
+
+making() { # TREE: whether a process lives that makes its spare
+  for file in "$base"/spares/.*/making."$1".*; do
+    [ -f "$file" ] || continue
+    file=${file##*/making."$1".}
+    look "${file%.*}" && [ "$born" = "${file#*.}" ] && return
+  done
+  return 1
 }
 
 lacking() {
@@ -154,6 +173,7 @@ provide() { # for the runs that come; gives way to those that are here
   read -r one _ </proc/self/stat
   renice -n 10 -p "$one"
   cd "$next" || exit
+  [ "$tree" = - ] || { look "$one" && : >"making.$tree.$one.$born"; }
   if [ "$from" = blobs ] || { [ -f archived ] && tar -xpof archive && rm archive && store; }; then
     [ "$tree" = - ] || spare
   fi
