@@ -283,6 +283,8 @@ def main() -> None:
             (folder / ".ssh").mkdir(mode=0o700)
             shutil.copy(folder / "id", folder / ".ssh/id_ed25519")
             ours, peer = Ours(folder, port), Peer(folder, port)
+            # First, because what it says of memory is the most that the process ever had.
+            bench_nodes(ours)
             ours.line(ours.executor)
             pair("first line, cold", "3x", chosen.rounds, ours.cold, lambda: peer.line(peer.words))
             pair("first line, warm", "1.5x", chosen.rounds, lambda: ours.line(ours.executor), lambda: peer.line(peer.shared))
@@ -293,7 +295,6 @@ def main() -> None:
             pair(f"log of {chosen.megabytes} MB", "2x", 3, lambda: ours.do(ours.whole(run)), lambda: peer.cat(log))
             if shutil.which("rsync"):
                 bench_sending(folder, ours, peer, chosen.files, chosen.rounds)
-            bench_nodes(ours)
             ours.do(ours.executor.aclose())
             ours.loop.call_soon_threadsafe(ours.loop.stop)
             subprocess.run([*peer.shared, "-O", "exit", "127.0.0.1"], check=False, capture_output=True)
