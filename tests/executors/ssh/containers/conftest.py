@@ -40,7 +40,7 @@ class Engine:
 
     def left(self, run: Any) -> list[str]:
         """The containers of a run that are there in any state."""
-        name = f"lepton-{run.run_id}-{run.attempt}-{run.rank}-{run.epoch}"
+        name = f"lepton-{run.run_id}-{run.attempt}-{run.rank}"
         return self("ps", "--all", "--format", "{{.Names}}", "--filter", f"name={name}").stdout.split()
 
 

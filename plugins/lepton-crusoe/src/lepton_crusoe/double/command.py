@@ -64,7 +64,8 @@ def _double(
     from lepton_crusoe.double.things import Rules
     from lepton_sdk.testing import SSHMachines
 
-    secret = secret_key or secrets.token_urlsafe(24)
+    # HMAC fills a key up with zeros: one that ended in a zero would be the same key without its end.
+    secret = secret_key or secrets.token_urlsafe(23)[:-1] + "gE"
     hosts = SSHMachines(sshd, machine, ssh_port)
     double = Double(Cloud(Rules(project, boot, ending), hosts, time.time), {access_key_id: secret})
     api, control = serve(double, 0 if command else port, control_port)
