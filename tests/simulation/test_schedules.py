@@ -51,6 +51,11 @@ def test_every_scene_ends_well(scene: str, group: int) -> None:
     assert not {seed: lines for seed, lines in broken.items() if lines}
 
 
+def test_a_duplicate_of_a_closed_row_is_in_the_account_that_shows_it() -> None:
+    """All rows were closed, in another account, when it turned up: the account that we had then knows nothing of it."""
+    assert replay(8694).broken == ()
+
+
 def test_a_seed_goes_the_same_way_twice() -> None:
     assert replay(11) == replay(11)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from lepton_sdk._engine.account import assure
+from lepton_sdk._engine.account import assure, settle_account
 from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.node import Node, NodeState
@@ -45,6 +45,8 @@ async def give_back_duplicate(session: Session, record: NodeRecord, node: Node, 
     """
     data: dict[str, object] = {"node": node.to_dict(), "there": seen_at.isoformat()}
     if node.id not in {one.node.id for one in record.duplicates}:
+        # What it doubles may be closed, and the account have changed since: this one is in the account that shows it.
+        await settle_account(session, node.provider)
         await session.journal.write(Event("node.duplicate", record.run, session.clock.now(), record.token, data))
     answer = await session.provider(node.provider).release(node)
     if answer.state is NodeState.GONE:
