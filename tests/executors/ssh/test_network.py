@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from namespaces import ip, skip_without_namespaces
 
 from lepton_sdk.errors import NodeUnreachable
 from lepton_sdk.spi.executor import ExecutionState
 
 _NUMBERS = itertools.count(os.getpid() % 200)
-
-
-def _ip(*words: str, check: bool = True) -> bool:
-    return subprocess.run(["ip", *words], check=check, capture_output=True).returncode == 0
 
 
 class Cable:
@@ -30,30 +26,25 @@ class Cable:
         self.ours, self.theirs = f"lv{os.getpid()}a", f"lv{os.getpid()}b"
         self.address = f"10.213.{number}.2"
         gateway = f"10.213.{number}.1"
-        _ip("netns", "add", self.name)
-        _ip("link", "add", self.ours, "type", "veth", "peer", "name", self.theirs, "netns", self.name)
-        _ip("addr", "add", f"{gateway}/24", "dev", self.ours)
-        _ip("link", "set", self.ours, "up")
-        _ip("-n", self.name, "addr", "add", f"{self.address}/24", "dev", self.theirs)
-        _ip("-n", self.name, "link", "set", self.theirs, "up")
-        _ip("-n", self.name, "link", "set", "lo", "up")
+        ip("netns", "add", self.name)
+        ip("link", "add", self.ours, "type", "veth", "peer", "name", self.theirs, "netns", self.name)
+        ip("addr", "add", f"{gateway}/24", "dev", self.ours)
+        ip("link", "set", self.ours, "up")
+        ip("-n", self.name, "addr", "add", f"{self.address}/24", "dev", self.theirs)
+        ip("-n", self.name, "link", "set", self.theirs, "up")
+        ip("-n", self.name, "link", "set", "lo", "up")
 
     def set(self, state: str) -> None:
-        _ip("link", "set", self.ours, state)
+        ip("link", "set", self.ours, state)
 
     def remove(self) -> None:
-        _ip("netns", "del", self.name, check=False)
-        _ip("link", "del", self.ours, check=False)
+        ip("netns", "del", self.name, check=False)
+        ip("link", "del", self.ours, check=False)
 
 
 @pytest.fixture
 def cable() -> Iterator[Cable]:
-    if os.getuid() != 0:
-        pytest.skip("network namespaces need root")
-    probe = f"leptonprobe{os.getpid()}"
-    if not _ip("netns", "add", probe, check=False):
-        pytest.skip("network namespaces cannot be made here (ip netns add)")
-    _ip("netns", "del", probe)
+    skip_without_namespaces()
     cable = Cable()
     yield cable
     cable.remove()

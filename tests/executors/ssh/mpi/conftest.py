@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from namespaces import ip, skip_without_namespaces
 
 from lepton_sdk import Client, Job
 from lepton_sdk.testing import FAKE_SPEC, fake_offer
@@ -47,21 +47,21 @@ class Bridge:
         number = next(_NUMBERS) % 250
         self.name, self.net = f"lb{os.getpid()}", f"10.214.{number}"
         self.hosts: list[str] = []
-        _ip("link", "add", self.name, "type", "bridge")
-        _ip("addr", "add", f"{self.net}.1/24", "dev", self.name)
-        _ip("link", "set", self.name, "up")
+        ip("link", "add", self.name, "type", "bridge")
+        ip("addr", "add", f"{self.net}.1/24", "dev", self.name)
+        ip("link", "set", self.name, "up")
 
     def move_in(self, server: Any) -> Any:
         """Start a server again on a host of the network."""
         rank = len(self.hosts)
         host, address = f"{self.name}-{rank}", f"{self.net}.{rank + 2}"
         self.hosts.append(host)
-        _ip("netns", "add", host)
-        _ip("link", "add", f"{self.name}v{rank}", "type", "veth", "peer", "name", "eth0", "netns", host)
-        _ip("link", "set", f"{self.name}v{rank}", "master", self.name, "up")
-        _ip("-n", host, "addr", "add", f"{address}/24", "dev", "eth0")
+        ip("netns", "add", host)
+        ip("link", "add", f"{self.name}v{rank}", "type", "veth", "peer", "name", "eth0", "netns", host)
+        ip("link", "set", f"{self.name}v{rank}", "master", self.name, "up")
+        ip("-n", host, "addr", "add", f"{address}/24", "dev", "eth0")
         for device in ("eth0", "lo"):
-            _ip("-n", host, "link", "set", device, "up")
+            ip("-n", host, "link", "set", device, "up")
         server.stop()
         config = server.folder / "sshd_config"
         config.write_text(config.read_text().replace("127.0.0.1", address))
@@ -73,28 +73,19 @@ class Bridge:
 
     def cut(self, rank: int) -> None:
         """Take a host's cable out: nothing comes from it any more, not even that a connection is closed."""
-        _ip("link", "set", f"{self.name}v{rank}", "down")
+        ip("link", "set", f"{self.name}v{rank}", "down")
 
     def remove(self) -> None:
         for rank, host in enumerate(self.hosts):
             # The kernel takes its time with a namespace, and until then the link's name is not free.
-            _ip("link", "del", f"{self.name}v{rank}", check=False)
-            _ip("netns", "del", host, check=False)
-        _ip("link", "del", self.name, check=False)
-
-
-def _ip(*words: str, check: bool = True) -> bool:
-    return subprocess.run(["ip", *words], check=check, capture_output=True).returncode == 0
+            ip("link", "del", f"{self.name}v{rank}", check=False)
+            ip("netns", "del", host, check=False)
+        ip("link", "del", self.name, check=False)
 
 
 @pytest.fixture
 def bridge() -> Iterator[Bridge]:
-    if os.getuid() != 0 or not shutil.which("ip"):
-        pytest.skip("network namespaces need root and iproute2")
-    probe = f"leptonprobe{os.getpid()}"
-    if not _ip("netns", "add", probe, check=False):
-        pytest.skip("network namespaces cannot be made here (ip netns add)")
-    _ip("netns", "del", probe)
+    skip_without_namespaces()
     bridge = Bridge()
     yield bridge
     bridge.remove()

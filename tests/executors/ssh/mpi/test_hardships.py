@@ -28,7 +28,7 @@ def _ranks(hosts: list[Any]) -> list[int]:
                 name = str((entry / "exe").readlink())
             except OSError:
                 continue
-            if name.endswith("/work/sum") and any(name.startswith(f"{host.home}/") for host in hosts):
+            if Path(name).name == "sum" and any(name.startswith(f"{host.home}/") for host in hosts):
                 found.append(int(entry.name))
     return found
 
