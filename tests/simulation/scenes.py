@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-import tempfile
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 from clients import Scene, client, submit
 from pace import as_for_users, drive_many_or_few
-from schedule import DAY, RAM, check_journal, generations, live, settle
+from schedule import DAY, check_journal, generations, live, played, settle
 
 from lepton_sdk._engine.follower import follow_all
 from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.money import Money
 from lepton_sdk.spi import WatchdogWay
-from lepton_sdk.testing import SIM_SPEC, Faults, World, bill, executions, run_virtual
+from lepton_sdk.testing import SIM_SPEC, Faults, World, bill, executions
 
 # Two machines fit under the cap.
 _CAP, _PRICE = 48, 24
@@ -31,20 +30,17 @@ def leave(seed: int) -> list[str]:
 
     Somebody comes then, and what the journal says of the cost is held against the bill as well.
     """
-    with tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else None) as folder:
-        return run_virtual(_abandon(seed, Path(folder)))
+    return played(_abandon, seed)
 
 
 def silent(seed: int) -> tuple[list[str], float]:
     """A provider that answers nothing for a day while a machine of ours is there; what broke, and when the run ended."""
-    with tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else None) as folder:
-        return run_virtual(_silence(seed, Path(folder)))
+    return played(_silence, seed)
 
 
 def calm(seed: int) -> tuple[Decimal, Decimal, Decimal, Decimal]:
     """Nothing goes wrong; the run's cost, its lower bound, the cloud's bill and the price of one billing increment."""
-    with tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else None) as folder:
-        return run_virtual(_calm(seed, Path(folder)))
+    return played(_calm, seed)
 
 
 async def _calm(seed: int, folder: Path) -> tuple[Decimal, Decimal, Decimal, Decimal]:
@@ -103,8 +99,7 @@ async def _abandon(seed: int, folder: Path) -> list[str]:
 
 def crowd(seed: int) -> list[str]:
     """Several runs and clients under a cap that not all of them fit under; what broke."""
-    with tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else None) as folder:
-        return run_virtual(_crowd(seed, Path(folder)))
+    return played(_crowd, seed)
 
 
 async def _crowd(seed: int, folder: Path) -> list[str]:
@@ -132,8 +127,8 @@ def _check_cap(world: World) -> Iterator[str]:
 
 def replaced(seed: int) -> float:
     """Seconds from a node's certain death, while its job runs, to the next attempt's create call."""
-    with as_for_users(), tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else None) as folder:
-        return run_virtual(_replaced(seed, Path(folder)))
+    with as_for_users():
+        return played(_replaced, seed)
 
 
 async def _replaced(seed: int, folder: Path) -> float:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 from attrs import frozen
 from clients import Scene, account_of, client, end, submit
@@ -37,11 +38,11 @@ from lepton_sdk.testing import (
 
 __all__ = [
     "DAY",
-    "RAM",
     "Outcome",
     "check_journal",
     "generations",
     "live",
+    "played",
     "replay",
     "settle",
     "some_faults",
@@ -54,7 +55,8 @@ _CALM = 14400.0
 # So many clients stand about at the same time, believing that the run is theirs.
 _AT_ONCE = 3
 _SHOWN = frozenset({Difference.STRAY, Difference.DOUBTFUL, Difference.UNMARKED})
-RAM = Path("/dev/shm")
+_RAM = Path("/dev/shm")
+_T = TypeVar("_T")
 
 
 @frozen
@@ -74,14 +76,19 @@ class Outcome:
     processes: int
 
 
+def played(scene: Callable[..., Coroutine[Any, Any, _T]], seed: int, *more: object) -> _T:
+    """What comes of a scene in virtual time, in a folder of its own, which is memory where there is some."""
+    with tempfile.TemporaryDirectory(dir=_RAM if _RAM.is_dir() else None) as folder:
+        return run_virtual(scene(seed, Path(folder), *more))
+
+
 def replay(seed: int, aim: tuple[str, str] | None = None) -> Outcome:
     """Play the schedule of a seed.
 
     Args:
         aim: the stage of a row, and the fault that is to strike there; another one for each seed without it.
     """
-    with tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else None) as folder:
-        return run_virtual(_play(seed, Path(folder), aim or PAIRS[seed % len(PAIRS)]))
+    return played(_play, seed, aim or PAIRS[seed % len(PAIRS)])
 
 
 def some_faults(dice: random.Random) -> Faults:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from clients import Scene, client, end, submit
-from schedule import DAY, RAM, live
+from schedule import DAY, live, played
 from truth import check_cost, check_executions
 
 from lepton_sdk._engine.follower import follow_all
 from lepton_sdk.domain.job import Job
 from lepton_sdk.spi import WatchdogWay
-from lepton_sdk.testing import World, executions, run_virtual
+from lepton_sdk.testing import World, executions
 
 __all__ = ["strand"]
 
@@ -25,8 +24,7 @@ _LEASE, _JOB = 300, 7200
 
 def strand(seed: int) -> list[str]:
     """The job allows one more attempt once the node has stopped the first one by itself; what broke."""
-    with tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else None) as folder:
-        return run_virtual(_strand(seed, Path(folder)))
+    return played(_strand, seed)
 
 
 async def _strand(seed: int, folder: Path) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -13,13 +12,13 @@ from pathlib import Path
 from attrs import evolve
 from clients import MortalJournal, Scene, client, end, submit
 from pace import drive_many_or_few
-from schedule import RAM, check_journal, settle, some_faults, strangers_in
+from schedule import check_journal, played, settle, some_faults, strangers_in
 from truth import check_executions, check_world
 
 from lepton_sdk._clock import Clock
 from lepton_sdk._engine.follower import follow_all, request_stop
 from lepton_sdk.domain.job import Job
-from lepton_sdk.testing import SIM_SPEC, Died, World, run_virtual
+from lepton_sdk.testing import SIM_SPEC, Died, World
 
 __all__ = ["twins"]
 
@@ -57,8 +56,7 @@ class _Unclaimed(MortalJournal):
 
 def twins(seed: int) -> list[str]:
     """Two or three clients drive one run at once, each of them sure to be the only one; what broke."""
-    with tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else None) as folder:
-        return run_virtual(_twins(seed, Path(folder)))
+    return played(_twins, seed)
 
 
 async def _twins(seed: int, folder: Path) -> list[str]:
