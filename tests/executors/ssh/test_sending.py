@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.executors.ssh.trees import NAMES, make, settled, tree
+from tests.executors.ssh.trees import NAMES, copied, make, settled, tree
 
 from lepton_sdk._executors.ssh import sending
 from lepton_sdk._executors.ssh.stream import pack
@@ -238,16 +238,10 @@ def test_of_any_versions_of_a_tree_only_new_contents_travel(
     host: Any, tmp_path: Path, sent: list[int], known: set[tuple[int, bytes]], versions: list[dict[bytes, Any]]
 ) -> None:
     for version in versions:
-        source, copy = tmp_path / "versions", tmp_path / "versions-copy"
-        try:
-            make(os.fsencode(source), version)
-            copy_workdir(source, copy)
+        with copied(tmp_path, version) as (source, copy):
             assert arrived(host, source) == tree(copy)
             assert sent[-1] == len(contents(version) - known)
             known |= contents(version)
-        finally:
-            remove_tree(source)
-            remove_tree(copy)
 
 
 @pytest.fixture

@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.executors.ssh.trees import NAMES, make, settled, tree
+from tests.executors.ssh.trees import NAMES, copied, settled, tree
 
 from lepton_sdk._executors.ssh import sending
 from lepton_sdk._executors.ssh.stream import pack
 from lepton_sdk._executors.ssh.tree import Tree
-from lepton_sdk._executors.workdir import copy_workdir, remove_tree
 
 CLIENT = """
 import asyncio, os, signal, sys
@@ -376,13 +375,7 @@ CLOSE = st.recursive(FILES, lambda inner: st.tuples(st.just(0o755), st.dictionar
 @given(versions=st.lists(st.dictionaries(SHORT | NAMES, CLOSE | TREES, max_size=5), min_size=2, max_size=4))
 def test_any_version_follows_any_other(host: Any, tmp_path: Path, versions: list[dict[bytes, Any]]) -> None:
     for version in versions:
-        source, copy = tmp_path / "versions", tmp_path / "versions-copy"
-        try:
-            make(os.fsencode(source), version)
-            copy_workdir(source, copy)
+        with copied(tmp_path, version) as (source, copy):
             assert run(host, source) == tree(copy)
             for spare in ready(host):
                 assert tree(spare / "tree") == tree(spare / "links")
-        finally:
-            remove_tree(source)
-            remove_tree(copy)

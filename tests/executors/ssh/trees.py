@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["NAMES", "make", "settled", "tree"]
+from lepton_sdk._executors.workdir import copy_workdir, remove_tree
+
+__all__ = ["NAMES", "copied", "make", "settled", "tree"]
 
 NAMES = st.binary(min_size=1, max_size=120).filter(
     lambda name: not set(name) & {0, 47} and name not in {b".", b"..", b".git", b".gitignore", b".leptonignore"}
@@ -35,6 +39,19 @@ def tree(folder: Path) -> dict[bytes, tuple[str, int, bytes]]:
                     entry = ("file", stat.S_IMODE(status.st_mode), file.read())
             found[os.path.relpath(path, os.fsencode(folder))] = entry
     return found
+
+
+@contextmanager
+def copied(place: Path, entries: dict[bytes, Any]) -> Iterator[tuple[Path, Path]]:
+    """A tree, and the copy of it that a run on this host would get; both are gone afterwards."""
+    source, copy = place / "versions", place / "versions-copy"
+    try:
+        make(os.fsencode(source), entries)
+        copy_workdir(source, copy)
+        yield source, copy
+    finally:
+        remove_tree(source)
+        remove_tree(copy)
 
 
 def settled(host: Any) -> bool:
