@@ -1,4 +1,4 @@
-"""What a job's launcher puts around its command on every node.
+"""What a job's launcher puts around its command on every node, and what the command may count on to be there.
 
 The shell of the node fills the variables in, so that one command serves every rank, and a script may read the same names.
 """

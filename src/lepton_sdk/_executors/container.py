@@ -117,7 +117,7 @@ def contained(execution: Execution) -> Execution:
         setup=quote(job.setup or ""),
         command=quote(job.command),
     )
-    place = f"mkdir -p {quote(job.checkpoint)} || exit\n" if job.checkpoint is not None and is_folder(job.checkpoint) else ""
+    place = f"mkdir -p {quote(job.checkpoint)} || exit\n" if is_folder(job.checkpoint) else ""
     return evolve(execution, job=evolve(job, setup=_ENGINE + pull, command=place + _ENGINE + run, image=None, container=None))
 
 
@@ -125,8 +125,8 @@ def _options(execution: Execution) -> list[str]:
     box = execution.job.container
     network = [f"--publish {port}" for port in box.ports] or ["--network host"]
     folders = dict(box.mounts)
-    if (place := execution.job.checkpoint) is not None and is_folder(place) and place not in folders:
-        folders[place] = place
+    if is_folder(place := execution.job.checkpoint):
+        folders.setdefault(place, place)
     mounts = [f"--volume {quote(f'{outside}:{inside}')}" for outside, inside in folders.items()]
     user = [f"--user {quote(box.user)}"] if box.user else []
     names = sorted(set(job_environment(execution, {})) - (_OUTSIDE - set(execution.job.env)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeGuard
 
 from lepton_sdk.errors import JobSpecError
 
@@ -38,6 +38,6 @@ def checkpoint_of(place: str, run_id: str) -> str:
     return f"{place}/{run_id}"
 
 
-def is_folder(place: str | None) -> bool:
+def is_folder(place: str | None) -> TypeGuard[str]:
     """Whether it is a folder of the node, and not somewhere else."""
     return place is not None and place.startswith("/")
