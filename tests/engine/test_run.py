@@ -11,7 +11,17 @@ import pytest
 
 from lepton_sdk import Client, Job, Money, RunState
 from lepton_sdk._engine.limits import time_limit
-from lepton_sdk.errors import JobFailed, JobSpecError, NoCapacity, NoOffers, Unavailable, UsageError
+from lepton_sdk.errors import (
+    AuthError,
+    BlockScope,
+    JobFailed,
+    JobSpecError,
+    NoCapacity,
+    NoOffers,
+    RateLimited,
+    Unavailable,
+    UsageError,
+)
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider, fake_offer
 
 MakeClient = Callable[[FakeProvider], Client]
@@ -129,11 +139,37 @@ def test_a_refusal_goes_to_the_next_offer_and_is_told(tmp_path: Path, make_clien
 def test_an_error_that_blocks_the_provider_ends_the_run_with_its_reason(
     tmp_path: Path, make_client: MakeClient, make_job: MakeJob
 ) -> None:
-    cloud = FakeProvider(tmp_path / "cloud", [fake_offer("a"), fake_offer("b")], faults=[Unavailable("down for maintenance")])
+    cloud = FakeProvider(tmp_path / "cloud", [fake_offer("a"), fake_offer("b")], faults=[AuthError("the key is void")])
     run = make_client(cloud).run(make_job())
     assert run.state is RunState.REFUSED
-    assert "down for maintenance" in str(run.error)
+    assert "the key is void" in str(run.error)
     assert cloud.calls.count("acquire") == 1
+
+
+def test_a_provider_that_asks_for_a_slower_pace_is_asked_again(
+    tmp_path: Path, make_client: MakeClient, make_job: MakeJob
+) -> None:
+    cheap = fake_offer("cheap", price=Money("10"))
+    slower = [RateLimited("slower", retry_after=1), Unavailable("not now")]
+    cloud = FakeProvider(tmp_path / "cloud", [cheap, fake_offer("dear")], faults=slower)
+    run = make_client(cloud).run(make_job())
+    assert run.state is RunState.SUCCEEDED
+    assert run.current is not None
+    assert run.current.offer.instance_type == "cheap"
+    assert [(one.error, one.wait) for one in run.history] == [("RateLimited", 1), ("Unavailable", 2)]
+
+
+@pytest.mark.parametrize("after", [121, 1e9])
+def test_other_offers_are_taken_where_the_wait_is_too_long(
+    after: float, tmp_path: Path, make_client: MakeClient, make_job: MakeJob
+) -> None:
+    cheap, dear = fake_offer("cheap", price=Money("10")), fake_offer("dear")
+    slow = RateLimited("slower", retry_after=after)
+    slow.scope = BlockScope.OFFER
+    cloud = FakeProvider(tmp_path / "cloud", [cheap, dear], faults=[slow])
+    run = make_client(cloud).run(make_job())
+    assert run.current is not None
+    assert (run.state, run.current.offer.instance_type) == (RunState.SUCCEEDED, "dear")
 
 
 def test_a_lost_reply_is_found_and_never_asked_for_twice(tmp_path: Path, make_client: MakeClient, make_job: MakeJob) -> None:

@@ -11,7 +11,7 @@ import pytest
 from attrs import evolve, frozen
 from clients import MortalJournal
 
-from lepton_sdk._engine import acquire, duplicates, execute, late, reconcile, release
+from lepton_sdk._engine import acquire, boot, duplicates, execute, late, reconcile, release
 from lepton_sdk._engine import run as story
 from lepton_sdk._engine.lines import Difference
 from lepton_sdk._engine.pace import Pace
@@ -169,7 +169,7 @@ def account_unchecked(patch: pytest.MonkeyPatch) -> None:
 
     async def assure(session: Session, provider: str) -> None: ...
 
-    for module in (acquire, execute, late, release):
+    for module in (acquire, boot, execute, late, release):
         patch.setattr(module, "assure", assure)
 
 
@@ -195,9 +195,9 @@ def start_not_exclusive(patch: pytest.MonkeyPatch) -> None:
 @_mutant(finds="was closed while its machine")
 def absence_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
     """A machine that a listing does not show is written off."""
-    honest = execute.look_at_boot
+    honest = boot.look_at_boot
 
-    async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
+    async def look_at_boot(session: Session, run: Run, record: NodeRecord, pace: Pace) -> Run:
         provider = session.provider(record.offer.provider)
         if not [node async for node in provider.find(session.journal.owner, record.token)]:
             lost = await execute._write(session, run, record, "node.lost", detail="not listed")
@@ -205,7 +205,7 @@ def absence_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
             return session.journal.append(
                 Event("node.releasing", lost.id, now, record.token), Event("node.released", lost.id, now, record.token)
             )
-        return await honest(session, run, record)
+        return await honest(session, run, record, pace)
 
     patch.setattr(story, "look_at_boot", look_at_boot)
 
@@ -241,7 +241,7 @@ def unarmed_machine_used(patch: pytest.MonkeyPatch) -> None:
     async def look_at_watchdog(*_: object) -> bool:
         return True
 
-    patch.setattr(execute, "look_at_watchdog", look_at_watchdog)
+    patch.setattr(boot, "look_at_watchdog", look_at_watchdog)
 
 
 @_mutant(finds=r"no watchdog and was spoken")
@@ -332,7 +332,8 @@ def cap_checked_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
 @_mutant(finds="executed one node at once", where="strand")
 def silence_taken_for_an_end(patch: pytest.MonkeyPatch) -> None:
     """A node that does not answer is replaced before it has certainly stopped the job."""
-    patch.setattr(execute, "_has_stopped", lambda run, record, pace: True)
+    for module in (execute, release):
+        patch.setattr(module, "has_stopped", lambda run, record, pace: True)
 
 
 @_mutant(finds="executed one node at once", where="strand")
@@ -350,7 +351,8 @@ def silence_counted_from_the_start(patch: pytest.MonkeyPatch) -> None:
         return await honest(session, run, record, pace, **more)
 
     patch.setattr(story, "follow", follow)
-    patch.setattr(execute, "_has_stopped", has_stopped)
+    for module in (execute, release):
+        patch.setattr(module, "has_stopped", has_stopped)
 
 
 @_mutant(finds="obeyed epoch", where="twins")

@@ -1,4 +1,4 @@
-"""``[limits]``: the caps over everything that a journal holds."""
+"""``[limits]``: the caps over everything that a journal holds; ``[outputs]``: what fetching log and outputs may take."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TypeVar
 
 from lepton_sdk._config.tomlfile import as_table, check_keys
 from lepton_sdk.domain.caps import Caps
+from lepton_sdk.domain.keeping import Keeping
 from lepton_sdk.domain.money import Money
-from lepton_sdk.domain.quantity import parse_duration
+from lepton_sdk.domain.quantity import parse_duration, parse_quantity
 from lepton_sdk.errors import ConfigError, UsageError
 
-__all__ = ["read_caps"]
+__all__ = ["read_caps", "read_keeping"]
 
 _T = TypeVar("_T")
 
@@ -27,18 +28,51 @@ def read_caps(path: Path, value: object, variables: Mapping[str, str], origins: 
     check_keys(path, "limits", table, ("hourly", "total", "period"))
 
     def read(name: str, parse: Callable[[object], _T]) -> _T | None:
-        variable = f"LEPTON_SDK_LIMITS_{name.upper()}"
-        text: object = variables.get(variable) or table.get(name)
-        if text is None:
-            return None
-        where = origins[f"limits.{name}"] = f"env {variable}" if variables.get(variable) else f"file {path}"
-        try:
-            return parse(text)
-        except UsageError as error:
-            raise ConfigError(f"limits.{name} ({where}): {error.message}", hint=error.hint) from None
+        return _read(f"limits.{name}", table.get(name), parse, path, variables, origins)
 
     hourly, total, period = read("hourly", _amount), read("total", _amount), read("period", parse_duration)
     return Caps(hourly, total) if period is None else Caps(hourly, total, period)
+
+
+def read_keeping(path: Path, value: object, variables: Mapping[str, str], origins: dict[str, str]) -> Keeping:
+    """The budgets of ``[outputs]`` and of the variables ``LEPTON_SDK_OUTPUTS_…``, which go over it.
+
+    Raises:
+        ConfigError: one does not hold; the message names it and where it comes from.
+    """
+    table = as_table(path, "outputs", value)
+    check_keys(path, "outputs", table, ("time", "size", "after_stop"))
+
+    def read(name: str, parse: Callable[[object], _T], usual: _T) -> _T:
+        found = _read(f"outputs.{name}", table.get(name), parse, path, variables, origins)
+        return usual if found is None else found
+
+    usual = Keeping()
+    return Keeping(
+        read("time", parse_duration, usual.time),
+        read("size", _size, usual.size),
+        read("after_stop", parse_duration, usual.after_stop),
+    )
+
+
+def _read(
+    name: str,
+    value: object,
+    parse: Callable[[object], _T],
+    path: Path,
+    variables: Mapping[str, str],
+    origins: dict[str, str],
+) -> _T | None:
+    """A setting from its variable, else from the file; ``None`` where neither says anything."""
+    variable = f"LEPTON_SDK_{name.replace('.', '_').upper()}"
+    text: object = variables.get(variable) or value
+    if text is None:
+        return None
+    where = origins[name] = f"env {variable}" if variables.get(variable) else f"file {path}"
+    try:
+        return parse(text)
+    except UsageError as error:
+        raise ConfigError(f"{name} ({where}): {error.message}", hint=error.hint) from None
 
 
 def _amount(value: object) -> Money:
@@ -46,3 +80,8 @@ def _amount(value: object) -> Money:
     if cap.amount < 0:
         raise UsageError(f"{cap} is negative", hint="write 0 or more")
     return cap
+
+
+def _size(value: object) -> int:
+    """Bytes from GiB."""
+    return round(parse_quantity(value) * (1 << 30))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from lepton_sdk._config.limits import read_caps
+from lepton_sdk._config.limits import read_caps, read_keeping
 from lepton_sdk._config.model import Config
 from lepton_sdk._config.tomlfile import as_list, as_table, as_text, check_keys, read_toml
 from lepton_sdk.errors import ConfigError
@@ -40,7 +40,7 @@ def load_config(
     named = file or variables.get("LEPTON_SDK_CONFIG")
     path = _absolute(named, variables) if named else _xdg(variables, "CONFIG", ".config") / "config.toml"
     tables, exposed = read_toml(path, needed=bool(named))
-    check_keys(path, "", tables, ("state", "cache", "providers", "plugins", "limits"))
+    check_keys(path, "", tables, ("state", "cache", "providers", "plugins", "limits", "outputs"))
     origins: dict[str, str] = {}
     place = _setting("state", state, variables, path, tables, origins)
     return Config(
@@ -50,6 +50,7 @@ def load_config(
         database=place if isinstance(place, Secret) else None,
         providers=_providers(path, tables.get("providers", {})),
         caps=read_caps(path, tables.get("limits", {}), variables, origins),
+        keeping=read_keeping(path, tables.get("outputs", {}), variables, origins),
         exposed=exposed,
         environ=variables,
         origins=origins,

@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from lepton_sdk.domain.caps import Caps
+from lepton_sdk.domain.keeping import Keeping
 from lepton_sdk.spi.secret import Secret
 
 __all__ = ["Config"]
@@ -28,6 +29,7 @@ class Config:
         allowed: plugin or distribution names that alone may load; ``None`` for all, empty for none.
         strict: a faulty plugin is an error, not a warning.
         caps: what all machines and runs of this journal together may cost.
+        keeping: what may be spent on log and outputs before a machine is given back.
         exposed: the file can be read by other users of this host.
         environ: the variables that were read.
         origins: setting → ``"argument"``, ``"env NAME"``, ``"file PATH"`` or ``"default"``.
@@ -43,6 +45,7 @@ class Config:
     allowed: frozenset[str] | None = None
     strict: bool = False
     caps: Caps = field(factory=Caps)
+    keeping: Keeping = field(factory=Keeping)
     exposed: bool = False
     environ: Mapping[str, str] = field(factory=dict, repr=False)
     origins: Mapping[str, str] = field(factory=dict)

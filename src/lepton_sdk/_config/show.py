@@ -34,6 +34,9 @@ def config_to_dict(config: Config, specs: Mapping[str, ProviderSpec]) -> dict[st
         "limits.hourly": None if config.caps.hourly is None else str(config.caps.hourly),
         "limits.total": None if config.caps.total is None else str(config.caps.total),
         "limits.period": show_duration(config.caps.period),
+        "outputs.time": show_duration(config.keeping.time),
+        "outputs.size": f"{config.keeping.size / (1 << 30):g} GiB",
+        "outputs.after_stop": show_duration(config.keeping.after_stop),
     }
     settings: dict[str, dict[str, object]] = {
         name: {"value": value, "origin": config.origins.get(name, "default")} for name, value in core.items()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from lepton_sdk._engine.account import assure, note_account
+from lepton_sdk._engine.answers import checked_node
+from lepton_sdk._engine.asking import found, released
+from lepton_sdk._engine.bounded import bounded, words_of
 from lepton_sdk._engine.duplicates import give_back_duplicate
 from lepton_sdk._engine.evidence import contradiction
-from lepton_sdk._engine.failover import PEER, scopes
+from lepton_sdk._engine.failover import PEER, blocks, pause_before
 from lepton_sdk._engine.late import admit
 from lepton_sdk._engine.limits import longest_bill
 from lepton_sdk._engine.session import Session
@@ -17,9 +21,10 @@ from lepton_sdk._engine.together import together
 from lepton_sdk._engine.watchdog import boot_seconds, startup_script, unseen_seconds
 from lepton_sdk.domain.node import Node, NodeState, Stage
 from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.quantity import show_duration
 from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import (
-    BlockScope,
     ContractViolation,
     Disposition,
     LeptonError,
@@ -51,6 +56,7 @@ async def acquire(session: Session, run: Run, offer: Offer, epoch: int) -> Run:
     try:
         await admit(session, offer.provider)
     except (ProviderError, UsageError) as error:
+        # Nothing was asked for yet.
         return await session.journal.write(refusal(session, run, None, offer, error))
     attempt = run.attempts + 1
     increment = session.spec(offer.provider).timings.billing_increment
@@ -78,17 +84,49 @@ async def _unless_refused(session: Session, run: Run, token: str, offer: Offer, 
 
 
 async def _create(session: Session, run: Run, token: str, offer: Offer, rank: int) -> Run:
-    provider = session.provider(offer.provider)
     _refuse_late(session, run, token)
+    return await _in_any_case(session, (token,), _created(session, run, token, offer, rank))
+
+
+async def _in_any_case(session: Session, tokens: Sequence[str], work: Coroutine[Any, Any, Run]) -> Run:
+    """What comes of a create call. Whoever is cancelled meanwhile goes; the call goes on until its answer is in the journal.
+
+    A machine whose answer nobody heard would have to be sought for minutes.
+    """
+    task = asyncio.ensure_future(work)
+    for token in tokens:
+        session.creating[token] = task
+
+    def over(done: asyncio.Future[Run]) -> None:
+        for token in tokens:
+            session.creating.pop(token, None)
+        if not done.cancelled():
+            # Where nobody waits any more its error is nobody's; the row says the same.
+            done.exception()
+
+    task.add_done_callback(over)
+    return await asyncio.shield(task)
+
+
+async def _created(session: Session, run: Run, token: str, offer: Offer, rank: int) -> Run:
+    launch = _launch(session, run, token, offer, rank)
     try:
-        node = await provider.acquire(offer, _launch(session, run, token, offer, rank))
+        answer = await bounded(_called(session, offer, launch), session.patience.create, session.clock)
     except LeptonError as error:
         return await _failed(session, run, token, offer, error)
-    except Exception as error:
+    except (Exception, SystemExit, BaseExceptionGroup) as error:
         # Nobody knows what a bug in a plugin has left behind.
-        text = f"{type(error).__name__}: {error}"
-        return await session.journal.write(_event(session, run, "node.unknown", token, detail=text))
+        return await session.journal.write(_event(session, run, "node.unknown", token, detail=words_of(error)))
+    try:
+        node = checked_node(answer, offer.provider)
+    except ContractViolation as error:
+        # Something was made, and the answer does not say what: our token does.
+        return await session.journal.write(_event(session, run, "node.unknown", token, detail=words_of(error)))
     return await _confirmed(session, run, token, node)
+
+
+async def _called(session: Session, offer: Offer, launch: Launch) -> Node:
+    return await session.provider(offer.provider).acquire(offer, launch)
 
 
 def _refuse_late(session: Session, run: Run, *tokens: str) -> None:
@@ -108,19 +146,29 @@ def _refuse_late(session: Session, run: Run, *tokens: str) -> None:
 
 async def _create_group(session: Session, run: Run, tokens: list[str], offer: Offer) -> Run:
     """One call for all nodes, of a provider that makes them all or none."""
-    provider: Any = session.provider(offer.provider)
+    _refuse_late(session, run, *tokens)
+    return await _in_any_case(session, tokens, _created_group(session, run, tokens, offer))
+
+
+async def _created_group(session: Session, run: Run, tokens: list[str], offer: Offer) -> Run:
     launches = [_launch(session, run, token, offer, rank) for rank, token in enumerate(tokens)]
     made: dict[str | None, Node] = {}
     detail = "the provider's answer does not name it"
-    _refuse_late(session, run, *tokens)
     try:
-        made = {node.token: node for node in await provider.acquire_group(offer, launches)}
+        answers = await bounded(_called_group(session, offer, launches), session.patience.create, session.clock)
     except LeptonError as error:
         if error.disposition is not Disposition.RECONCILE:
             return await _refused_whole(session, run, tokens, offer, error)
-        detail = error.message
-    except Exception as error:
-        detail = f"{type(error).__name__}: {error}"
+        answers, detail = (), words_of(error)
+    except (Exception, SystemExit, BaseExceptionGroup) as error:
+        answers, detail = (), words_of(error)
+    for answer in answers:
+        try:
+            node = checked_node(answer, offer.provider)
+        except ContractViolation as error:
+            detail = words_of(error)
+        else:
+            made[node.token] = node
     for token in tokens:
         if token in made:
             run = await _confirmed(session, run, token, made[token])
@@ -129,9 +177,14 @@ async def _create_group(session: Session, run: Run, tokens: list[str], offer: Of
     return run
 
 
+async def _called_group(session: Session, offer: Offer, launches: Sequence[Launch]) -> Sequence[Node]:
+    provider: Any = session.provider(offer.provider)
+    return tuple(await provider.acquire_group(offer, launches))
+
+
 async def _refused_whole(session: Session, run: Run, tokens: list[str], offer: Offer, error: LeptonError) -> Run:
     run = await _failed(session, run, tokens[0], offer, error)
-    gone = [_refused(session, run, token, error.message, reason=PEER) for token in tokens[1:]]
+    gone = [_refused(session, run, token, words_of(error), reason=PEER) for token in tokens[1:]]
     return await session.journal.write(*gone)
 
 
@@ -147,7 +200,7 @@ async def _confirmed(session: Session, run: Run, token: str, node: Node) -> Run:
         if record.stage is Stage.UNRESOLVED:
             detail = "its answer came when its run had gone on: a duplicate"
             await session.journal.write(_event(session, run, "node.releasing", token, node=node.to_dict(), detail=detail))
-            await session.provider(node.provider).release(node)
+            await released(session, node)
         else:
             await give_back_duplicate(session, record, node, node.since or record.intended_at)
         raise
@@ -155,9 +208,9 @@ async def _confirmed(session: Session, run: Run, token: str, node: Node) -> Run:
 
 async def confirm(session: Session, run: Run, token: str, node: Node) -> Run:
     """Write that the node is ours, and in the same breath that it can be reached when the provider says so."""
-    if node.token != token or not node.id:
-        broken = ContractViolation(f"the node {node.id!r} does not carry our token", provider=node.provider)
-        return await session.journal.write(_event(session, run, "node.unknown", token, detail=broken.message))
+    if node.token != token:
+        text = f"the node {node.id!r} in the answer does not carry our token"
+        return await session.journal.write(_event(session, run, "node.unknown", token, detail=text))
     record = node.to_dict()
     events = [_event(session, run, "node.owned", token, node=record)]
     # One that gets a watchdog can be used once that lives.
@@ -175,15 +228,18 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
         The run with the node adopted, or released when nothing can appear any more, or unresolved when it should be listed
         by now and another offer may be taken, or as it was.
     """
-    provider, timings = session.provider(record.offer.provider), session.spec(record.offer.provider).timings
+    if (creating := session.creating.get(record.token)) is not None:
+        # The call is still under way, in this very client: its answer tells more than any listing.
+        return await asyncio.shield(creating)
+    timings = session.spec(record.offer.provider).timings
     asked_at = session.clock.now()
     age = (asked_at - record.called_at).total_seconds()
-    found = await _found(session, record)
-    if not _machines(found) and age >= timings.listing_lag + timings.create_horizon:
+    listed = await _found(session, record)
+    if not _machines(listed) and age >= timings.listing_lag + timings.create_horizon:
         # With nothing found the row is closed for good, and a listing may be cut short: look once more.
         await session.clock.sleep(timings.poll)
-        found = await _found(session, record)
-    if alive := _machines(found):
+        listed = await _found(session, record)
+    if alive := _machines(listed):
         # The row first: where another follower has adopted one of them meanwhile it is refused, and nothing is given back here.
         run = await confirm(session, run, record.token, alive[0])
         for surplus in alive[1:]:
@@ -195,7 +251,7 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
         return await _unresolved(session, run, record)
     await assure(session, record.offer.provider)
     # What was made for a machine that never came (a disk, a network) costs as well.
-    rests = [await provider.release(node) for node in found]
+    rests = [await released(session, node) for node in listed]
     if any(rest.state is not NodeState.GONE for rest in rests):
         return run
     detail = f"nothing of it appeared within {timings.create_horizon:.0f} seconds"
@@ -206,9 +262,9 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
 
 async def _found(session: Session, record: NodeRecord) -> list[Node]:
     """What its provider shows of a token, as far as it can be ours."""
-    provider, timings = session.provider(record.offer.provider), session.spec(record.offer.provider).timings
-    found = [node for owner in session.journal.owners async for node in provider.find(owner, record.token)]
-    return [node for node in found if node.state is not NodeState.GONE and contradiction(node, record, timings) is None]
+    name, timings = record.offer.provider, session.spec(record.offer.provider).timings
+    listed = [node for owner in session.journal.owners for node in await found(session, name, owner, record.token)]
+    return [node for node in listed if node.state is not NodeState.GONE and contradiction(node, record, timings) is None]
 
 
 def _machines(found: list[Node]) -> list[Node]:
@@ -227,12 +283,12 @@ async def _unresolved(session: Session, run: Run, record: NodeRecord) -> Run:
 
 async def _failed(session: Session, run: Run, token: str, offer: Offer, error: LeptonError) -> Run:
     if error.disposition is Disposition.RECONCILE:
-        run = await session.journal.write(_event(session, run, "node.unknown", token, detail=error.message))
+        run = await session.journal.write(_event(session, run, "node.unknown", token, detail=words_of(error)))
         await note_account(session, offer.provider)
         return run
     return await session.journal.write(
         refusal(session, run, token, offer, error),
-        _refused(session, run, token, error.message),
+        _refused(session, run, token, words_of(error)),
     )
 
 
@@ -244,18 +300,26 @@ def _refused(session: Session, run: Run, token: str, detail: str, **why: object)
 def refusal(session: Session, run: Run, token: str | None, offer: Offer, error: LeptonError) -> Event:
     """The row for an offer that cannot be had, at once or after it was promised: what it blocks, and what comes next."""
     # What can be done about it is said where the run ends.
-    advice = f"; next: {error.hint}" if error.hint else ""
-    attempt = {
+    advice = f"; next: {one_line(str(error.hint))}" if error.hint else ""
+    wait = pause_before(run, offer, error)
+    attempt: dict[str, object] = {
         "number": run.attempts,
         "provider": offer.provider,
         "instance_type": offer.instance_type,
         "error": type(error).__name__,
-        "message": session.redacted(f"{error.message}{advice}"),
-        # An error that blocks nothing by itself still must not be met again at once.
-        "blocked": scopes(offer).get(error.scope, scopes(offer)[BlockScope.OFFER]),
-        "next": "next offer" if error.disposition is not Disposition.GIVE_UP else error.hint or "",
+        "message": session.redacted(f"{words_of(error)}{advice}"),
+        "blocked": "" if wait is not None else blocks(offer, error),
+        "next": _next(error, wait),
     }
+    if wait is not None:
+        attempt["wait"] = wait
     return Event("attempt.failed", run.id, session.clock.now(), token, attempt)
+
+
+def _next(error: LeptonError, wait: float | None) -> str:
+    if wait is not None:
+        return f"ask {error.provider or 'it'} again in {show_duration(wait)}"
+    return "next offer" if error.disposition is not Disposition.GIVE_UP else error.hint or ""
 
 
 def _event(session: Session, run: Run, kind: str, token: str, **data: object) -> Event:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from lepton_sdk._engine.account import assure, settle_account
+from lepton_sdk._engine.asking import released
 from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.node import Node, NodeState
@@ -48,7 +49,7 @@ async def give_back_duplicate(session: Session, record: NodeRecord, node: Node, 
         # What it doubles may be closed, and the account have changed since: this one is in the account that shows it.
         await settle_account(session, node.provider)
         await session.journal.write(Event("node.duplicate", record.run, session.clock.now(), record.token, data))
-    answer = await session.provider(node.provider).release(node)
+    answer = await released(session, node)
     if answer.state is NodeState.GONE:
         await assure(session, node.provider)
         gone = Event("node.duplicate", record.run, session.clock.now(), record.token, data | {"gone": True})

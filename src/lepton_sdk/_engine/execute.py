@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from attrs import evolve
 
 from lepton_sdk._engine.account import assure
-from lepton_sdk._engine.acquire import refusal
+from lepton_sdk._engine.answers import checked_status
+from lepton_sdk._engine.asking import inspected
+from lepton_sdk._engine.boot import ENDED
+from lepton_sdk._engine.bounded import ask_node, bounded, words_of
 from lepton_sdk._engine.environment import describe
-from lepton_sdk._engine.failover import PEER, is_judged
-from lepton_sdk._engine.late import shown
+from lepton_sdk._engine.failover import PEER
 from lepton_sdk._engine.launcher import launched
-from lepton_sdk._engine.limits import is_spent, time_limit
+from lepton_sdk._engine.limits import time_limit
 from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.together import together
-from lepton_sdk._engine.watchdog import boot_seconds, folder_of, look_at_watchdog
+from lepton_sdk._engine.watchdog import folder_of
 from lepton_sdk._retry import retrying
 from lepton_sdk.domain.access import Access
-from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import Node, NodeState, Stage
 from lepton_sdk.domain.run import Event, NodeRecord, Run
 from lepton_sdk.errors import (
     JobCancelled,
     JobSpecError,
+    JournalError,
     LeptonError,
-    MarketError,
-    NodeError,
     NodeLost,
     NodeUnreachable,
     StaleEpoch,
 )
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Executor
 
-__all__ = ["begin", "execution_of", "follow", "is_missed", "look_at_boot", "start"]
+__all__ = ["begin", "execution_of", "follow", "has_stopped", "is_overdue", "start"]
 
 # How long a node may stay silent before it counts as lost.
 _SILENCE_SECONDS = 120.0
+# A start that no limit of the job ends.
+_LONGEST_START = 86400.0
 _GOING = frozenset({ExecutionState.SETUP, ExecutionState.RUNNING})
-# What a provider says of a machine on which nothing runs any more.
-_ENDED = frozenset({NodeState.FAILED, NodeState.INTERRUPTED, NodeState.STOPPED, NodeState.GONE})
 # A machine whose provider looks at its health is looked at so often while a job runs there.
 _HEALTH_SECONDS = 60.0
 # So long a system goes on sending what a client left in its buffers, on a connection that nobody answers on (Linux, tcp(7),
@@ -73,91 +73,6 @@ def execution_of(session: Session, run: Run, record: NodeRecord, secrets: Mappin
     )
 
 
-async def look_at_boot(session: Session, run: Run, record: NodeRecord) -> Run:
-    """Look once whether the node can be used: its provider says so, and its watchdog lives if it is to have one.
-
-    It may take as long to boot as its type is known to take. One that does not come by then is given back for the next offer.
-    """
-    node = record.node
-    assert node is not None
-    # A listing may tell that is as old as a poll.
-    asked_at = session.clock.now() - timedelta(seconds=session.spec(node.provider).timings.poll)
-    missing = "not reachable"
-    try:
-        seen = await retrying(lambda: _seen(session, record, node), session.clock, seconds=_SILENCE_SECONDS)
-    except MarketError as error:
-        return await _withdrawn(session, run, record, error)
-    if seen.state is NodeState.READY and seen.access is not None:
-        missing = "its watchdog does not live"
-        try:
-            lives = await look_at_watchdog(session, run, record, seen)
-        except NodeError as error:
-            return await _unusable(session, run, record, error.message)
-        if lives is not False:
-            return await _usable(session, run, record, seen, asked_at, armed=bool(lives))
-    if seen.state in _ENDED:
-        await assure(session, node.provider)
-        return await _write(session, run, record, "node.lost", detail=f"the provider says {seen.state} {seen.detail}")
-    boot, now = boot_seconds(session, record.offer), session.clock.now()
-    if (now - record.intended_at).total_seconds() > boot:
-        return await _unusable(session, run, record, f"{missing} {boot:.0f} seconds after it was asked for")
-    if is_spent(run, record, now):
-        return await _write(session, run, record, "node.lost", reason="budget")
-    return run
-
-
-async def _seen(session: Session, record: NodeRecord, node: Node) -> Node:
-    """The machine as its provider has it: of many that boot, one listing tells. No end is believed of a listing."""
-    name = record.offer.provider
-    if session.is_busy and node.state is NodeState.PENDING:
-        timings = session.spec(name).timings
-        listed = (await shown(session, name, timings.poll)).get(node.id)
-        if listed is not None and (listed.state is NodeState.PENDING or (listed.state is NodeState.READY and listed.access)):
-            return listed
-        if listed is None and (session.clock.now() - record.intended_at).total_seconds() < timings.listing_lag:
-            return node
-    return await session.provider(name).inspect(node)
-
-
-def is_missed(session: Session, record: NodeRecord) -> bool:
-    """Whether the newest listing shows the machine as ended, or not at all: nothing to believe, and a reason to look at once."""
-    listed = session.listings.last(record.offer.provider)
-    if listed is None or record.node is None:
-        return False
-    seen = listed.get(record.node.id)
-    return seen is None or seen.state in _ENDED
-
-
-async def _withdrawn(session: Session, run: Run, record: NodeRecord, error: MarketError) -> Run:
-    """What was promised never comes: the offer is out as if it had been refused, and what never ran has cost nothing."""
-    assert record.node is not None
-    free = evolve(record.node, price=record.price and Money("0", record.price.currency))
-    return await _given_up(session, run, record, error, node=free.to_dict())
-
-
-async def _usable(session: Session, run: Run, record: NodeRecord, node: Node, there: datetime, *, armed: bool) -> Run:
-    now = session.clock.now()
-    rows = [Event("node.armed", run.id, now, record.token)] if armed else []
-    data = {"node": node.to_dict(), "there": there.isoformat()}
-    return await session.journal.write(*rows, Event("node.reachable", run.id, now, record.token, data))
-
-
-async def _unusable(session: Session, run: Run, record: NodeRecord, detail: str) -> Run:
-    """Nothing ever ran on the machine: it is given back, and the next offer is asked."""
-    return await _given_up(session, run, record, NodeLost(detail, provider=record.offer.provider))
-
-
-async def _given_up(session: Session, run: Run, record: NodeRecord, error: LeptonError, **more: object) -> Run:
-    lost = {"detail": error.message, **more}
-    if is_judged(run := session.journal.run(run.id)):
-        # Another node of the attempt has said already why it failed.
-        return await _write(session, run, record, "node.lost", **lost, reason=PEER)
-    return await session.journal.write(
-        refusal(session, run, record.token, record.offer, error),
-        Event("node.lost", run.id, session.clock.now(), record.token, lost | {"seen": record.stage}),
-    )
-
-
 async def start(session: Session, run: Run, epoch: int, secrets: Mapping[str, str]) -> Run:
     """Announce the start on every node of the attempt that is ready for it, then start."""
     now = session.clock.now()
@@ -170,43 +85,46 @@ async def start(session: Session, run: Run, epoch: int, secrets: Mapping[str, st
 
 async def begin(session: Session, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Run:
     """Start what was announced. The start is exclusive on the node, so that a second one attaches to the first."""
-    access, node = _held(record)
+    _, node = _held(record)
     if missing := [name for name in run.job.secrets if name not in secrets]:
         text = f"the value of the secret {missing[0]} is not here: it is never stored, and the client that had it is gone"
         return await _finished(session, run, record, ExecutionStatus(ExecutionState.FINISHED, reason="refused", detail=text))
     execution = execution_of(session, run, record, secrets)
-    executor = session.executor(access)
+    # A workdir may take hours to send, and no longer than the job itself may.
+    seconds = (time_limit(run, record) or _LONGEST_START) + _SILENCE_SECONDS
     try:
-        await retrying(lambda: _start_there(session, executor, node, execution), session.clock, seconds=_SILENCE_SECONDS)
+        start_there = retrying(lambda: _start_there(session, record, node, execution), session.clock, seconds=_SILENCE_SECONDS)
+        await bounded(start_there, seconds, session.clock)
     except JobSpecError as error:
-        status = ExecutionStatus(ExecutionState.FINISHED, reason="refused", detail=error.message)
+        status = ExecutionStatus(ExecutionState.FINISHED, reason="refused", detail=words_of(error))
         return await _finished(session, run, record, status)
     except JobCancelled as error:
-        status = ExecutionStatus(ExecutionState.FINISHED, reason="cancelled", detail=error.message)
+        status = ExecutionStatus(ExecutionState.FINISHED, reason="cancelled", detail=words_of(error))
         return await _finished(session, run, record, status)
-    except StaleEpoch:
+    except (StaleEpoch, JournalError):
         raise
-    except NodeError as error:
-        return await _write(session, run, record, "node.lost", detail=error.message)
+    except (Exception, SystemExit, BaseExceptionGroup) as error:
+        return await _write(session, run, record, "node.lost", detail=words_of(error))
     return run
 
 
-async def _start_there(session: Session, executor: Executor, node: Node, execution: Execution) -> None:
+async def _start_there(session: Session, record: NodeRecord, node: Node, execution: Execution) -> None:
     try:
-        await executor.start(node, execution)
+        await _executor(session, record, _held(record)[0]).start(node, execution)
     except NodeUnreachable as error:
         seen = await _told(session, node)
-        if seen.state in _ENDED:
+        if seen.state in ENDED:
             # Nobody has to knock for minutes at what is not there any more.
-            raise NodeLost(f"the provider says {seen.state}: {seen.detail or error.message}", provider=node.provider) from error
+            detail = seen.detail or words_of(error)
+            raise NodeLost(f"the provider says {seen.state}: {detail}", provider=node.provider) from error
         raise
 
 
 async def _told(session: Session, node: Node) -> Node:
     """The machine as its provider has it now, and as it was where nobody can say."""
     try:
-        seen = await session.provider(node.provider).inspect(node)
-        if seen.state in _ENDED:
+        seen = await inspected(session, node)
+        if seen.state in ENDED:
             await assure(session, node.provider)
     except LeptonError:
         return node
@@ -216,37 +134,87 @@ async def _told(session: Session, node: Node) -> Node:
 async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, *, ending: bool, secrets: Mapping[str, str]) -> Run:
     """Look once at the job on one node.
 
+    Whatever the node, its executor or their plugin does is an answer: an error of any class, nonsense and silence all mean that
+    the node says nothing of use.
+
     Args:
         ending: the attempt is over for this node: what runs there is ended.
     """
-    access, node = _held(record)
-    executor, execution = session.executor(access), execution_of(session, run, record, {})
     asked_at = session.clock.now()
+    overdue = is_overdue(run, record, session.clock.now())
     try:
-        status = await executor.poll(node, execution)
+        status = await _looked(session, run, record, pace, ending=ending or overdue)
         pace.mark("reached", record.token)
-        if ending and status.state in _GOING and pace.due("cancel", record.token, _CANCEL_SECONDS):
-            await executor.cancel(node, execution)
-            status = await executor.poll(node, execution)
+        pace.forget("silent", record.token)
     except NodeUnreachable as error:
+        pace.mark("silent", record.token)
         status = await _out_of_reach(session, run, record, pace, error, ending=ending)
     else:
+        if overdue and status.state in _GOING:
+            # The node ends its job by itself, and this one says that it goes on.
+            text = "it went on beyond its time limit"
+            return await _finished(session, run, record, evolve(status, state="finished", detail=text), reason="timeout")
         if not ending and (detail := await _sick(session, run, record, pace, status)):
             status = ExecutionStatus(ExecutionState.LOST, detail=detail)
     if len(status.failures) > len(record.failures):
         run = await _write(session, run, record, "node.restarted", failures=list(status.failures))
     match status.state:
         case ExecutionState.FINISHED:
-            return await _finished(session, run, record, status, reason=_reason(run, status), there=asked_at)
+            return await _finished(session, run, record, status, reason=_reason(run, status, overdue=overdue), there=asked_at)
         case ExecutionState.LOST:
-            return await _lost(session, run, record, executor, execution, status)
+            return await _lost(session, run, record, pace, status, ending=ending)
         case ExecutionState.ABSENT if not ending:
             return await begin(session, run, record, secrets)
         case ExecutionState.ABSENT:
             return await _write(
                 session, run, record, "node.releasing", reason=_ended_for(run), detail="it was never started there"
             )
+    if ending and not pace.due("ending", record.token):
+        # It was asked to end, and says that it runs on: nobody asks again, the machine goes back.
+        status = ExecutionStatus(ExecutionState.LOST, detail="it did not end when asked to")
+        return await _lost(session, run, record, pace, status, ending=ending)
     return run
+
+
+async def _looked(session: Session, run: Run, record: NodeRecord, pace: Pace, *, ending: bool) -> ExecutionStatus:
+    """What the node says of its job; with ``ending`` what runs there is ended first.
+
+    Raises:
+        NodeUnreachable: nothing of use.
+    """
+    access, node = _held(record)
+    execution, patience = execution_of(session, run, record, {}), session.patience
+    name = f"{record.offer.provider} {node.id}"
+
+    async def poll() -> ExecutionStatus:
+        return checked_status(await _executor(session, record, access).poll(node, execution))
+
+    async def cancel() -> None:
+        await _executor(session, record, access).cancel(node, execution)
+
+    hurry = session.hurry(run.id) if ending else None
+    question = patience.answer if ending else patience.question
+    status = await ask_node(f"asking {name} for its job", poll, question, session.clock, hurry=hurry)
+    if ending and status.state in _GOING and pace.due("cancel", record.token, _CANCEL_SECONDS):
+        is_own = "local" in session.spec(record.offer.provider).capabilities
+        seconds = patience.ending_own if is_own else patience.ending
+        await ask_node(f"ending the job on {name}", cancel, seconds, session.clock, hurry=hurry)
+        status = await ask_node(f"asking {name} for its job", poll, question, session.clock, hurry=hurry)
+    return status
+
+
+def _executor(session: Session, record: NodeRecord, access: Access) -> Executor:
+    if record.hung:
+        raise NodeUnreachable(
+            f"{record.hung} blocked whoever asked it about this node", hint="its machine is given back without it"
+        )
+    return session.executor(access)
+
+
+def is_overdue(run: Run, record: NodeRecord, now: datetime) -> bool:
+    """Whether the job is beyond its limits by our own clock: the node's word is not needed for that."""
+    limit, began = time_limit(run, record), record.running_at or record.intended_at
+    return limit is not None and (now - began).total_seconds() > limit + _SILENCE_SECONDS
 
 
 async def _sick(session: Session, run: Run, record: NodeRecord, pace: Pace, status: ExecutionStatus) -> str:
@@ -260,7 +228,7 @@ async def _sick(session: Session, run: Run, record: NodeRecord, pace: Pace, stat
     try:
         if "health" not in session.spec(record.offer.provider).capabilities:
             return ""
-        seen = await session.provider(record.offer.provider).inspect(_held(record)[1])
+        seen = await inspected(session, _held(record)[1])
     except LeptonError:
         return ""
     return f"the provider says {seen.state}: {seen.detail}" if seen.state is NodeState.FAILED else ""
@@ -270,9 +238,11 @@ def _ended_for(run: Run) -> str:
     return "cancelled" if run.stop_requested else PEER
 
 
-def _reason(run: Run, status: ExecutionStatus) -> str:
+def _reason(run: Run, status: ExecutionStatus, *, overdue: bool) -> str:
     """The executor knows that an execution was cancelled, and not for whose sake."""
-    return _ended_for(run) if status.reason == "cancelled" else status.reason or "exit"
+    if status.reason != "cancelled":
+        return status.reason or "exit"
+    return "timeout" if overdue and not run.stop_requested else _ended_for(run)
 
 
 async def _out_of_reach(
@@ -283,23 +253,21 @@ async def _out_of_reach(
     name = record.offer.provider
     if pace.due("inspect", record.token, session.spec(name).timings.poll):
         seen = await _told(session, record.node)
-        if seen.state in _ENDED:
+        if seen.state in ENDED:
             return ExecutionStatus(ExecutionState.LOST, detail=f"the provider says {seen.state}: {seen.detail or error.message}")
-    if _has_stopped(run, record, pace):
+    if has_stopped(run, record, pace):
         return ExecutionStatus(ExecutionState.LOST, reason=_STOPPED, detail=f"{_STOPPED}: {error.message}")
-    if ending and not run.stop_requested and run.job.retry.interruption.unreachable is not None:
-        # Soon it is certain that nothing runs there any more.
-        return ExecutionStatus(ExecutionState.RUNNING)
     if ending:
         words = "stopped while out of reach" if run.stop_requested else "another node failed while this one was out of reach"
         return ExecutionStatus(ExecutionState.LOST, detail=f"{words}: {error.message}")
-    limit, began = time_limit(run, record), record.running_at or record.intended_at
-    if limit is not None and (session.clock.now() - began).total_seconds() > limit + _SILENCE_SECONDS:
+    if is_overdue(run, record, session.clock.now()):
         return ExecutionStatus(ExecutionState.LOST, detail=f"out of reach beyond its time limit: {error.message}")
+    if record.hung:
+        return ExecutionStatus(ExecutionState.LOST, detail=error.message)
     return ExecutionStatus(ExecutionState.RUNNING)
 
 
-def _has_stopped(run: Run, record: NodeRecord, pace: Pace) -> bool:
+def has_stopped(run: Run, record: NodeRecord, pace: Pace) -> bool:
     """Whether a silent node has certainly stopped the job by itself: its bound is counted from our last word that can have
     reached it, by a clock that nobody sets."""
     bounds = [bound for bound in (run.job.retry.interruption.unreachable, time_limit(run, record)) if bound is not None]
@@ -310,22 +278,27 @@ def _has_stopped(run: Run, record: NodeRecord, pace: Pace) -> bool:
     return bool(bounds) and silent > min(bounds) + _SILENCE_SECONDS
 
 
-async def _lost(
-    session: Session,
-    run: Run,
-    record: NodeRecord,
-    executor: Executor,
-    execution: Execution,
-    status: ExecutionStatus,
-) -> Run:
-    stopped = {"stopped": True} if status.reason == _STOPPED else {}
-    try:
-        # What is left of the process tree must not run on unseen.
-        await executor.cancel(_held(record)[1], execution)
-    except NodeError as error:
-        told = status.detail if error.message in status.detail else f"{status.detail}; {error.message}"
-        return await _write(session, run, record, "node.lost", detail=told, **stopped)
-    return await _write(session, run, record, "node.lost", detail=status.detail or "the job ended without a result")
+async def _lost(session: Session, run: Run, record: NodeRecord, pace: Pace, status: ExecutionStatus, *, ending: bool) -> Run:
+    more: dict[str, object] = {"stopped": True} if status.reason == _STOPPED else {}
+    if ending and not run.stop_requested:
+        # Another node of the attempt says why it failed.
+        more["reason"] = PEER
+    detail = status.detail or "the job ended without a result"
+    if pace.elapsed("silent", record.token) is None:
+        access, node = _held(record)
+        hurry, execution = session.hurry(run.id), execution_of(session, run, record, {})
+        try:
+            # What is left of the process tree must not run on unseen.
+            await ask_node(
+                "ending what is left of it",
+                lambda: _executor(session, record, access).cancel(node, execution),
+                session.patience.ending,
+                session.clock,
+                hurry=hurry,
+            )
+        except NodeUnreachable as error:
+            detail = detail if error.message in detail else f"{detail}; {error.message}"
+    return await _write(session, run, record, "node.lost", detail=detail, **more)
 
 
 async def _finished(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from math import inf
 
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.quantity import show_duration
 from lepton_sdk.domain.retry import Cause
 from lepton_sdk.domain.run import Event, NodeRecord, Run, RunState
-from lepton_sdk.errors import BlockScope
+from lepton_sdk.errors import BlockScope, Disposition, LeptonError, RateLimited
 
-__all__ = ["PEER", "after", "blocked_names", "due_at", "is_judged", "no_offer", "scopes", "telling"]
+__all__ = ["PEER", "after", "blocked_names", "blocks", "due_at", "is_judged", "no_offer", "pause_before", "scopes", "telling"]
 
 # The reason of a node that did nothing wrong: another one of its attempt did.
 PEER = "peer"
@@ -19,6 +20,8 @@ PEER = "peer"
 # The first pause where the job names none: a market is looked at again after a minute, a machine is replaced sooner.
 _PAUSES = {Cause.NO_CAPACITY: 60.0, Cause.INTERRUPTION: 5.0, Cause.ERROR: 10.0}
 _NO_OFFER = "NoOffers"
+# A provider that is asked again doubles the first pause each time; all pauses in a row come to no more than two minutes.
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 120.0
 
 # How a run is called by the reason that its node gave, and what is said of it.
 _ENDS: dict[str, tuple[RunState, str]] = {
@@ -40,6 +43,34 @@ def scopes(offer: Offer) -> dict[BlockScope, str]:
         BlockScope.REGION: f"region {provider} {region}",
         BlockScope.PROVIDER: f"provider {provider}",
     }
+
+
+def blocks(offer: Offer, error: LeptonError) -> str:
+    """What an error takes out of the market for a run: one that blocks nothing by itself still must not be met again at once."""
+    names = scopes(offer)
+    return names.get(error.scope, names[BlockScope.OFFER])
+
+
+def pause_before(run: Run, offer: Offer, error: LeptonError) -> float | None:
+    """Seconds until the same provider is asked once more for the same; ``None`` where other offers come next.
+
+    A provider that asks for a slower pace, or did not answer a call that makes nothing, has refused nothing. Once all the waits
+    for it in a row would pass two minutes, what others have is sooner there.
+    """
+    if error.disposition is not Disposition.RETRY_SAME:
+        return None
+    waits: list[float] = []
+    for attempt in reversed(run.history):
+        if attempt.wait is None or attempt.provider != offer.provider:
+            break
+        waits.append(attempt.wait)
+    asked = error.retry_after if isinstance(error, RateLimited) else None
+    wait = _FIRST_WAIT * 2 ** len(waits) if not _is_seconds(asked) else max(_FIRST_WAIT, float(asked or 0))
+    return wait if sum(waits) + wait <= _LONGEST_WAIT else None
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < inf
 
 
 def blocked_names(run: Run) -> set[str]:
@@ -97,6 +128,8 @@ def no_offer(run: Run, words: str, now: datetime) -> Event:
 def due_at(run: Run) -> datetime | None:
     """When the next attempt may begin; ``None`` for at once."""
     last = run.history[-1] if run.history else None
+    if last is not None and last.wait is not None:
+        return datetime.fromisoformat(last.at) + timedelta(seconds=last.wait)
     if last is None or last.blocked or (run.current and run.current.released_at and _is_older(last.at, run.current)):
         return None
     cause = Cause(last.cause)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from lepton_sdk._engine.account import assure, settle_account
+from lepton_sdk._engine.asking import found, released
 from lepton_sdk._engine.duplicates import settle_duplicates
 from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.session import Session
@@ -27,7 +28,7 @@ _DOUBLED_SECONDS = 600.0
 async def listing(session: Session, provider: str) -> list[Node]:
     """Everything of ours that a provider shows, once it is certain that it speaks of our account."""
     await assure(session, provider)
-    nodes = [node for owner in session.journal.owners async for node in session.provider(provider).find(owner)]
+    nodes = [node for owner in session.journal.owners for node in await found(session, provider, owner)]
     # Listed first, and the journal read after: a row that is written in between can only explain more.
     for node in nodes:
         _freeze_if_older(session, node)
@@ -138,8 +139,7 @@ async def _settle(session: Session, run: Run, record: NodeRecord, found: list[No
         record = next(n for n in session.journal.run(run.id).nodes if n.token == record.token)
     # Every other machine of the token is a duplicate of this one.
     given = [node for node in found if node not in machines] + ([record.node] if record.node is not None else [])
-    provider = session.provider(record.offer.provider)
-    rests = [await provider.release(node) for node in given]
+    rests = [await released(session, node) for node in given]
     if all(rest.state is NodeState.GONE for rest in rests) and (over or rests):
         unseen = 0.0 if record.node is not None else unseen_seconds(session, run, record)
         await _write(session, run, record, "node.released", {"unseen": unseen})

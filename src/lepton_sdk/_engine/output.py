@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -11,51 +10,23 @@ from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import NodeRecord, Run
-from lepton_sdk.errors import LeptonError, NodeError, UsageError
-from lepton_sdk.spi.executor import FetchingExecutor
+from lepton_sdk.errors import NodeError, UsageError
+from lepton_sdk.spi.executor import Fetched, FetchingExecutor
 
-__all__ = ["fetch", "keep_log", "keep_outputs", "kept_outputs", "output_of"]
+__all__ = ["fetch", "from_node", "kept_log", "kept_outputs", "output_of"]
 
-_KEEP_SECONDS = 300.0
 _AWAY_SECONDS = 1.0
 _CHUNK = 1 << 16
 _GIVEN_BACK = frozenset({Stage.RELEASING, Stage.RELEASED})
 
 
-async def keep_log(session: Session, run: Run, record: NodeRecord) -> None:
-    """Bring the output of a machine that is about to be given back onto this host, from where an earlier try ended."""
-    access = record.node.access if record.node else None
-    if access is None or isinstance(access, LocalAccess) or record.running_at is None:
-        return
-    path = _kept(session, record)
-    try:
-        async with asyncio.timeout(_KEEP_SECONDS):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with path.open("ab") as file:
-                async for chunk in _from_node(session, run, record, file.tell(), follow=False):
-                    file.write(chunk)
-    except (LeptonError, TimeoutError, OSError) as error:
-        # The machine costs money: an output that cannot be had does not keep it.
-        session.tell(f"run {run.id}: its output on {record.offer.provider} could not be kept: {error}")
-
-
-async def keep_outputs(session: Session, run: Run, record: NodeRecord) -> None:
-    """Bring the files that the job's ``outputs`` name onto this host, before their machine is given back."""
-    access = record.node.access if record.node else None
-    if not run.job.outputs or access is None or isinstance(access, LocalAccess) or record.running_at is None:
-        return
-    place = kept_outputs(session, record)
-    part = place.with_name("outputs.part")
-    try:
-        await fetch(session, run, record, run.job.outputs, part)
-        part.mkdir(parents=True, exist_ok=True)
-        part.replace(place)
-    except (LeptonError, OSError) as error:
-        session.tell(f"run {run.id}: its outputs on {record.offer.provider} could not be brought whole: {error}; see {part}")
-
-
-async def fetch(session: Session, run: Run, record: NodeRecord, patterns: Sequence[str], target: Path) -> tuple[str, ...]:
+async def fetch(
+    session: Session, run: Run, record: NodeRecord, patterns: Sequence[str], target: Path, *, most: int | None = None
+) -> Fetched:
     """Bring files of the run's folder from its node into ``target``.
+
+    Args:
+        most: bytes that are written here at most.
 
     Raises:
         UsageError: the way to run on this node cannot bring files back.
@@ -68,15 +39,16 @@ async def fetch(session: Session, run: Run, record: NodeRecord, patterns: Sequen
         raise UsageError(
             f"files cannot be brought back from {record.offer.provider}", hint="let the job put them somewhere itself"
         )
-    return await executor.fetch(record.node, execution_of(session, run, record, {}), patterns, target)
+    return await executor.fetch(record.node, execution_of(session, run, record, {}), patterns, target, most=most)
 
 
 def kept_outputs(session: Session, record: NodeRecord) -> Path:
     """Where the outputs of one node lie once its machine was given back."""
-    return _kept(session, record).with_name("outputs")
+    return kept_log(session, record).with_name("outputs")
 
 
-def _kept(session: Session, record: NodeRecord) -> Path:
+def kept_log(session: Session, record: NodeRecord) -> Path:
+    """Where the log of one node lies once its machine was given back, as far as it could be had."""
     return session.runs_dir / record.run / f"{record.attempt}-{record.rank}" / "log"
 
 
@@ -95,11 +67,11 @@ async def output_of(session: Session, run: Run, record: NodeRecord, begin: int, 
     Raises:
         NodeError: without ``follow``, it did not answer, and nothing was kept of it.
     """
-    kept, at = _kept(session, record), begin
+    kept, at = kept_log(session, record), begin
     is_here = record.node is not None and isinstance(record.node.access, LocalAccess)
     while is_here or not (_stage(session, record) is Stage.RELEASED and kept.exists()):
         try:
-            async for chunk in _from_node(session, run, record, at, follow=follow):
+            async for chunk in from_node(session, run, record, at, follow=follow):
                 at += len(chunk)
                 yield chunk
             return
@@ -108,10 +80,11 @@ async def output_of(session: Session, run: Run, record: NodeRecord, begin: int, 
             if is_given_back and kept.exists() and not is_here:
                 # It is kept before the machine is given back, as far as it could be had.
                 break
+            if is_given_back and not is_here:
+                # Nothing of it could be had, which its run says.
+                return
             if not follow or is_here:
                 raise
-            if is_given_back:
-                return
         await session.clock.sleep(_AWAY_SECONDS)
     async for chunk in _from_file(kept, at):
         yield chunk
@@ -121,7 +94,8 @@ def _stage(session: Session, record: NodeRecord) -> Stage:
     return next(node.stage for node in session.journal.run(record.run).nodes if node.token == record.token)
 
 
-async def _from_node(session: Session, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:
+async def from_node(session: Session, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:
+    """The output of one attempt from byte ``begin``, as its node has it."""
     assert record.node is not None
     assert record.node.access is not None
     executor = session.executor(record.node.access)

@@ -47,7 +47,7 @@ async def pull(session: Session, run_id: str, target: Path, patterns: Sequence[s
 async def _of_node(session: Session, run: Run, record: NodeRecord, wanted: Sequence[str], target: Path) -> tuple[str, ...]:
     assert record.node is not None
     if record.stage not in _GIVEN_BACK or isinstance(record.node.access, LocalAccess):
-        return await fetch(session, run, record, wanted, target)
+        return (await fetch(session, run, record, wanted, target)).paths
     kept = kept_outputs(session, record)
     if not kept.is_dir():
         raise UsageError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
+from lepton_sdk._engine.asking import found, inspected, released
 from lepton_sdk._engine.duplicates import give_back_duplicate
 from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.follower import catch_up
@@ -57,7 +58,7 @@ async def _list(session: Session, name: str, *, all_owners: bool) -> list[Node] 
             if not all_owners:
                 return ours
             shown = {node.id for node in ours}
-            return ours + [node async for node in session.provider(name).find("*") if node.id not in shown]
+            return ours + [node for node in await found(session, name, "*") if node.id not in shown]
     except LeptonError as error:
         return error
     except Exception as error:
@@ -126,7 +127,7 @@ async def _unlisted(session: Session, record: NodeRecord, now: datetime) -> Held
     if record.node is None:
         return record_line(record, now, None if record.late else Difference.MISSING)
     try:
-        seen = await session.provider(record.offer.provider).inspect(record.node)
+        seen = await inspected(session, record.node)
     except LeptonError as error:
         return record_line(record, now, Difference.MISSING, f"could not be asked: {error.message}")
     if seen.state in {NodeState.GONE, NodeState.UNKNOWN}:
@@ -173,7 +174,7 @@ async def _given_back(session: Session, node: Node, record: NodeRecord | None, a
         if record is not None and (record.node is None or record.node.id != node.id):
             node = await give_back_duplicate(session, record, node, asked_at)
         else:
-            node = await session.provider(node.provider).release(node)
+            node = await released(session, node)
     except LeptonError as error:
         return node, f"release failed: {error.message}"
     return node, "released" if node.state is NodeState.GONE else "being released"

@@ -1,10 +1,17 @@
-"""Giving a machine back: again and again until its provider says that it is gone."""
+"""Giving a machine back: again and again until its provider says that it is gone.
+
+Between the wish to release and the provider stand the journal's row and one bounded attempt to keep log and outputs. Nothing
+that a node or an executor says or does here can hold the machine.
+"""
 
 from __future__ import annotations
 
 from lepton_sdk._engine.account import assure
+from lepton_sdk._engine.asking import released
+from lepton_sdk._engine.bounded import words_of
+from lepton_sdk._engine.execute import has_stopped
 from lepton_sdk._engine.failover import after
-from lepton_sdk._engine.output import keep_log, keep_outputs
+from lepton_sdk._engine.keep import keep
 from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.session import Session
 from lepton_sdk._retry import retrying
@@ -30,14 +37,16 @@ async def release(session: Session, run: Run, record: NodeRecord, pace: Pace, *,
         run = await session.journal.write(Event("node.releasing", run.id, session.clock.now(), record.token, data))
     if (node := record.node) is not None:
         if pace.due("keep", record.token):
-            await keep_log(session, run, record)
-            await keep_outputs(session, run, record)
+            run = await keep(session, run, record, silent=pace.elapsed("silent", record.token) is not None or record.stopped)
         asked_at = session.clock.now()
         try:
-            answer = await _give_back(session, node, _LEAVING_SECONDS if record.stopped else _PATIENCE_SECONDS)
+            answer = await _give_back(session, node, _patience(run, record))
         except LeptonError as error:
-            if record.stopped:
+            if record.stopped or has_stopped(run, record, pace):
                 return await _leave(session, run, record, error)
+            if run.job.retry.interruption.unreachable is not None and not run.stop_requested:
+                # Soon it is certain that nothing runs there any more, and then the run may go on without it.
+                return run
             raise
         if answer.state is not NodeState.GONE:
             pace.there[record.token] = asked_at
@@ -46,8 +55,14 @@ async def release(session: Session, run: Run, record: NodeRecord, pace: Pace, *,
         await assure(session, node.provider)
     now, run = session.clock.now(), session.journal.run(run.id)
     there = pace.there.get(record.token)
-    released = Event("node.released", run.id, now, record.token, {"there": there.isoformat()} if there else {})
-    return await session.journal.write(released, *(() if _others(run, record) else after(run, now)))
+    gone = Event("node.released", run.id, now, record.token, {"there": there.isoformat()} if there else {})
+    return await session.journal.write(gone, *(() if _others(run, record) else after(run, now)))
+
+
+def _patience(run: Run, record: NodeRecord) -> float:
+    if record.stopped or run.job.retry.interruption.unreachable is not None:
+        return _LEAVING_SECONDS
+    return _PATIENCE_SECONDS
 
 
 def _others(run: Run, record: NodeRecord) -> bool:
@@ -57,14 +72,14 @@ def _others(run: Run, record: NodeRecord) -> bool:
 async def _leave(session: Session, run: Run, record: NodeRecord, error: LeptonError) -> Run:
     """Go on without it: its row stays open until a sweep has given it back."""
     now, run = session.clock.now(), session.journal.run(run.id)
+    words = words_of(error)
     session.tell(
-        f"run {run.id}: {record.offer.provider} cannot give back a machine that is out of reach ({error.message}); its job has "
+        f"run {run.id}: {record.offer.provider} cannot give back a machine that is out of reach ({words}); its job has "
         "stopped there by itself, and the run goes on; next: lepton nodes shows the machine, lepton follow gives it back"
     )
-    left = Event("node.left", run.id, now, record.token, {"detail": error.message})
+    left = Event("node.left", run.id, now, record.token, {"detail": words, "stopped": True})
     return await session.journal.write(left, *(() if _others(run, record) else after(run, now)))
 
 
 async def _give_back(session: Session, node: Node, seconds: float) -> Node:
-    provider = session.provider(node.provider)
-    return await retrying(lambda: provider.release(node), session.clock, seconds=seconds)
+    return await retrying(lambda: released(session, node), session.clock, seconds=seconds)

@@ -10,8 +10,9 @@ from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any
 
 from lepton_sdk._engine.acquire import acquire, resolve
+from lepton_sdk._engine.boot import is_missed, look_at_boot
 from lepton_sdk._engine.claim import claimed
-from lepton_sdk._engine.execute import follow, is_missed, look_at_boot, start
+from lepton_sdk._engine.execute import follow, is_overdue, start
 from lepton_sdk._engine.failover import PEER, after, blocked_names, due_at, is_judged, no_offer, scopes
 from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.release import release
@@ -33,6 +34,8 @@ _LOOK_SECONDS = 0.5
 # it runs.
 _SHORTEST_LOOK = 0.006
 _READY = frozenset({Stage.REACHABLE, Stage.RUNNING})
+# From here on every step is one towards the release.
+_ENDING = frozenset({Stage.FINISHED, Stage.LOST, Stage.RELEASING})
 
 
 class Drive:
@@ -61,6 +64,7 @@ class Drive:
         self._plan = plan
         self._wait = wait
         self._pace = Pace(session.clock)
+        self._stops = 0
         self._steps: SideBySide[Run] = SideBySide()
 
     async def to_the_end(self) -> Run:
@@ -69,21 +73,32 @@ class Drive:
             return await self._advance_all(self._session.journal.run(self._run_id))
         finally:
             await self._steps.stop()
+            self._session.forget_hurry(self._run_id)
 
     async def _advance_all(self, run: Run) -> Run:
         pause = _SHORTEST_LOOK * self._session.look_seconds()
+        run = self._heard(run)
         while not run.state.ended:
             before, run = run, await self.advance(run, pause)
             if run != before:
                 pause = _SHORTEST_LOOK * self._session.look_seconds()
-                continue
-            if not self._steps:
-                if not self._wait:
-                    break
-                await self._session.clock.sleep(self._pause(run, pause))
-            pause = min(self._session.look_seconds(), pause * 1.3)
-            if not run.stop_requested and self._session.journal.is_stopping(run.id):
-                run = self._session.journal.run(run.id)
+            else:
+                if not self._steps:
+                    if not self._wait:
+                        break
+                    await self._session.clock.sleep(self._pause(run, pause))
+                pause = min(self._session.look_seconds(), pause * 1.3)
+            run = self._heard(run)
+        return run
+
+    def _heard(self, run: Run) -> Run:
+        """The run with every stop that somebody asked for meanwhile; what stands before its release is hurried up."""
+        stops = self._session.journal.stops(run.id)
+        if stops != self._stops or run.stop_requested is not bool(stops):
+            self._stops = stops
+            run = self._session.journal.run(run.id)
+        if run.stop_requested:
+            self._session.hurry(run.id).stop(now=run.stop_now)
         return run
 
     async def advance(self, run: Run, pause: float) -> Run:
@@ -99,23 +114,27 @@ class Drive:
         runs = await self._steps.some(self._pause(run, pause))
         if all(one is run for one in runs):
             return run
-        # Of steps side by side none knows what the others have written.
-        return runs[0] if len(run.members) == 1 else self._session.journal.run(run.id)
+        # Of steps side by side none knows what the others have written, and one that was broken off may have written as well.
+        first = runs[0]
+        return first if first is not None and len(run.members) == 1 else self._session.journal.run(run.id)
 
     def _begin(self, run: Run, pause: float) -> None:
         """One step for each node of the attempt that has one. One node that failed ends the attempt for all."""
+        now, members = self._session.clock.now(), [member for member in run.members if member.awaited]
+        over = run.stop_requested or any(member.failed for member in run.members)
+        if over:
+            # Whatever was begun for a job that goes on stands in the way of the release.
+            self._steps.break_off()
         if run.id in self._steps:
             # A start reaches all nodes at once.
             return
-        members = [member for member in run.members if member.awaited]
-        over = run.stop_requested or any(member.failed for member in run.members)
         if not over and {member.stage for member in members} <= _READY and any(m.stage is Stage.REACHABLE for m in members):
             if not self._steps:
                 self._steps.begin(run.id, start(self._session, run, self._epoch, self._secrets))
             return
         for member in members:
             if member.token not in self._steps and (step := self._step(run, member, pause, over=over)) is not None:
-                self._steps.begin(member.token, step)
+                self._steps.begin(member.token, step, to_the_end=over or member.stage in _ENDING or is_overdue(run, member, now))
 
     def _step(self, run: Run, member: NodeRecord, look: float, *, over: bool) -> Coroutine[Any, Any, Run] | None:
         session, pace = self._session, self._pace
@@ -126,7 +145,7 @@ class Drive:
             case Stage.INTENDED | Stage.UNKNOWN:
                 return resolve(session, run, member) if pace.due("find", member.token, poll) else None
             case Stage.OWNED:
-                return look_at_boot(session, run, member) if pace.due("boot", member.token, poll) else None
+                return look_at_boot(session, run, member, pace) if pace.due("boot", member.token, poll) else None
             case Stage.REACHABLE:
                 return None
             case Stage.RUNNING if pace.due("look", member.token, 0.9 * look) or is_missed(session, member):
@@ -176,6 +195,10 @@ class Drive:
                 yield candidate.offer
 
     def _pause(self, run: Run, pause: float) -> float:
+        # Whoever stops a run wants to be heard, whatever else is waited for.
+        return min(self._longest_pause(run, pause), self._session.look_seconds())
+
+    def _longest_pause(self, run: Run, pause: float) -> float:
         members = [member for member in run.members if member.awaited]
         if not members:
             return _LOOK_SECONDS

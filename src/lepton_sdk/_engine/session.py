@@ -12,6 +12,7 @@ from typing import Any
 from lepton_sdk._clock import Clock, SystemClock
 from lepton_sdk._config import Config, shown_address
 from lepton_sdk._engine.holder import this_process
+from lepton_sdk._engine.hurry import Hurry, Patience
 from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.shared import Shared
 from lepton_sdk._journal import Journal, Place, exists
@@ -20,7 +21,7 @@ from lepton_sdk.domain.access import Access
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
-from lepton_sdk.domain.run import Event
+from lepton_sdk.domain.run import Event, Run
 from lepton_sdk.errors import LeptonError
 from lepton_sdk.router import Standing
 from lepton_sdk.spi.executor import Executor, ExecutorContext
@@ -46,6 +47,7 @@ class Session:
             like the next two.
         open_journal: makes the journal.
         entropy: random bytes for ids.
+        patience: how long things are waited for; tests and simulations bring their own.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Session:
         executors: Mapping[str, Executor] | None = None,
         open_journal: Callable[..., Journal] = Journal,
         entropy: Callable[[int], bytes] = os.urandom,
+        patience: Patience | None = None,
     ) -> None:
         self.config = config
         self.clock: Clock = clock or SystemClock()
@@ -68,6 +71,11 @@ class Session:
         self._open_journal = open_journal
         self._accounts: dict[str, tuple[float | None, str | None]] = {}
         self.pace = Pace(self.clock)
+        self.patience = patience or Patience().with_keeping(config.keeping)
+        # By run: how much time is left for what stands before its machines' release.
+        self._hurries: dict[str, Hurry] = {}
+        # By token: create calls that have not answered. They go on when whoever made them is cancelled.
+        self.creating: dict[str, asyncio.Future[Run]] = {}
         self.listings: Shared[Mapping[str, Node]] = Shared(self.clock)
         self.markets: Shared[tuple[list[Offer], LeptonError | None]] = Shared(self.clock)
         self.notices: list[str] = []
@@ -106,6 +114,16 @@ class Session:
             account = await provider.account()
             self._accounts[name] = (now, account)
         return account
+
+    def hurry(self, run_id: str) -> Hurry:
+        """How much time is left for what stands before the release of a run's machines."""
+        if run_id not in self._hurries:
+            self._hurries[run_id] = Hurry(self.clock, self.patience.stopped)
+        return self._hurries[run_id]
+
+    def forget_hurry(self, run_id: str) -> None:
+        """Nobody drives the run here any more."""
+        self._hurries.pop(run_id, None)
 
     def executor(self, access: Access) -> Executor:
         """The way to run on a node that is reached so."""
@@ -189,7 +207,9 @@ class Session:
         return self._journal is not None or exists(self.journal_place)
 
     async def aclose(self) -> None:
-        """Close providers, executors and the journal."""
+        """Close providers, executors and the journal; create calls that are under way get their answer written down first."""
+        if self.creating:
+            await asyncio.wait(list(self.creating.values()))
         for executor in self._executors.values():
             await executor.aclose()
         self._executors.clear()

@@ -16,6 +16,7 @@ class SideBySide(Generic[_T]):
 
     def __init__(self) -> None:
         self._going: dict[str, asyncio.Task[_T]] = {}
+        self._kept: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
         """Whether something is going on there."""
@@ -25,27 +26,42 @@ class SideBySide(Generic[_T]):
         """Whether anything is going on anywhere."""
         return bool(self._going)
 
-    def begin(self, name: str, work: Coroutine[Any, Any, _T]) -> None:
-        """Begin a piece of work; the one before it on the same node has ended."""
-        self._going[name] = asyncio.ensure_future(work)
+    def begin(self, name: str, work: Coroutine[Any, Any, _T], *, to_the_end: bool = False) -> None:
+        """Begin a piece of work; the one before it on the same node has ended.
 
-    async def some(self, seconds: float) -> list[_T]:
-        """What has ended, waiting for the first of it, or for so many seconds.
+        Args:
+            to_the_end: `break_off` leaves it alone.
+        """
+        self._going[name] = asyncio.ensure_future(work)
+        if to_the_end:
+            self._kept.add(name)
+
+    def break_off(self) -> None:
+        """Cancel everything that need not come to its end."""
+        for name, task in self._going.items():
+            if name not in self._kept and not task.cancelling():
+                task.cancel()
+
+    async def some(self, seconds: float) -> list[_T | None]:
+        """What has ended, waiting for the first of it, or for so many seconds; ``None`` for what was broken off.
 
         Raises:
             Exception: the first error, once everything has ended: a node that cannot be asked must not cut off what is
                 being done on the others of its run.
         """
         done, _ = await asyncio.wait(self._going.values(), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if any(task.cancelled() or task.exception() for task in done):
+        if any(not task.cancelled() and task.exception() for task in done):
             done, _ = await asyncio.wait(self._going.values())
         ended = [task for task in self._going.values() if task in done]
         self._going = {name: task for name, task in self._going.items() if task not in done}
+        self._kept &= set(self._going)
         # All of them are asked, because an error that nobody asked for is logged as one that got lost.
         errors = [None if task.cancelled() else task.exception() for task in ended]
         if error := next(filter(None, errors), None):
             raise error
-        return [task.result() for task in ended]
+        if any(task.cancelled() and not task.cancelling() for task in ended):
+            raise asyncio.CancelledError
+        return [None if task.cancelled() else task.result() for task in ended]
 
     async def stop(self) -> None:
         """Break everything off."""

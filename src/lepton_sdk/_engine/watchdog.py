@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from lepton_sdk._engine.bounded import ask_node
 from lepton_sdk._engine.limits import budget_seconds
 from lepton_sdk._engine.session import Session
 from lepton_sdk._executors.watchdog.program import FOLDER, WatchdogPlan, install_script
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import NodeRecord, Run
-from lepton_sdk.errors import NodeUnreachable
+from lepton_sdk.errors import NodeError, NodeUnreachable
 from lepton_sdk.spi.executor import GuardingExecutor, Watchdog
 from lepton_sdk.spi.spec import WatchdogWay
 
@@ -20,6 +21,8 @@ _BEFORE_START = 900.0
 _MARGIN = 300.0
 # Long enough to come back from a closed laptop, short enough to be a small part of a bill.
 _KEEP = 3600.0
+# Installing a watchdog sends a script and waits for its first sign of life.
+_ARMING_SECONDS = 120.0
 # Tests replace it: what they start must not power this host off.
 _POWER_OFF: str | None = None
 
@@ -60,15 +63,20 @@ async def look_at_watchdog(session: Session, run: Run, record: NodeRecord, node:
     spec = session.spec(record.offer.provider)
     if not spec.watched or node.access is None:
         return None
-    executor = session.executor(node.access)
-    if not isinstance(executor, GuardingExecutor):
-        return None
     script = ""
     if spec.watchdog is WatchdogWay.LOGIN:
         age = (session.clock.now() - (node.since or record.intended_at)).total_seconds()
         script = install_script(_plan(session, run, record.offer, max(0.0, age)), FOLDER)
+    access = node.access
+
+    async def armed() -> bool | None:
+        executor = session.executor(access)
+        return bool(await executor.armed(node, Watchdog(FOLDER, script))) if isinstance(executor, GuardingExecutor) else None
+
     try:
-        return await executor.armed(node, Watchdog(FOLDER, script))
+        return await ask_node(
+            "looking for its watchdog", armed, _ARMING_SECONDS, session.clock, hurry=session.hurry(run.id), passed=(NodeError,)
+        )
     except NodeUnreachable:
         # A provider says ready before the machine lets anyone in.
         return False

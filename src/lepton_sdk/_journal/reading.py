@@ -74,9 +74,9 @@ class Reading:
         """The ids of runs that have not ended, oldest first."""
         return [row[0] for row in self._store.query("SELECT id FROM runs WHERE ended = 0 ORDER BY id")]
 
-    def is_stopping(self, run_id: str) -> bool:
-        """Whether a run was asked to stop."""
-        return bool(self._store.query("SELECT 1 FROM events WHERE run = ? AND kind = 'run.stop' LIMIT 1", (run_id,)))
+    def stops(self, run_id: str) -> int:
+        """How often a run was asked to stop."""
+        return int(self._store.query("SELECT count(*) FROM events WHERE run = ? AND kind = 'run.stop'", (run_id,))[0][0])
 
     def events(self, run_id: str, after: int = 0) -> list[Event]:
         """The rows of one run behind number ``after``, oldest first."""

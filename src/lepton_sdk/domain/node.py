@@ -49,6 +49,7 @@ class Stage(StrEnum):
 # Every legal step of a node's life. Whatever is not in this table is a bug, and the journal refuses it.
 # `intended` is written before the create call: whoever finds it later cannot know whether the call left, and asks `find`.
 # `running` is written before the start, which is create-exclusive on the node: whoever finds it later starts again or attaches.
+# From `owned` back to `unknown`: the id in the provider's answer names nothing of ours, and our token is asked for instead.
 # `unresolved` is a create call that nobody waits for any more: what turns up of it is given back and never started.
 # `releasing` has one way out: what is being given back is never used again.
 STAGES: Mapping[Stage | None, frozenset[Stage]] = {
@@ -56,7 +57,7 @@ STAGES: Mapping[Stage | None, frozenset[Stage]] = {
     Stage.INTENDED: frozenset({Stage.OWNED, Stage.UNKNOWN, Stage.UNRESOLVED, Stage.RELEASED}),
     Stage.UNKNOWN: frozenset({Stage.OWNED, Stage.UNRESOLVED, Stage.RELEASING, Stage.RELEASED}),
     Stage.UNRESOLVED: frozenset({Stage.RELEASING, Stage.RELEASED}),
-    Stage.OWNED: frozenset({Stage.REACHABLE, Stage.LOST, Stage.RELEASING}),
+    Stage.OWNED: frozenset({Stage.REACHABLE, Stage.LOST, Stage.RELEASING, Stage.UNKNOWN}),
     Stage.REACHABLE: frozenset({Stage.RUNNING, Stage.FINISHED, Stage.LOST, Stage.RELEASING}),
     Stage.RUNNING: frozenset({Stage.FINISHED, Stage.LOST, Stage.RELEASING}),
     Stage.FINISHED: frozenset({Stage.RELEASING}),

@@ -32,7 +32,8 @@ class Event:
         kind: ``run.planned``, ``run.stop``, ``run.finished``, ``attempt.failed``, ``node.announced`` (a billable thing
             that comes with a node is about to be made), ``node.armed`` (its watchdog lives), ``node.restarted`` (the
             command failed there, and the node started it again), ``node.duplicate`` (another machine of its token is
-            there, or is gone), ``node.left`` (it cannot be given back now, and the run goes on), or ``node.<stage>``.
+            there, or is gone), ``node.left`` (it cannot be given back now, and the run goes on), ``node.unkept`` (what of its log
+            and outputs could not be fetched), ``node.hung`` (a plugin blocked the process that asked it), or ``node.<stage>``.
         data: plain JSON values.
         seq: the row's number; 0 until it was written.
     """
@@ -64,6 +65,7 @@ class Attempt:
         cause: a `lepton_sdk.domain.retry.Cause`, which the job's retry rules count.
         blocked: what is not asked again before the next look at the market, ``""`` for nothing.
         at: when, ISO 8601.
+        wait: the same is asked for again after so many seconds; ``None`` for everything else that may come next.
     """
 
     number: int
@@ -75,6 +77,7 @@ class Attempt:
     next: str
     cause: str = "no_capacity"
     at: str = ""
+    wait: float | None = None
 
     def to_dict(self) -> dict[str, object]:
         """The attempt as JSON keys."""
@@ -94,6 +97,8 @@ class NodeRecord:
         duplicates: machines of its token beyond the one that it adopted.
         unknown_at: when its create call came back without an answer.
         stopped: nobody could ask its machine, and the machine has certainly stopped the job by itself.
+        unkept: what of its log and outputs could not be fetched before its machine was given back, a sentence each.
+        hung: the name of a plugin that blocked the process of whoever asked it about this node; it is not asked again.
     """
 
     token: str
@@ -124,6 +129,8 @@ class NodeRecord:
     duplicates: tuple[Duplicate, ...] = ()
     unknown_at: datetime | None = None
     stopped: bool = False
+    unkept: tuple[str, ...] = ()
+    hung: str = ""
 
     @property
     def awaited(self) -> bool:
@@ -226,5 +233,6 @@ class NodeRecord:
         values["stage"] = Stage(values["stage"])
         values["announced"] = tuple(values["announced"])
         values["failures"] = tuple(values.get("failures", ()))
+        values["unkept"] = tuple(values.get("unkept", ()))
         values["duplicates"] = tuple(Duplicate.from_dict(one) for one in values.get("duplicates", ()))
         return cls(**values)

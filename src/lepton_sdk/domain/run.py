@@ -64,6 +64,7 @@ class Run:
         history: why earlier attempts did not end the run.
         started_at: when the job's own first process began, as the node's clock says; ``None`` before that.
         exit_code: the job's own; 128 + signal when a signal ended it.
+        stop_now: nothing is to be waited for any more, also not for log and outputs.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Run:
     error: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    stop_now: bool = False
 
     @property
     def name(self) -> str:
@@ -155,6 +157,7 @@ class Run:
             "nodes": [node.to_dict() for node in self.nodes],
             "history": [attempt.to_dict() for attempt in self.history],
             "stop_requested": self.stop_requested,
+            "stop_now": self.stop_now,
             "exit_code": self.exit_code,
             "signal": self.signal,
             "error": self.error,
@@ -189,6 +192,7 @@ def _shown(node: NodeRecord) -> dict[str, object]:
         "signal": node.signal,
         "reason": node.reason,
         "failures": list(node.failures),
+        "unkept": list(node.unkept),
     }
 
 
@@ -221,7 +225,7 @@ def apply(run: Run | None, event: Event) -> Run:
     if run is None or run.state.ended:
         raise ContractViolation(f"{event.kind} cannot follow on run {event.run}: it has {'ended' if run else 'no plan'}")
     if event.kind == "run.stop":
-        return evolve(run, stop_requested=True)
+        return evolve(run, stop_requested=True, stop_now=run.stop_now or bool(event.data.get("now")))
     if event.kind == "run.finished":
         return _finish(run, event)
     if event.kind == "attempt.failed":
@@ -232,6 +236,10 @@ def apply(run: Run | None, event: Event) -> Run:
         return _noted(run, event, armed_at=event.at)
     if event.kind == "node.restarted":
         return _noted(run, event, failures=tuple(event.data["failures"]))
+    if event.kind == "node.unkept":
+        return _noted(run, event, unkept=tuple(event.data["unkept"]))
+    if event.kind == "node.hung":
+        return _noted(run, event, hung=event.data["plugin"])
     if event.kind == "node.left":
         return _leave(run, event)
     return _step(run, event)
@@ -240,9 +248,10 @@ def apply(run: Run | None, event: Event) -> Run:
 def _leave(run: Run, event: Event) -> Run:
     """Another node may execute before this one is given back: it was seen to that nothing runs there any more."""
     node = next((node for node in run.nodes if node.token == event.token), None)
-    if node is None or not node.stopped or node.stage is not Stage.RELEASING:
+    stopped = node is not None and (node.stopped or event.data.get("stopped") is True)
+    if node is None or not stopped or node.stage is not Stage.RELEASING:
         raise ContractViolation(f"node {event.token} of run {run.id} cannot be left: its job may run on there")
-    return _noted(run, event, late=True)
+    return _noted(run, event, late=True, stopped=True)
 
 
 def _finish(run: Run, event: Event) -> Run:
@@ -334,7 +343,8 @@ def _advance(before: NodeRecord, stage: Stage, event: Event) -> NodeRecord:
     if stage is Stage.RUNNING:
         changes |= {"running_at": event.at, "epoch": data["epoch"]}
     if stage is Stage.UNKNOWN:
-        changes["unknown_at"] = event.at
+        # What was owned answered in time, under an id that names nothing of ours.
+        changes |= {"node": None} if before.stage is Stage.OWNED else {"unknown_at": event.at}
     if stage is Stage.UNRESOLVED:
         changes["late"] = True
     if stage is Stage.LOST:

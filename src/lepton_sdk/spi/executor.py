@@ -22,6 +22,7 @@ __all__ = [
     "ExecutionStatus",
     "Executor",
     "ExecutorContext",
+    "Fetched",
     "FetchingExecutor",
     "GuardingExecutor",
     "Watchdog",
@@ -90,6 +91,19 @@ class Execution:
     idle_limit: float | None = None
     lease: float | None = None
     watchdog: str = ""
+
+
+@frozen
+class Fetched:
+    """What came of fetching files.
+
+    Attributes:
+        paths: the files that were written, as paths inside the run's folder.
+        missing: path and reason of each file that was wanted and could not be written whole.
+    """
+
+    paths: tuple[str, ...] = ()
+    missing: tuple[tuple[str, str], ...] = ()
 
 
 @frozen
@@ -188,14 +202,16 @@ class GuardingExecutor(Executor, Protocol):
 class FetchingExecutor(Executor, Protocol):
     """An executor that can bring files back."""
 
-    async def fetch(self, node: Node, execution: Execution, patterns: Sequence[str], target: Path) -> tuple[str, ...]:
+    async def fetch(
+        self, node: Node, execution: Execution, patterns: Sequence[str], target: Path, *, most: int | None = None
+    ) -> Fetched:
         """Write those files of the run's folder that fit a pattern (as in ``.gitignore``) below ``target``.
 
         A file that is there is replaced whole or not at all. Links are kept where they stay inside, and nothing is written
         through one.
 
-        Returns:
-            The paths inside the run's folder that were brought.
+        Args:
+            most: bytes that are written here at most; ``None`` without a bound.
 
         Raises:
             NodeUnreachable: the node did not answer, or stopped answering.

@@ -22,6 +22,7 @@ from lepton_sdk.spi.executor import (
     ExecutionState,
     ExecutionStatus,
     ExecutorContext,
+    Fetched,
     Watchdog,
 )
 
@@ -206,11 +207,13 @@ class SSHExecutor:
                 ended.cancel()
                 await asyncio.gather(ended, return_exceptions=True)
 
-    async def fetch(self, node: Node, execution: Execution, patterns: Sequence[str], target: Path) -> tuple[str, ...]:
+    async def fetch(
+        self, node: Node, execution: Execution, patterns: Sequence[str], target: Path, *, most: int | None = None
+    ) -> Fetched:
         """Bring the run's files that fit into a folder of this host."""
         from lepton_sdk._executors.ssh.fetching import fetch_outputs
 
-        return await fetch_outputs(self._remote(node), self._clock, run_path(execution), patterns, target)
+        return Fetched(await fetch_outputs(self._remote(node), self._clock, run_path(execution), patterns, target))
 
     async def command(self, node: Node, script: str, data: bytes = b"", *, seconds: float = 60.0) -> CommandResult:
         """Run a script of the node's shell to its end, outside of any run; ``data`` is its standard input."""

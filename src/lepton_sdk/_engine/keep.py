@@ -1,0 +1,148 @@
+"""Keeping what a job left on its machine before that is given back: one bounded attempt, whose loss is told in the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from math import inf
+from pathlib import Path
+
+from lepton_sdk._engine.bounded import ask_node, words_of
+from lepton_sdk._engine.hurry import Hurry
+from lepton_sdk._engine.output import fetch, from_node, kept_log, kept_outputs
+from lepton_sdk._engine.session import Session
+from lepton_sdk.domain.access import LocalAccess
+from lepton_sdk.domain.quantity import show_duration
+from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.domain.words import one_line
+from lepton_sdk.errors import LeptonError
+
+__all__ = ["keep"]
+
+# A reader of the log gets this much of it in memory at a time.
+_CHUNK = 1 << 16
+# So many missing outputs are named one by one.
+_NAMED = 20
+
+
+async def keep(session: Session, run: Run, record: NodeRecord, *, silent: bool) -> Run:
+    """Bring log and outputs of a machine that is about to be given back onto this host, as far as they can be had.
+
+    Nothing that goes wrong here is raised: the machine costs money, and what is lost is written into the run.
+
+    Args:
+        silent: the node's last answer was of no use, so that not much is waited for.
+    """
+    access = record.node.access if record.node else None
+    if access is None or isinstance(access, LocalAccess) or record.running_at is None:
+        return run
+    budget = _Budget(session, run, silent=silent)
+    lost = await _keep_log(session, run, record, budget)
+    lost += await _keep_outputs(session, run, record, budget)
+    if not lost:
+        return run
+    for line in lost:
+        session.tell(f"run {run.id}: {line}")
+    return await session.journal.write(Event("node.unkept", run.id, session.clock.now(), record.token, {"unkept": lost}))
+
+
+class _Budget:
+    """What is left of the time and the bytes that keeping may take."""
+
+    def __init__(self, session: Session, run: Run, *, silent: bool) -> None:
+        keeping, patience = session.patience.keeping, session.patience
+        self._clock = session.clock
+        self.hurry: Hurry = session.hurry(run.id)
+        self.seconds = patience.silent if silent else float(keeping.time)
+        self._end = self._clock.monotonic() + self.seconds
+        self.bytes = keeping.size
+
+    @property
+    def left(self) -> float:
+        """Seconds. A stop that came long ago leaves a node that answers a moment all the same."""
+        return max(0.0, self._end - self._clock.monotonic())
+
+    def why(self, error: BaseException) -> str:
+        """Why something is missing, in words."""
+        if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
+            stopped = "the run was stopped" if self.hurry.left() < inf else f"outputs.time is {show_duration(self.seconds)}"
+            return f"the time for it was used up ({stopped})"
+        return words_of(error)
+
+
+class _TooMuch(Exception):
+    """More bytes than may be written."""
+
+
+async def _keep_log(session: Session, run: Run, record: NodeRecord, budget: _Budget) -> list[str]:
+    path = kept_log(session, record)
+    begin = _size(path)
+
+    async def copy() -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            async for chunk in _pieces(session, run, record, begin):
+                _write(descriptor, chunk[: budget.bytes])
+                if len(chunk) > budget.bytes:
+                    raise _TooMuch
+                budget.bytes -= len(chunk)
+        finally:
+            os.close(descriptor)
+
+    try:
+        await ask_node("fetching its log", copy, budget.left, session.clock, hurry=budget.hurry)
+    except LeptonError as error:
+        # What stands in the file is whole up to there, and nothing behind it is.
+        why = "outputs.size is used up" if isinstance(error.__cause__, _TooMuch) else budget.why(error)
+        return [f"its log could not be fetched beyond byte {_size(path)}: {why}"]
+    return []
+
+
+def _write(descriptor: int, chunk: bytes) -> None:
+    """All of it: a disk that is nearly full takes a part."""
+    while chunk:
+        chunk = chunk[os.write(descriptor, chunk) :]
+
+
+async def _pieces(session: Session, run: Run, record: NodeRecord, begin: int) -> AsyncIterator[bytes]:
+    """The log in pieces that an executor may have made too large, and must have made of bytes."""
+    async for chunk in from_node(session, run, record, begin, follow=False):
+        if not isinstance(chunk, bytes | bytearray | memoryview):
+            raise TypeError(f"a piece of the log is {type(chunk).__name__}, not bytes")
+        for at in range(0, len(chunk), _CHUNK):
+            yield bytes(chunk[at : at + _CHUNK])
+
+
+async def _keep_outputs(session: Session, run: Run, record: NodeRecord, budget: _Budget) -> list[str]:
+    if not run.job.outputs:
+        return []
+    place = kept_outputs(session, record)
+    part = place.with_name("outputs.part")
+
+    async def bring() -> list[str]:
+        fetched = await fetch(session, run, record, run.job.outputs, part, most=budget.bytes)
+        part.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return [f"{path}: {why}" for path, why in fetched.missing]
+
+    try:
+        missing = await ask_node("fetching its outputs", bring, budget.left, session.clock, hurry=budget.hurry)
+    except LeptonError as error:
+        return [f"its outputs could not be fetched whole: {budget.why(error)}; what came lies in {part}"]
+    try:
+        part.replace(place)
+    except OSError as error:
+        return [f"its outputs lie in {part}: they cannot be moved to {place}: {error.strerror}"]
+    return _named(missing)
+
+
+def _named(missing: list[str]) -> list[str]:
+    more = [f"and {len(missing) - _NAMED} more outputs"] if len(missing) > _NAMED else []
+    return [f"an output is missing: {one_line(line)}" for line in missing[:_NAMED]] + more
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
