@@ -14,12 +14,14 @@ from truth import is_belated
 
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import Config, load_config
+from lepton_sdk._engine.hurry import Patience
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.submit import record
 from lepton_sdk._journal import Journal
 from lepton_sdk._plugins.registry import Registry
 from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.job import Job
+from lepton_sdk.domain.keeping import Keeping
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import Event, NodeRecord, Run
@@ -234,9 +236,10 @@ def client(
         scene.config,
         clock=process,
         providers={world.spec: cloud},
-        executors={"LocalAccess": nodes},
+        executors={"SSHAccess": nodes},
         open_journal=open_journal,
         entropy=world.random.randbytes,
+        patience=evolve(Patience(), keeping=Keeping(size=1 << 20)),
     )
     # What is installed here is the same for every client, and none of it is used.
     session.registry = Registry(scene.config, process, entries=())

@@ -20,7 +20,7 @@ _MACHINE = "it strikes a machine of an open row, or what is asked of one"
 _STOOD = "a schedule ends with its run"
 _REASONS = (
     (("refuse", "lose_request", "lose_reply", "duplicate", "fail_boot", "unarmed"), _CREATE),
-    (("late", "interrupt", "forget_release", "cut", "clone", "unstamp"), _MACHINE),
+    (("late", "interrupt", "forget_release", "cut", "garble", "mute", "clone", "unstamp"), _MACHINE),
     (("rollback", "power loss"), _STOOD),
 )
 _WHERE = {

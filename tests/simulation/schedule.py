@@ -111,6 +111,8 @@ def some_faults(dice: random.Random) -> Faults:
         unavailable=maybe(0.3, 0.3),
         cut=maybe(0.3, 0.1),
         unarmed=maybe(0.3, 0.4),
+        garble=maybe(0.3, 0.1),
+        mute=maybe(0.3, 0.05),
         truncate=maybe(0.2, 0.3),
         clone=maybe(0.3, 0.2),
         unstamp=maybe(0.2, 0.02),
@@ -133,6 +135,7 @@ async def _play(seed: int, folder: Path, aim: tuple[str, str]) -> Outcome:
         resources={"gpu": "H100:8", "providers": ["sim"]},
         nodes=dice.choice([1, 1, 1, 2, 3]),
         retry={"interruption": dice.choice([0, 0, 3]), "no_capacity": {"duration": patience, "backoff": 30}},
+        outputs=dice.choice([(), ("results/",)]),
     )
     run_id = await submit(scene, job)
     past = Past(folder, dice) if dice.random() < 0.25 or aim[1] == "rollback" else None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 
 import pytest
+from liars import liars
 from mutants import MUTANTS, Mutant
 from scenes import crowd, leave
 from schedule import replay
@@ -14,7 +15,13 @@ from twins import twins
 
 # After so many schedules without a finding the bug counts as not found.
 _PATIENCE = 150
-_WHERE: dict[str, Callable[[int], Iterable[str]]] = {"leave": leave, "crowd": crowd, "strand": strand, "twins": twins}
+_WHERE: dict[str, Callable[[int], Iterable[str]]] = {
+    "leave": leave,
+    "crowd": crowd,
+    "strand": strand,
+    "liars": liars,
+    "twins": twins,
+}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

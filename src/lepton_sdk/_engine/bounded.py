@@ -21,6 +21,8 @@ __all__ = ["ask_node", "ask_provider", "bounded", "words_of"]
 _T = TypeVar("_T")
 # A piece of work that was cancelled gets so long to tidy up. One that does not heed it is left behind.
 _FAREWELL = 0.5
+# Less than that is no time: a clock of floats may not even move by it.
+_TICK = 1e-3
 # What a plugin may raise beside an Exception. Whatever else there is (a simulated death) is not the plugin's.
 _RAISED = (Exception, SystemExit, KeyboardInterrupt, BaseExceptionGroup)
 
@@ -65,7 +67,7 @@ async def _until(task: asyncio.Future[_T], seconds: float, clock: Clock, hurry: 
         left = seconds - (clock.monotonic() - began)
         if hurry is not None:
             left = min(left, hurry.left())
-        if left <= 0:
+        if left <= _TICK:
             # Whatever is there without waiting is taken all the same.
             await asyncio.sleep(0)
             return

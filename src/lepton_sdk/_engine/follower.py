@@ -203,8 +203,12 @@ def _told(session: Session, run_id: str, task: asyncio.Task[Run | None] | None) 
     return _TROUBLE_SECONDS
 
 
-def request_stop(session: Session, run_id: str) -> None:
-    """Write that the run shall end; whoever drives it sees the row."""
+def request_stop(session: Session, run_id: str, *, now: bool = False) -> None:
+    """Write that the run shall end; whoever drives it sees the row.
+
+    Args:
+        now: wait for nothing any more, also not for log and outputs.
+    """
     run = session.journal.run(run_id)
-    if not run.state.ended and not run.stop_requested:
-        session.journal.append(Event("run.stop", run_id, session.clock.now()))
+    if not run.state.ended and not (run.stop_now if now else run.stop_requested):
+        session.journal.append(Event("run.stop", run_id, session.clock.now(), None, {"now": True} if now else {}))

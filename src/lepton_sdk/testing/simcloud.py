@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from attrs import evolve
 
-from lepton_sdk.domain.access import LocalAccess
+from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.resources import Resources
@@ -103,9 +103,11 @@ class SimCloud:
 
     async def release(self, node: Node) -> Node:
         """Begin to give it back."""
+        machine = self._machine(node)
+        if machine.asked_back is None:
+            machine.asked_back = self._process.monotonic()
         await self._process.step()
         self._answer()
-        machine = self._machine(node)
         if machine.account != self._account:
             return node.with_state(NodeState.GONE)
         if machine.id in self._world.stranded:
@@ -167,7 +169,7 @@ class SimCloud:
             token=machine.token if machine.stamped else None,
             owner=machine.owner if machine.stamped else None,
             state=machine.state(now),
-            access=LocalAccess(host=machine.id),
+            access=SSHAccess(machine.id),
             instance_type=machine.offer.instance_type,
             region=machine.offer.region,
             price=machine.offer.price,

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from math import inf
+from pathlib import Path
 
 from attrs import define, field
 
-from lepton_sdk.domain.access import LocalAccess
+from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.node import Node
-from lepton_sdk.errors import NodeUnreachable, StaleEpoch
-from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Watchdog
+from lepton_sdk.errors import ContractViolation, NodeError, NodeUnreachable, StaleEpoch
+from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, Fetched, Watchdog
 from lepton_sdk.testing.simprocess import SimProcess
 from lepton_sdk.testing.simworld import Machine, World
 
 __all__ = ["Running", "SimNodes", "executions"]
+
+# What comes out of an executor that reads nonsense, or is written by somebody who has never seen any.
+_NONSENSE: tuple[BaseException, ...] = (
+    ValueError("invalid literal for int() with base 10: 'abc'"),
+    KeyError("code"),
+    OverflowError("timestamp out of range for platform time_t"),
+    UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    ContractViolation("an answer without sense"),
+    SystemExit(3),
+    asyncio.CancelledError(),
+    NodeError("the host key has changed"),
+)
+_FOR_EVER = 1e7
 
 
 @define
@@ -70,9 +85,9 @@ class SimNodes:
 
     async def start(self, node: Node, execution: Execution) -> None:
         """Begin, once for each run and attempt; the answer may be lost after it began."""
-        await self._reach(node)
+        await self._reach(node, "start")
         self._obey(node, execution)
-        await self._reach(node)
+        await self._reach(node, "start")
 
     def _obey(self, node: Node, execution: Execution) -> None:
         found = self._find(node, execution)
@@ -91,7 +106,7 @@ class SimNodes:
 
     async def poll(self, node: Node, execution: Execution) -> ExecutionStatus:
         """The execution now; whoever asks looks after the machine."""
-        await self._reach(node)
+        await self._reach(node, "poll")
         if execution.watchdog:
             machine = self._machine(node)
             machine.visited = self._process.monotonic()
@@ -119,18 +134,29 @@ class SimNodes:
         if told is not None and now < found.lease:
             found.lease = max(found.lease, told + lease)
             found.machine.over = min(found.over, found.lease)
-        await self._reach(node)
+        await self._reach(node, "poll")
         self._told[node.id] = now
 
     async def logs(self, node: Node, execution: Execution, offset: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
-        """Nothing is ever written."""
-        nothing: tuple[bytes, ...] = ()
-        for chunk in nothing:
-            yield chunk
+        """A line, unless the node lies; a machine that trickles and one that never ends give no other sign of it."""
+        await self._reach(node, "logs")
+        yield b"begun\n"
+        while lie := self._world.lies.get("logs"):
+            yield b"x" * (1 << 16 if lie == "endless" else 1)
+            await self._process.sleep(0 if lie == "endless" else 5)
+
+    async def fetch(
+        self, node: Node, execution: Execution, patterns: Sequence[str], target: Path, *, most: int | None = None
+    ) -> Fetched:
+        """No file is ever there."""
+        await self._reach(node, "fetch")
+        while self._world.lies.get("fetch") in ("trickle", "endless"):
+            await self._process.sleep(5)
+        return Fetched()
 
     async def cancel(self, node: Node, execution: Execution) -> None:
         """End it now."""
-        await self._reach(node)
+        await self._reach(node, "cancel")
         found, now = self._find(node, execution), self._process.monotonic()
         if found is not None and now < min(found.over, found.lease):
             found.over, found.cancelled = now, True
@@ -138,7 +164,7 @@ class SimNodes:
 
     async def armed(self, node: Node, watchdog: Watchdog) -> bool:
         """Whether the machine's watchdog lives."""
-        await self._reach(node)
+        await self._reach(node, "armed")
         lives = self._machine(node).armed <= self._process.monotonic()
         await self._process.hear()
         return lives
@@ -146,8 +172,13 @@ class SimNodes:
     async def aclose(self) -> None:
         """Nothing is open."""
 
-    async def _reach(self, node: Node) -> None:
+    async def _reach(self, node: Node, asked: str) -> None:
         await self._process.step(0.5)
+        lie = self._world.lies.get(asked, "")
+        if lie == "garble" or self._world.strikes("garble"):
+            raise self._world.random.choice(_NONSENSE)
+        if lie in ("mute", "deaf") or self._world.strikes("mute"):
+            await self._say_nothing(deaf=lie == "deaf" or (not lie and self._world.happens(0.5)))
         now, cut = self._process.monotonic(), _shared(self._world).cut_until
         machine = self._machine(node)
         if self._world.strikes("cut"):
@@ -156,8 +187,17 @@ class SimNodes:
             await self._process.hear()
             raise NodeUnreachable("no answer", provider=node.provider)
 
+    async def _say_nothing(self, *, deaf: bool) -> None:
+        waited = self._process.monotonic() + _FOR_EVER
+        while self._process.monotonic() < waited:
+            try:
+                await self._process.sleep(_FOR_EVER)
+            except asyncio.CancelledError:
+                if not deaf or self._process.dead:
+                    raise
+
     def _machine(self, node: Node) -> Machine:
-        assert isinstance(node.access, LocalAccess)
+        assert isinstance(node.access, SSHAccess)
         name = node.access.host
         return next(machine for machine in self._world.machines if machine.id == name)
 

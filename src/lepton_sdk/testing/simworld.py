@@ -41,6 +41,8 @@ class Faults:
         unavailable: a question is not answered.
         cut: a node cannot be reached for a while.
         unarmed: a machine's watchdog never lives.
+        garble: what a node answers is nonsense, or its executor raises what nobody expects.
+        mute: a node never answers a question, and its executor may not heed that nobody waits any more.
         truncate: a listing breaks off without saying so.
         clone: somebody copies a machine in the console, tags and all.
         unstamp: somebody takes a machine's tags off.
@@ -59,6 +61,8 @@ class Faults:
     unavailable: float = 0.0
     cut: float = 0.0
     unarmed: float = 0.0
+    garble: float = 0.0
+    mute: float = 0.0
     truncate: float = 0.0
     clone: float = 0.0
     unstamp: float = 0.0
@@ -74,6 +78,7 @@ class Machine:
         begun, over: of what runs on it.
         visited: when somebody last looked after it.
         told: whether it was ever spoken to as to a machine with a watchdog.
+        asked_back: when its provider was first asked to release it.
     """
 
     id: str
@@ -91,6 +96,7 @@ class Machine:
     over: float = 1e12
     visited: float = 0.0
     told: bool = False
+    asked_back: float | None = None
 
     def off(self) -> float:
         """When its watchdog ends it, if nothing else happens."""
@@ -142,6 +148,8 @@ class World:
         watchdog: how its machines get theirs.
         stranded: ids of machines that nobody can reach, and that can be given back only where they are reached, as with hosts
             that nobody rents.
+        lies: what every node does from now on, by what it is asked for (``poll``, ``cancel``, ``logs``, ``fetch``, ``armed``,
+            ``start``): ``garble``, ``mute``, ``deaf`` (mute, and its executor heeds no cancellation), ``trickle`` or ``endless``.
         on_fault: called with the name of a fault (an attribute of `Faults`) at the moment at which it strikes.
     """
 
@@ -151,6 +159,7 @@ class World:
     calls: dict[str, int] = field(factory=dict)
     watchdog: WatchdogWay = WatchdogWay.STARTUP
     stranded: set[str] = field(factory=set)
+    lies: dict[str, str] = field(factory=dict)
     on_fault: Callable[[str], None] | None = None
     random: random.Random = field(init=False)
 
