@@ -3,7 +3,8 @@
    The steps of a row are not written here: stages.pml is made from the engine's own table STAGES by the test.
    A client may die before each of its steps and stand still between any two; time is what happens meanwhile. Each word
    BUG_... puts one deliberate bug in, which the search must find. ROLLBACK lets the journal go back in time once.
-   PAUSED_SEND lets a client stand still between its last look at its claim and the create call itself. */
+   PAUSED_SEND lets a client stand still between its last look at its claim and the create call itself.
+   LIES lets every node fall silent for good while its machine is there; then somebody stops the run. */
 
 #include "stages.pml"
 
@@ -56,9 +57,19 @@ byte old_holder;
 bool old_succeeded, old_ended;
 #endif
 
+/* No node says anything of use any more; somebody wants the run to end. */
+#ifdef LIES
+bool mute, stop;
+#else
+#define mute false
+#define stop false
+#endif
+
 /* The world. `next` is the next token: a new one is never an old one, whatever the journal has lost. */
 byte life[MACHINES], token[MACHINES], job[MACHINES];
 bool taken[MACHINES];
+/* Written down as one that doubles another: it is never the machine of its token. */
+bool doubled[MACHINES];
 byte creates[TOKENS], born, next;
 /* By client: the token (+ 1) whose create call is about to leave. */
 byte sending[3];
@@ -93,7 +104,7 @@ inline step(t, to) {
 			:: to == RELEASED ->
 				assert(machine[t] == 0 || life[machine[t] - 1] == GONE || rolled);
 				if
-				:: !late[t] && (succeeded || next == TOKENS) -> ended = true
+				:: !late[t] && (succeeded || stop || next == TOKENS) -> ended = true
 				:: else
 				fi
 			:: to == FINISHED -> succeeded = true
@@ -107,10 +118,14 @@ inline step(t, to) {
 
 inline adopt(t, m) {
 	atomic {
-		step(t, OWNED);
 		if
-		:: ok -> machine[t] = m + 1
-		:: else
+		:: doubled[m] -> ok = false
+		:: else ->
+			step(t, OWNED);
+			if
+			:: ok -> machine[t] = m + 1
+			:: else
+			fi
 		fi
 	}
 }
@@ -150,8 +165,8 @@ inline take_another() {
 		:: else ->
 			ok = !(AWAITED(0) || AWAITED(1) || AWAITED(TOKENS - 1));
 			if
-			:: ok && next == TOKENS -> ended = true; ok = false
-			:: ok && next < TOKENS -> t = next; next++; sending[me] = t + 1; step(t, INTENDED)
+			:: ok && (stop || next == TOKENS) -> ended = true; ok = false
+			:: ok && !stop && next < TOKENS -> t = next; next++; sending[me] = t + 1; step(t, INTENDED)
 			:: else
 			fi
 		fi
@@ -230,14 +245,22 @@ inline create() {
 	}
 }
 
+#ifdef BUG_SURPLUS_BEFORE_THE_ROW
+#define NOT_THE_OWN(i) true
+#else
+#define NOT_THE_OWN(i) (machine[t] != i + 1)
+#endif
+
 inline give_back_surplus() {
 	atomic {
 		i = 0;
 		do
 		:: i < MACHINES ->
 			if
-			:: i != m && OF(i, t) && life[i] == SHOWN ->
+			/* Its row comes first, and is refused where the machine has become the one of the token meanwhile. */
+			:: i != m && OF(i, t) && life[i] == SHOWN && NOT_THE_OWN(i) ->
 				assert(!IN_USE(i));
+				doubled[i] = true;
 				life[i] = LEAVING
 			:: else
 			fi;
@@ -251,8 +274,8 @@ inline give_back_surplus() {
 inline resolve() {
 	atomic {
 		if
-		:: LISTED(0) && OF(0, t) -> m = 0
-		:: !(LISTED(0) && OF(0, t)) && LISTED(1) && OF(1, t) -> m = 1
+		:: LISTED(0) && OF(0, t) && !doubled[0] -> m = 0
+		:: !(LISTED(0) && OF(0, t) && !doubled[0]) && LISTED(1) && OF(1, t) && !doubled[1] -> m = 1
 		:: PASSED(t) && !(LISTED(0) && OF(0, t)) && !(LISTED(1) && OF(1, t)) -> m = NOBODY
 		:: !(BILLED(0) && OF(0, t)) && !(BILLED(1) && OF(1, t)) -> m = TOO_LATE
 		fi
@@ -286,16 +309,27 @@ inline resolve() {
 
 inline look_at_boot() {
 	if
-	:: ALIVE(m) -> step(t, REACHABLE)
+	:: stop -> step(t, RELEASING)
+	:: !stop && ALIVE(m) -> step(t, REACHABLE)
 	:: step(t, LOST)
+	/* The id in the answer named nothing: the token is asked for. */
+	:: !stop && !ALIVE(m) -> step(t, UNKNOWN); if :: ok -> machine[t] = 0 :: else fi
 	fi
 }
 
 inline follow() {
 	if
-	:: ALIVE(m) && job[m] == ENDED -> step(t, FINISHED); if :: ok -> step(t, RELEASING) :: else fi
-	:: ALIVE(m) && job[m] == NOTHING -> begin(m)
+	:: !mute && ALIVE(m) && job[m] == ENDED -> step(t, FINISHED); if :: ok -> step(t, RELEASING) :: else fi
+	:: !mute && !stop && ALIVE(m) && job[m] == NOTHING -> begin(m)
 	:: !ALIVE(m) -> step(t, LOST)
+#ifdef LIES
+	/* One bounded attempt to end what runs there, whose failure is an answer too. */
+#ifdef BUG_RELEASE_WAITS_FOR_THE_NODE
+	:: stop && !mute -> step(t, LOST)
+#else
+	:: stop -> step(t, LOST)
+#endif
+#endif
 	:: stage[t] != RUNNING
 #ifdef BUG_ABSENCE_TAKEN_FOR_GONE
 	:: life[m] == HIDDEN ->
@@ -310,8 +344,13 @@ inline follow() {
 inline release() {
 	atomic {
 		if
+#ifdef BUG_RELEASE_WAITS_FOR_WHAT_IS_KEPT
+		:: m != NOBODY && !mute -> give_back(m)
+		:: m == NOBODY
+#else
 		:: m != NOBODY -> give_back(m)
 		:: else
+#endif
 		fi
 	}
 	atomic {
@@ -353,7 +392,8 @@ inline advance() {
 		fi
 	:: at == INTENDED || at == UNKNOWN -> resolve()
 	:: atomic { at == OWNED -> look_at_boot() }
-	:: atomic { at == REACHABLE -> step(t, RUNNING) };
+	:: atomic { at == REACHABLE && stop -> step(t, RELEASING) }
+	:: atomic { at == REACHABLE && !stop -> step(t, RUNNING) };
 		atomic {
 			if
 			:: ok -> begin(m)
@@ -437,8 +477,8 @@ inline live(m) {
 	:: life[m] == FLYING -> life[m] = HIDDEN
 	:: life[m] == HIDDEN -> life[m] = SHOWN
 	:: life[m] == LEAVING -> life[m] = GONE; if :: job[m] == GOING -> job[m] = CUT_OFF :: else fi
-	:: job[m] == GOING -> job[m] = ENDED
-	:: ALIVE(m) -> taken[m] = true; if :: job[m] == GOING -> job[m] = CUT_OFF :: else fi
+	:: job[m] == GOING && !mute -> job[m] = ENDED
+	:: ALIVE(m) && !mute -> taken[m] = true; if :: job[m] == GOING -> job[m] = CUT_OFF :: else fi
 	fi
 }
 
@@ -475,6 +515,10 @@ proctype World() {
 	:: atomic { live(0) }
 	:: atomic { live(1) }
 	:: atomic { killed == 0 && crashes > 0 -> crashes--; if :: killed = 1 :: killed = 2 fi }
+#ifdef LIES
+	:: atomic { !mute && !ended -> mute = true }
+	:: atomic { !stop && !ended -> stop = true }
+#endif
 	:: atomic { holder != 0 && !lapsed && lapses > 0 -> lapses--; lapsed = true }
 #ifdef ROLLBACK
 	:: d_step { !saved && !older -> saved = true; keep() }

@@ -264,6 +264,8 @@ async def _found(session: Session, record: NodeRecord) -> list[Node]:
     """What its provider shows of a token, as far as it can be ours."""
     name, timings = record.offer.provider, session.spec(record.offer.provider).timings
     listed = [node for owner in session.journal.owners for node in await found(session, name, owner, record.token)]
+    doubles = {one.node.id for one in record.duplicates}
+    listed = [node for node in listed if node.id not in doubles]
     return [node for node in listed if node.state is not NodeState.GONE and contradiction(node, record, timings) is None]
 
 

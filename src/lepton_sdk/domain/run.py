@@ -278,8 +278,11 @@ def _noted(run: Run, event: Event, **changes: Any) -> Run:
 
 
 def _duplicate(run: Run, event: Event) -> Run:
-    if event.token not in {node.token for node in run.nodes}:
+    record = next((node for node in run.nodes if node.token == event.token), None)
+    if record is None:
         raise ContractViolation(f"run {run.id} has no node {event.token} that another machine could double")
+    if record.node is not None and record.node.id == event.data["node"]["id"] and not event.data.get("gone"):
+        raise ContractViolation(f"{record.node.id} is the machine of node {event.token} itself, and doubles nothing")
     nodes = (n.with_duplicate(event.data, event.at) if n.token == event.token else n for n in run.nodes)
     return evolve(run, nodes=tuple(nodes))
 
@@ -337,7 +340,9 @@ def _advance(before: NodeRecord, stage: Stage, event: Event) -> NodeRecord:
     if data.get("reason"):
         changes["reason"] = data["reason"]
     if data.get("node"):
-        changes["node"] = Node.from_dict(data["node"])
+        changes["node"] = node = Node.from_dict(data["node"])
+        if stage is Stage.OWNED and node.id in {one.node.id for one in before.duplicates}:
+            raise ContractViolation(f"{node.id} doubles another machine of node {before.token}, and is being given back")
     if data.get("there"):
         changes["there_at"] = read_time(data["there"])
     if stage is Stage.RUNNING:
