@@ -303,7 +303,7 @@ def refusal(session: Session, run: Run, token: str | None, offer: Offer, error: 
     """The row for an offer that cannot be had, at once or after it was promised: what it blocks, and what comes next."""
     # What can be done about it is said where the run ends.
     advice = f"; next: {one_line(str(error.hint))}" if error.hint else ""
-    wait = pause_before(run, offer, error)
+    wait = pause_before(run, offer.provider, error)
     attempt: dict[str, object] = {
         "number": run.attempts,
         "provider": offer.provider,

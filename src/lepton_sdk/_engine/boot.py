@@ -8,7 +8,7 @@ from attrs import evolve
 
 from lepton_sdk._engine.account import assure
 from lepton_sdk._engine.acquire import refusal
-from lepton_sdk._engine.asking import inspected
+from lepton_sdk._engine.asking import found, inspected
 from lepton_sdk._engine.bounded import words_of
 from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.failover import PEER, is_judged
@@ -41,11 +41,17 @@ async def look_at_boot(session: Session, run: Run, record: NodeRecord, pace: Pac
     try:
         seen = await _seen(session, record, node)
     except MarketError as error:
+        if await _elsewhere(session, record):
+            return await _misnamed(session, run, record, words_of(error))
         return await _withdrawn(session, run, record, error)
     except LeptonError as error:
         return await _in_time(session, run, record, f"its provider does not tell: {words_of(error)}")
-    if (doubt := _doubt(session, record, seen)) or (seen.state is NodeState.GONE and pace.elapsed("seen", record.token) is None):
-        return await _misnamed(session, run, record, doubt or f"its provider knows no {node.id}", seen)
+    if doubt := _doubt(session, record, seen):
+        return await _misnamed(session, run, record, doubt)
+    if seen.state is NodeState.GONE and pace.elapsed("seen", record.token) is None:
+        await assure(session, node.provider)
+        if _is_new(session, record) or await _elsewhere(session, record):
+            return await _misnamed(session, run, record, f"its provider knows no {node.id}")
     pace.mark("seen", record.token)
     if seen.state is NodeState.READY and seen.access is not None:
         if (dearer := _over_limit(run, seen)) is not None:
@@ -82,13 +88,30 @@ def _doubt(session: Session, record: NodeRecord, seen: Node) -> str | None:
     return contradiction(nameless, record, session.spec(seen.provider).timings)
 
 
-async def _misnamed(session: Session, run: Run, record: NodeRecord, why: str, seen: Node) -> Run:
+def _is_new(session: Session, record: NodeRecord) -> bool:
+    """Whether a listing may not show its machine yet."""
+    age = (session.clock.now() - record.intended_at).total_seconds()
+    return age < session.spec(record.offer.provider).timings.listing_lag
+
+
+async def _elsewhere(session: Session, record: NodeRecord) -> bool:
+    """Whether a machine of our token is there under another id than the answer to the create call gave."""
+    try:
+        listed = [
+            node for owner in session.journal.owners for node in await found(session, record.offer.provider, owner, record.token)
+        ]
+    except LeptonError:
+        # A sweep sees it later: what is given back as well costs more, and is never lost.
+        return False
+    ours = record.node.id if record.node else None
+    return any(node.kind == "machine" and node.id != ours and node.state is not NodeState.GONE for node in listed)
+
+
+async def _misnamed(session: Session, run: Run, record: NodeRecord, why: str) -> Run:
     """The id that its provider gave names nothing of ours. Our token does: it is sought, as after an answer that was lost.
 
     A machine that is gone is found nowhere, and its row is closed by that search.
     """
-    if seen.state is NodeState.GONE:
-        await assure(session, record.offer.provider)
     return await _write(session, run, record, "node.unknown", detail=why)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from math import inf
 
@@ -12,7 +12,19 @@ from lepton_sdk.domain.retry import Cause
 from lepton_sdk.domain.run import Event, NodeRecord, Run, RunState
 from lepton_sdk.errors import BlockScope, Disposition, LeptonError, RateLimited
 
-__all__ = ["PEER", "after", "blocked_names", "blocks", "due_at", "is_judged", "no_offer", "pause_before", "scopes", "telling"]
+__all__ = [
+    "PEER",
+    "after",
+    "blocked_names",
+    "blocks",
+    "due_at",
+    "is_judged",
+    "no_offer",
+    "pause_before",
+    "scopes",
+    "telling",
+    "unasked",
+]
 
 # The reason of a node that did nothing wrong: another one of its attempt did.
 PEER = "peer"
@@ -51,8 +63,8 @@ def blocks(offer: Offer, error: LeptonError) -> str:
     return names.get(error.scope, names[BlockScope.OFFER])
 
 
-def pause_before(run: Run, offer: Offer, error: LeptonError) -> float | None:
-    """Seconds until the same provider is asked once more for the same; ``None`` where other offers come next.
+def pause_before(run: Run, provider: str, error: LeptonError) -> float | None:
+    """Seconds until the same provider is asked once more; ``None`` where other offers come next.
 
     A provider that asks for a slower pace, or did not answer a call that makes nothing, has refused nothing. Once all the waits
     for it in a row would pass two minutes, what others have is sooner there.
@@ -61,12 +73,22 @@ def pause_before(run: Run, offer: Offer, error: LeptonError) -> float | None:
         return None
     waits: list[float] = []
     for attempt in reversed(run.history):
-        if attempt.wait is None or attempt.provider != offer.provider:
+        if attempt.wait is None or attempt.provider != provider:
             break
         waits.append(attempt.wait)
     asked = error.retry_after if isinstance(error, RateLimited) else None
     wait = _FIRST_WAIT * 2 ** len(waits) if not _is_seconds(asked) else max(_FIRST_WAIT, float(asked or 0))
     return wait if sum(waits) + wait <= _LONGEST_WAIT else None
+
+
+def unasked(run: Run, errors: Mapping[str, LeptonError], now: datetime) -> Event | None:
+    """The row for a market in which nothing fits while a provider could not be asked: it is asked again, if that is soon."""
+    for provider, error in errors.items():
+        if not run.stop_requested and (wait := pause_before(run, provider, error)) is not None:
+            then = f"ask {provider} again in {show_duration(wait)}"
+            row = _attempt(run, provider, "", type(error).__name__, error.message, then, Cause.NO_CAPACITY)
+            return Event("attempt.failed", run.id, now, None, row | {"wait": wait})
+    return None
 
 
 def _is_seconds(value: object) -> bool:

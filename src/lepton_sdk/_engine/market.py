@@ -7,11 +7,13 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
+from lepton_sdk._engine.bounded import bounded, words_of
 from lepton_sdk._engine.session import Session
 from lepton_sdk.catalog import Catalog, reference_catalog
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.resources import Resources
-from lepton_sdk.errors import ContractViolation, LeptonError, Unavailable
+from lepton_sdk.domain.words import one_line
+from lepton_sdk.errors import ContractViolation, Disposition, LeptonError, Unavailable
 from lepton_sdk.router import Standing
 
 __all__ = ["Market", "look"]
@@ -44,11 +46,14 @@ async def look(session: Session, resources: Resources, *, live: bool) -> Market:
     answers = await asyncio.gather(*(_answer(session, name, resources) for name in asked))
     answered: set[str] = set()
     rows: list[Offer] = []
+    session.passing = {}
     for name, (offers, error) in zip(asked, answers, strict=True):
         rows.extend(offers)
         if error is not None:
             hint = error.hint or f"lepton doctor {name}"
             session.tell(f"{name}: {error.message}; next: {hint}")
+            if error.disposition is Disposition.RETRY_SAME:
+                session.passing[name] = error
             if not offers:
                 standing[name] = Standing(False, f"could not be asked: {error.message}", hint)
                 continue
@@ -67,17 +72,20 @@ async def _answer(session: Session, name: str, resources: Resources) -> tuple[li
 async def _ask(session: Session, name: str, resources: Resources) -> tuple[list[Offer], LeptonError | None]:
     """What a provider offers, also when it breaks off in the middle, and the error that it broke off with."""
     offers: list[Offer] = []
+
+    async def list_them() -> None:
+        async for offer in session.provider(name).offers(resources):
+            if not isinstance(offer, Offer) or offer.provider != name:
+                raise ContractViolation(f"it offered {one_line(repr(offer))}, which is not its own", provider=name)
+            offers.append(offer)
+
     try:
-        async with asyncio.timeout(_SECONDS):
-            async for offer in session.provider(name).offers(resources):
-                if not isinstance(offer, Offer) or offer.provider != name:
-                    raise ContractViolation(f"it offered {offer!r}, which is not its own", provider=name)
-                offers.append(offer)
+        await bounded(list_them(), _SECONDS, session.clock)
     except TimeoutError:
         return offers, Unavailable(f"no answer within {_SECONDS:.0f} seconds", provider=name)
     except LeptonError as error:
         return offers, error
-    except Exception as error:
+    except (Exception, SystemExit, BaseExceptionGroup) as error:
         # A plugin's own bug must not take the others' offers with it.
-        return offers, ContractViolation(f"{type(error).__name__}: {error}", provider=name)
+        return offers, ContractViolation(words_of(error), provider=name)
     return offers, None

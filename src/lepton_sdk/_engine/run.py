@@ -13,7 +13,7 @@ from lepton_sdk._engine.acquire import acquire, resolve
 from lepton_sdk._engine.boot import is_missed, look_at_boot
 from lepton_sdk._engine.claim import claimed
 from lepton_sdk._engine.execute import follow, is_overdue, start
-from lepton_sdk._engine.failover import PEER, after, blocked_names, due_at, is_judged, no_offer, scopes
+from lepton_sdk._engine.failover import PEER, after, blocked_names, due_at, is_judged, no_offer, scopes, unasked
 from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.release import release
 from lepton_sdk._engine.session import Session
@@ -168,6 +168,8 @@ class Drive:
         plan, self._plan = self._plan or await plan_for(self._session, run.job, live=True), None
         offer = next(self._open_offers(run, plan), None)
         if offer is None:
+            if (row := unasked(run, self._session.passing, now)) is not None:
+                return await self._session.journal.write(row)
             refused = run.failures(Cause.NO_CAPACITY)
             words = f"{len(refused)} offers were refused; the last said: {refused[-1].message}" if refused else ""
             return await self._session.journal.write(no_offer(run, words or plan.nearest_miss(), now))

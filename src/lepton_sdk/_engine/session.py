@@ -78,6 +78,8 @@ class Session:
         self.creating: dict[str, asyncio.Future[Run]] = {}
         self.listings: Shared[Mapping[str, Node]] = Shared(self.clock)
         self.markets: Shared[tuple[list[Offer], LeptonError | None]] = Shared(self.clock)
+        # Providers that the last look at the market could not ask, for a reason that may pass.
+        self.passing: dict[str, LeptonError] = {}
         self.notices: list[str] = []
         self._onlookers: list[Callable[[str], None]] = []
         # What is claimed by some work of this very process, whatever the clock says of it, and whom to tell of its loss.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from lepton_crusoe._models import (
     Capacity,
@@ -107,7 +108,7 @@ class CrusoeApi:
 
     async def machine(self, name: str) -> Machine | None:
         """One machine by its id; ``None`` when the vendor says that there is none."""
-        body = await self._call("GET", f"/compute/vms/instances/{name}", missing=None)
+        body = await self._call("GET", f"/compute/vms/instances/{quote(name, safe='')}", missing=None)
         return None if body is None else Machine.read(body)
 
     async def machines(self, **filters: str) -> list[Machine]:
@@ -132,12 +133,12 @@ class CrusoeApi:
 
     async def delete_machine(self, name: str) -> Operation | None:
         """Begin to end a machine; ``None`` when there is none."""
-        return await self._ending(f"/compute/vms/instances/{name}")
+        return await self._ending(f"/compute/vms/instances/{quote(name, safe='')}")
 
     async def operation(self, name: str) -> Operation | None:
         """How an operation on a machine stands; ``None`` when the vendor will not say (expired, another user's)."""
         try:
-            body = await self._call("GET", f"/compute/vms/instances/operations/{name}", missing=None)
+            body = await self._call("GET", f"/compute/vms/instances/operations/{quote(name, safe='')}", missing=None)
         except AuthError as error:
             # Declared so: another user's operation is forbidden, which says nothing of our key. A bad key is a 401.
             if "answered 403" in error.message:
@@ -158,7 +159,7 @@ class CrusoeApi:
 
     async def delete_disk(self, name: str) -> Operation | None:
         """Begin to delete a disk; ``None`` when there is none."""
-        return await self._ending(f"/storage/disks/{name}")
+        return await self._ending(f"/storage/disks/{quote(name, safe='')}")
 
     async def networks(self) -> list[Network]:
         """The InfiniBand networks that the project can see."""
@@ -176,7 +177,7 @@ class CrusoeApi:
 
     async def delete_partition(self, name: str) -> None:
         """Delete a partition; none is success."""
-        await self._call("DELETE", f"/networking/ib-partitions/{name}", missing=None)
+        await self._call("DELETE", f"/networking/ib-partitions/{quote(name, safe='')}", missing=None)
 
     async def aclose(self) -> None:
         """Close the connections."""

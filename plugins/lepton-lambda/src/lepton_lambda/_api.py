@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from lepton_lambda._models import Instance, SshKey, Stock, take
 from lepton_sdk.spi import (
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from lepton_sdk.spi.http import ApiClient
 
 __all__ = ["KEY_HINT", "LambdaApi", "refusal"]
+
+# Lambda's ids are 32 hexadecimal digits. Whatever is not a word at all would be a path, and name something else.
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
 
 class LambdaApi:
@@ -56,7 +61,7 @@ class LambdaApi:
 
     async def instance(self, name: str) -> Instance | None:
         """One machine; ``None`` when the account has none of this id."""
-        body = await self._call("GET", f"/instances/{name}", missing=None)
+        body = await self._call("GET", f"/instances/{quote(name, safe='')}", missing=None)
         return None if body is None else Instance.read(take(body, "data", dict))
 
     async def launch(self, request: Mapping[str, Any]) -> str:
@@ -75,7 +80,7 @@ class LambdaApi:
             raise OutcomeUnknown(
                 f"the launch was answered with what cannot be read: {error.message}", provider="lambda"
             ) from error
-        if len(ids) != 1 or not isinstance(ids[0], str) or not ids[0]:
+        if len(ids) != 1 or not isinstance(ids[0], str) or not _ID.fullmatch(ids[0]):
             raise OutcomeUnknown(f"the launch of one machine was answered with the ids {ids!r}", provider="lambda")
         return ids[0]
 
