@@ -28,7 +28,16 @@ _HONEST = [
     "CRASHES=0 LAPSES=1",
     "CRASHES=0 LAPSES=0 ROLLBACK",
     "CRASHES=0 LAPSES=0 LIES",
-    *(["CRASHES=1 LAPSES=1", "CRASHES=0 LAPSES=1 PAUSED_SEND", "CRASHES=0 LAPSES=1 LIES", "CRASHES=0 LAPSES=0 ROLLBACK TOKENS=3"] if _DEEP else []),
+    *(
+        [
+            "CRASHES=1 LAPSES=1",
+            "CRASHES=0 LAPSES=1 PAUSED_SEND",
+            "CRASHES=0 LAPSES=1 LIES",
+            "CRASHES=0 LAPSES=0 ROLLBACK TOKENS=3",
+        ]
+        if _DEEP
+        else []
+    ),
 ]
 _BUGS = {
     "BUG_CREATE_RETRIED_BLINDLY": "creates",

@@ -239,7 +239,7 @@ def client(
         executors={"SSHAccess": nodes},
         open_journal=open_journal,
         entropy=world.random.randbytes,
-        patience=evolve(Patience(), keeping=Keeping(size=1 << 20)),
+        patience=evolve(Patience(), keeping=Keeping(size=1 << 20), stall=None),
     )
     # What is installed here is the same for every client, and none of it is used.
     session.registry = Registry(scene.config, process, entries=())

@@ -226,7 +226,7 @@ def test_a_price_that_rose_is_refused_before_anything_is_made(
         run_async(provider.acquire(offer, launch))
     assert double.calls() == []
     near = evolve(offer, price=Money("1.55"))
-    assert run_async(provider.acquire(near, launch)).price == Money("1.55")
+    assert run_async(provider.acquire(near, launch)).price == Money("1.60")
 
 
 def test_every_page_is_read(double: Any, provider: CrusoeCloud, take: Any, run_async: Any) -> None:

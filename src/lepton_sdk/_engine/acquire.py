@@ -18,7 +18,7 @@ from lepton_sdk._engine.late import admit
 from lepton_sdk._engine.limits import longest_bill
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.together import together
-from lepton_sdk._engine.watchdog import boot_seconds, startup_script, unseen_seconds
+from lepton_sdk._engine.watchdog import boot_seconds, kept_seconds, startup_script, unseen_seconds
 from lepton_sdk.domain.node import Node, NodeState, Stage
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.quantity import show_duration
@@ -60,7 +60,9 @@ async def acquire(session: Session, run: Run, offer: Offer, epoch: int) -> Run:
         return await session.journal.write(refusal(session, run, None, offer, error))
     attempt = run.attempts + 1
     increment = session.spec(offer.provider).timings.billing_increment
-    lasts = longest_bill(run, offer, boot_seconds(session, offer))
+    watched = session.spec(offer.provider).watched
+    after = max(session.patience.keeping.time, kept_seconds(run) if watched else 0.0)
+    lasts = longest_bill(run, offer, boot_seconds(session, offer), after=after, watched=watched)
     shared = {"attempt": attempt, "epoch": epoch, "offer": offer.to_dict(), "increment": increment, "lasts": lasts}
     now, tokens = session.clock.now(), [session.new_id() for _ in range(run.job.nodes)]
     rows = [Event("node.intended", run.id, now, token, shared | {"rank": rank}) for rank, token in enumerate(tokens)]

@@ -15,7 +15,7 @@ from lepton_sdk._engine.bounded import ask_node, bounded, words_of
 from lepton_sdk._engine.environment import describe
 from lepton_sdk._engine.failover import PEER
 from lepton_sdk._engine.launcher import launched
-from lepton_sdk._engine.limits import time_limit
+from lepton_sdk._engine.limits import is_spent, time_limit
 from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.together import together
@@ -214,7 +214,9 @@ def _executor(session: Session, record: NodeRecord, access: Access) -> Executor:
 def is_overdue(run: Run, record: NodeRecord, now: datetime) -> bool:
     """Whether the job is beyond its limits by our own clock: the node's word is not needed for that."""
     limit, began = time_limit(run, record), record.running_at or record.intended_at
-    return limit is not None and (now - began).total_seconds() > limit + _SILENCE_SECONDS
+    if limit is not None and (now - began).total_seconds() > limit + _SILENCE_SECONDS:
+        return True
+    return is_spent(run, record, now)
 
 
 async def _sick(session: Session, run: Run, record: NodeRecord, pace: Pace, status: ExecutionStatus) -> str:

@@ -25,6 +25,7 @@ class Patience:
         silent: fetching log and outputs from a node whose last answer was of no use.
         stopped: all of the above together, once the run was stopped.
         provider: one call of a provider's plugin.
+        stall: an event loop that has stood still for so long is blocked; ``None``: nobody looks.
         create: the create call, which may have to wait for its turn.
         keeping: log and outputs of a job that is over.
     """
@@ -36,6 +37,7 @@ class Patience:
     silent: float = 3.0
     stopped: float = 10.0
     provider: float = 90.0
+    stall: float | None = 30.0
     create: float = 900.0
     keeping: Keeping = field(factory=Keeping)
 

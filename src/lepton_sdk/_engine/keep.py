@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lepton_sdk._engine.bounded import ask_node, words_of
 from lepton_sdk._engine.hurry import Hurry
+from lepton_sdk._engine.limits import bill_left
 from lepton_sdk._engine.output import fetch, from_node, kept_log, kept_outputs
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.access import LocalAccess
@@ -36,7 +37,7 @@ async def keep(session: Session, run: Run, record: NodeRecord, *, silent: bool) 
     access = record.node.access if record.node else None
     if access is None or isinstance(access, LocalAccess) or record.running_at is None:
         return run
-    budget = _Budget(session, run, silent=silent)
+    budget = _Budget(session, run, record, silent=silent)
     lost = await _keep_log(session, run, record, budget)
     lost += await _keep_outputs(session, run, record, budget)
     if not lost:
@@ -49,11 +50,14 @@ async def keep(session: Session, run: Run, record: NodeRecord, *, silent: bool) 
 class _Budget:
     """What is left of the time and the bytes that keeping may take."""
 
-    def __init__(self, session: Session, run: Run, *, silent: bool) -> None:
+    def __init__(self, session: Session, run: Run, record: NodeRecord, *, silent: bool) -> None:
         keeping, patience = session.patience.keeping, session.patience
         self._clock = session.clock
         self.hurry: Hurry = session.hurry(run.id)
         self.seconds = patience.silent if silent else float(keeping.time)
+        if (left := bill_left(run, record, session.clock.now())) is not None:
+            # The total counts this, too. A moment is always there, as for a node that says nothing.
+            self.seconds = min(self.seconds, max(patience.silent, left))
         self._end = self._clock.monotonic() + self.seconds
         self.bytes = keeping.size
 
@@ -65,8 +69,9 @@ class _Budget:
     def why(self, error: BaseException) -> str:
         """Why something is missing, in words."""
         if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
-            stopped = "the run was stopped" if self.hurry.left() < inf else f"outputs.time is {show_duration(self.seconds)}"
-            return f"the time for it was used up ({stopped})"
+            if self.hurry.left() < inf:
+                return "the time for it was used up: the run was stopped"
+            return f"the time for it was used up: {show_duration(self.seconds)}, see outputs.time in the settings"
         return words_of(error)
 
 

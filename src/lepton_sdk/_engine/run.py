@@ -18,6 +18,7 @@ from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.release import release
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.side_by_side import SideBySide
+from lepton_sdk._engine.stall import watched
 from lepton_sdk._engine.submit import plan_for
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.offer import Offer
@@ -70,7 +71,8 @@ class Drive:
     async def to_the_end(self) -> Run:
         """Advance until the run has ended, or (without waiting) until nothing moves."""
         try:
-            return await self._advance_all(self._session.journal.run(self._run_id))
+            with watched(self._session):
+                return await self._advance_all(self._session.journal.run(self._run_id))
         finally:
             await self._steps.stop()
             self._session.forget_hurry(self._run_id)

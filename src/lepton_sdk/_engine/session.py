@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +85,9 @@ class Session:
         self._onlookers: list[Callable[[str], None]] = []
         # What is claimed by some work of this very process, whatever the clock says of it, and whom to tell of its loss.
         self.claims: dict[str, tuple[int, Callable[[int], object]]] = {}
+        # How many runs are driven here under the eye of the thread that sees a blocked loop, and that none is any more.
+        self.watchers = 0
+        self.watch_over = threading.Event()
         self.keeper: asyncio.Future[None] | None = None
         self.holder = this_process(self.new_id())
 
@@ -126,6 +130,22 @@ class Session:
     def forget_hurry(self, run_id: str) -> None:
         """Nobody drives the run here any more."""
         self._hurries.pop(run_id, None)
+
+    def executor_name(self, access: Access) -> str | None:
+        """The plugin whose executor is in use for nodes that are reached so; ``None`` before it was."""
+        executor = self._executors.get(type(access).__name__)
+        return None if executor is None else _module_of(executor)
+
+    def plugin_modules(self) -> dict[str, str]:
+        """The code of the plugins that are in use: module, or package of modules, and the plugin's name."""
+        used = [*self._executors.values(), *self.registry.providers()]
+        names = {_module_of(one) for one in used}
+        return {name: name for name in names}
+
+    @property
+    def brings_providers(self) -> bool:
+        """Whether the application brought providers, which no other process knows."""
+        return bool(self._brought)
 
     def executor(self, access: Access) -> Executor:
         """The way to run on a node that is reached so."""
@@ -221,3 +241,10 @@ class Session:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
+
+
+def _module_of(plugin: object) -> str:
+    """A stranger's package, and of our own the one module: both are called by where their code is."""
+    module = type(plugin).__module__
+    package = module.partition(".")[0]
+    return module if package == "lepton_sdk" else package

@@ -13,7 +13,7 @@ from lepton_sdk.errors import NodeError, NodeUnreachable
 from lepton_sdk.spi.executor import GuardingExecutor, Watchdog
 from lepton_sdk.spi.spec import WatchdogWay
 
-__all__ = ["boot_seconds", "folder_of", "look_at_watchdog", "startup_script", "unseen_seconds"]
+__all__ = ["boot_seconds", "folder_of", "kept_seconds", "look_at_watchdog", "startup_script", "unseen_seconds"]
 
 # A job is sent, its environment is made ready; whoever does that visits the machine and so puts the end off further.
 _BEFORE_START = 900.0
@@ -47,11 +47,16 @@ def _plan(session: Session, run: Run, offer: Offer, age: float | None = None) ->
     return WatchdogPlan(
         boot=boot_seconds(session, offer) + _BEFORE_START,
         limit=None if limits.duration is None else limits.duration + _MARGIN,
-        budget=None if bought is None else bought + _MARGIN,
-        keep=_KEEP if limits.keep is None else limits.keep,
+        budget=bought,
+        keep=kept_seconds(run),
         age=age,
         power_off=_POWER_OFF,
     )
+
+
+def kept_seconds(run: Run) -> float:
+    """How long a machine with a watchdog waits after its job when nobody comes for its output."""
+    return _KEEP if run.job.limits.keep is None else float(run.job.limits.keep)
 
 
 async def look_at_watchdog(session: Session, run: Run, record: NodeRecord, node: Node) -> bool | None:
@@ -92,7 +97,7 @@ def unseen_seconds(session: Session, run: Run, record: NodeRecord) -> float:
     bought = budget_seconds(run, record.offer, earlier_than=record.attempt)
     soonest = boot_seconds(session, record.offer) + _BEFORE_START
     age = (session.clock.now() - record.intended_at).total_seconds()
-    return age if age >= (soonest if bought is None else min(soonest, bought + _MARGIN)) else 0.0
+    return age if age >= (soonest if bought is None else min(soonest, bought)) else 0.0
 
 
 def folder_of(record: NodeRecord) -> str:

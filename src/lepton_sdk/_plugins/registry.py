@@ -136,6 +136,10 @@ class Registry:
 
     # --- what they make ---------------------------------------------------------------------------------------------
 
+    def providers(self) -> tuple[Provider, ...]:
+        """Those that were made."""
+        return tuple(self._providers.values())
+
     def provider(self, name: str) -> Provider:
         """The provider of this name; made on first use, then always the same.
 

@@ -176,13 +176,21 @@ class NodeRecord:
         return self._cost(now, self.released_at or now)
 
     def cost_least(self, now: datetime) -> Money | None:
-        """What it has certainly cost so far: a machine that was found gone is counted until it was last seen."""
+        """What it has certainly cost so far: a machine that was found gone is counted until it was last seen.
+
+        One whose provider does not say its price costs nothing for certain: what was planned is no bill.
+        """
         end = now if self.held else self.there_at or self.running_at or self.intended_at
         return self._cost(now, end, least=True)
 
     def cost_most(self, now: datetime) -> Money | None:
-        """What it may have cost so far at most: a machine that nobody has seen may be there since it was asked for."""
+        """What it may have cost so far at most: a machine that nobody has seen may be there since it was asked for.
+
+        ``None`` where its provider does not say the price of the machine, so that nothing bounds it.
+        """
         cost = self._cost(now, self.released_at or now)
+        if self.node is not None and self._is_untold(self.node):
+            return None
         if self.node is not None or cost is None or self.price is None:
             return cost
         end = now if self.held else self.intended_at + timedelta(seconds=self.unseen)
@@ -193,8 +201,19 @@ class NodeRecord:
             return None
         machines = [(self.node, until)] if self.node is not None else []
         machines += [(one.node, (one.seen_at if least and one.gone_at else one.gone_at) or now) for one in self.duplicates]
-        costs = [charged(node.price or self.price, node.since or self.intended_at, end, self.increment) for node, end in machines]
+        if least:
+            machines = [(node, end) for node, end in machines if not self._is_untold(node)]
+        costs = [charged(self._price_of(node), node.since or self.intended_at, end, self.increment) for node, end in machines]
         return sum(costs, Money("0", self.price.currency))
+
+    def _price_of(self, node: Node) -> Money:
+        price = node.price if node.price is not None else self.price
+        assert price is not None
+        return price
+
+    def _is_untold(self, node: Node) -> bool:
+        """Whether nobody but our plan says what a machine costs."""
+        return node.price is None and bool(self.price)
 
     def with_duplicate(self, data: Mapping[str, Any], at: datetime) -> NodeRecord:
         """The record once another machine of its token was seen, or is gone (``data["gone"]``)."""

@@ -132,7 +132,7 @@ def node_of(machine: Machine, prices: Prices, project: str) -> Node:
         state=state,
         instance_type=machine.type,
         region=machine.location,
-        price=prices.of(type_named(machine.type)).amount,
+        price=prices.told(type_named(machine.type)),
         since=_time(machine.created_at),
         detail=detail,
         # What was seen once and is absent is gone; what never was may be on its way.
@@ -220,6 +220,11 @@ class Prices:
         if row is None or row.price is None:
             return Price(None, _NOBODY)
         return Price(row.price * Decimal(kind.gpus), row.price_source, row.seen_at)
+
+    def told(self, kind: InstanceType) -> Money | None:
+        """What a machine costs by the user's word, who has a contract; a dated list is no bill, so it tells nothing."""
+        price = self.of(kind)
+        return price.amount if price.source == _SAID else None
 
     def still(self, kind: InstanceType, planned: Money | None) -> str:
         """Why a planned price no longer stands; empty when it does."""

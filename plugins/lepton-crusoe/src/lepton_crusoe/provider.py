@@ -161,7 +161,7 @@ class CrusoeCloud:
             state=NodeState.PENDING,
             instance_type=offer.instance_type,
             region=offer.region,
-            price=offer.price,
+            price=self._prices.told(type_named(offer.instance_type)),
             since=self._clock.now(),
             provider_data=data | {"partition": adapters[0].get("transport_partition_id", "")},
         )

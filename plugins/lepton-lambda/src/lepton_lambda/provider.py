@@ -259,8 +259,13 @@ class LambdaCloud:
         if instance is None:
             return await self._absent(node, NodeState.PENDING)
         seen = node_of(instance, self._config, self._identity(node.owner or owner_of(instance)))
-        # What the journal knows goes before the tags, which anybody in the account may change.
-        known = {name: getattr(node, name) for name in ("token", "owner", "since", "price") if getattr(node, name) is not None}
+        # What the journal knows goes before the tags, which anybody in the account may change. While it boots, Lambda's own
+        # price of the machine goes before what was listed when it was asked for; that price holds for its whole life.
+        names = ("token", "owner", "since", *(() if node.state is NodeState.PENDING else ("price",)))
+        known = {name: getattr(node, name) for name in names if getattr(node, name) is not None}
+        if seen.token not in (None, node.token) and node.token is not None:
+            # Another machine of ours: the id came with an answer that meant something else.
+            del known["token"]
         return evolve(seen, **known)
 
     async def _absent(self, node: Node, until_listed: NodeState) -> Node:

@@ -1,0 +1,110 @@
+"""A plugin that blocks the event loop keeps every machine of its client: a thread of its own sees that, and names the plugin."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+
+from lepton_sdk._engine.session import Session
+from lepton_sdk._engine.submit import leave_follower
+from lepton_sdk.domain.run import Event
+
+__all__ = ["end_this_process", "watched"]
+
+# A loop that was only slow has answered by then.
+_SECOND_CHANCE = 5.0
+_LOOK_SECONDS = 1.0
+_EXIT_CODE = 70
+_ends_process = threading.Event()
+
+
+def end_this_process() -> None:
+    """From now on this process is a follower and nothing else: it ends when a plugin blocks it, and its successor goes on."""
+    _ends_process.set()
+
+
+@contextmanager
+def watched(session: Session) -> Iterator[None]:
+    """Watch the running event loop while runs are driven on it; several at once share one thread."""
+    session.watchers += 1
+    if session.watchers == 1 and session.patience.stall is not None:
+        session.watch_over = over = threading.Event()
+        loop, thread = asyncio.get_running_loop(), threading.get_ident()
+        arguments = (session, over, loop, thread, session.patience.stall)
+        threading.Thread(target=_watch, args=arguments, name="lepton-watch", daemon=True).start()
+    try:
+        yield
+    finally:
+        session.watchers -= 1
+        if session.watchers == 0:
+            session.watch_over.set()
+
+
+def _watch(session: Session, over: threading.Event, loop: asyncio.AbstractEventLoop, thread: int, seconds: float) -> None:
+    while not over.wait(_LOOK_SECONDS):
+        beat = threading.Event()
+        try:
+            loop.call_soon_threadsafe(beat.set)
+        except RuntimeError:
+            # It is closed.
+            return
+        # The second look is for a process that stood still itself: it has only just come back.
+        if not beat.wait(seconds) and not over.is_set() and not beat.wait(_SECOND_CHANCE):
+            _blocked(session, thread, seconds)
+            return
+
+
+def _blocked(session: Session, thread: int, seconds: float) -> None:
+    frame = sys._current_frames().get(thread)
+    name, place = blamed(frame, session.plugin_modules())
+    log = logging.getLogger("lepton_sdk")
+    if name is None:
+        log.warning("the event loop has stood still for %.0f seconds, in %s; runs of this client wait for it", seconds, place)
+        return
+    log.error("the plugin %s has blocked the event loop for %.0f seconds, in %s: it must not", name, seconds, place)
+    runs = _give_up(session, name)
+    for run_id in runs if not session.brings_providers else ():
+        leave_follower(session, run_id, {})
+    if _ends_process.is_set():
+        print(f"lepton: the plugin {name} blocked this follower, in {place}; another one goes on", file=sys.stderr, flush=True)
+        os._exit(_EXIT_CODE)
+
+
+def blamed(frame: FrameType | None, modules: Mapping[str, str]) -> tuple[str | None, str]:
+    """Whose code a thread stands in, by the innermost frame of a plugin, and where; the name is ``None`` for nobody's.
+
+    Args:
+        modules: module, or package of modules → the plugin's name.
+    """
+    innermost = "an unknown place"
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", "?"))
+        place = f"{module}:{frame.f_lineno} ({frame.f_code.co_name})"
+        if innermost == "an unknown place":
+            innermost = place
+        name = modules.get(module) or modules.get(module.partition(".")[0])
+        if name is not None:
+            return name, place
+        frame = frame.f_back
+    return None, innermost
+
+
+def _give_up(session: Session, name: str) -> list[str]:
+    """Write for each node of our runs that nobody asks this executor about it any more; the runs."""
+    runs = []
+    for run_id in list(session.claims):
+        if run_id not in session.journal.open_runs():
+            continue
+        run = session.journal.run(run_id)
+        mine = [n for n in run.nodes if n.awaited and n.node and n.node.access and session.executor_name(n.node.access) == name]
+        now = session.clock.now()
+        if mine:
+            session.journal.append(*(Event("node.hung", run_id, now, node.token, {"plugin": name}) for node in mine))
+            runs.append(run_id)
+    return runs
