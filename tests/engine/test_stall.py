@@ -125,7 +125,7 @@ def test_a_process_that_stood_still_blames_nobody(tmp_path: Path) -> None:
 
 def test_the_innermost_frame_of_a_plugin_is_blamed() -> None:
     namespace = {"__name__": "stranger.deep.inside"}
-    exec("import sys\ndef busy():\n    return sys._getframe()\n", namespace)  # noqa: S102 - the code of a stranger
+    exec("import sys\ndef busy():\n    return sys._getframe()\n", namespace)
     name, place = blamed(namespace["busy"](), {"stranger": "stranger"})  # type: ignore[operator]
     assert (name, place) == ("stranger", "stranger.deep.inside:3 (busy)")
     assert blamed(sys._getframe(), {"stranger": "stranger"})[0] is None
