@@ -13,6 +13,7 @@ from lepton_sdk._executors.ssh.hostkeys import HostKeys
 from lepton_sdk._executors.ssh.orders import hundredths, orders, run_path
 from lepton_sdk._executors.ssh.status import read_answer, told_clock
 from lepton_sdk._executors.ssh.trail import Trails
+from lepton_sdk._executors.words import plain
 from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import ContractViolation, JobCancelled, NodeError, NodeUnreachable, StaleEpoch
@@ -41,6 +42,9 @@ _PATIENCE = 15.0
 _EAGER, _IDLE = 0.02, 0.5
 # Broken connections in a row, without one byte in between, until a reader of a log gives up.
 _TRIES, _FIRST_PAUSE = 6, 0.2
+# Of a log that nobody follows the next piece is there, or on its way.
+_STALL_SECONDS = 30.0
+_LONGEST_EPOCH = 18
 
 
 class SSHExecutor:
@@ -99,7 +103,7 @@ class SSHExecutor:
             place = sent
         channel = await remote.call("keep", path, place, "follow")
         try:
-            await channel.send(text)
+            await remote.tell(channel, text)
             channel.finish()
             heed(execution, await remote.in_time(channel, _START_SECONDS), remote.title)
         except BaseException:
@@ -118,7 +122,7 @@ class SSHExecutor:
         said = await remote.ask("poll", path, str(execution.epoch), str(until), execution.watchdog or "-")
         if lease and (clock := told_clock(said)) is not None:
             self._told[key] = clock
-        status = read_answer(said)
+        status = read_answer(said, self._clock.now())
         if status.state in _ENDED:
             self._told.pop(key, None)
         return status
@@ -138,13 +142,13 @@ class SSHExecutor:
     async def _arm(self, remote: Remote, watchdog: Watchdog) -> None:
         channel = await remote.call("arm")
         try:
-            await channel.send(watchdog.script.encode())
+            await remote.tell(channel, watchdog.script.encode())
             channel.finish()
             said = await remote.in_time(channel, _START_SECONDS)
         finally:
             channel.close()
         if said:
-            text = f"the watchdog cannot be installed on {remote.title}: {said[0].removeprefix('error ').strip()}"
+            text = f"the watchdog cannot be installed on {remote.title}: {plain(said[0].removeprefix('error '))}"
             raise NodeError(text, hint="the user there must be root, or allowed to sudo without a password")
 
     async def logs(self, node: Node, execution: Execution, offset: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
@@ -199,12 +203,19 @@ class SSHExecutor:
         # The node's own sign of the end, a process that is gone, may be late: some hosts bury nobody.
         ended = asyncio.ensure_future(self._over(node, execution)) if follow else None
         try:
-            yield _read(channel, ended)
+            yield _read(channel, ended) if ended else self._rest(remote, channel)
         finally:
             channel.close()
             if ended is not None:
                 ended.cancel()
                 await asyncio.gather(ended, return_exceptions=True)
+
+    async def _rest(self, remote: Remote, channel: Channel) -> AsyncIterator[bytes]:
+        """What comes from a channel, to its end, which must not be long in coming."""
+        from lepton_sdk._executors.ssh.deadline import within
+
+        while piece := await within(self._clock, _STALL_SECONDS, channel.read(_CHUNK), remote.title):
+            yield piece
 
     async def fetch(self, node: Node, execution: Execution, patterns: Sequence[str], target: Path) -> tuple[str, ...]:
         """Bring the run's files that fit into a folder of this host."""
@@ -232,10 +243,10 @@ class SSHExecutor:
             channel.close()
         word, _, rest = (said or [""])[0].partition(" ")
         if word == "left":
-            text = f"processes {rest.split()} on {remote.title} did not end"
+            text = f"processes {plain(rest) or 'of it'} on {remote.title} did not end"
             raise NodeUnreachable(text, hint="end them by hand, as the user they run as")
         if word != "ok":
-            raise NodeError(f"{remote.title} could not cancel the run: {rest}")
+            raise NodeError(f"{remote.title} could not cancel the run: {plain(rest or word) or 'it said nothing'}")
 
     # --- nodes -----------------------------------------------------------------------------------------------------
 
@@ -263,14 +274,14 @@ class SSHExecutor:
             await remote.aclose()
 
 
-async def _read(channel: Channel, ended: asyncio.Future[ExecutionState] | None) -> AsyncIterator[bytes]:
+async def _read(channel: Channel, ended: asyncio.Future[ExecutionState]) -> AsyncIterator[bytes]:
     """What comes from a channel, to its end or until ``ended``."""
     import asyncio
 
     while True:
         reading = asyncio.ensure_future(channel.read(_CHUNK))
         try:
-            awaited: set[asyncio.Future[Any]] = {reading, ended} if ended else {reading}
+            awaited: set[asyncio.Future[Any]] = {reading, ended}
             await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
             if not reading.done() or not (piece := reading.result()):
                 return
@@ -289,15 +300,15 @@ def heed(execution: Execution, said: list[str], where: str) -> None:
     match word:
         case "started":
             return
-        case "stale":
+        case "stale" if rest.isdecimal() and len(rest) < _LONGEST_EPOCH and int(rest) > execution.epoch:
             raise StaleEpoch(
-                f"run {execution.run_id}, attempt {execution.attempt}: epoch {execution.epoch} is older than {rest}",
+                f"run {execution.run_id}, attempt {execution.attempt}: epoch {execution.epoch} is older than {int(rest)}",
                 hint="another follower drives this run; ask it, or look with 'lepton ps'",
             )
         case "cancelled":
             raise JobCancelled(f"run {execution.run_id} was cancelled before it started")
         case "error":
-            raise NodeError(f"{where} cannot start the run: {rest.strip()}", hint="is the home writable there, with room left?")
+            raise NodeError(f"{where} cannot start the run: {plain(rest)}", hint="is the home writable there, with room left?")
     raise NodeUnreachable(f"{where} did not take the run's orders", hint="the connection may have broken; try again")
 
 
