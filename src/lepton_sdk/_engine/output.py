@@ -8,17 +8,19 @@ from pathlib import Path
 
 from lepton_sdk._engine.execute import execution_of
 from lepton_sdk._engine.session import Session
+from lepton_sdk._executors.words import plain
 from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import NodeRecord, Run
 from lepton_sdk.errors import LeptonError, NodeError, UsageError
-from lepton_sdk.spi.executor import FetchingExecutor
+from lepton_sdk.spi.executor import Fetched, FetchingExecutor
 
-__all__ = ["fetch", "keep_log", "keep_outputs", "kept_outputs", "output_of"]
+__all__ = ["fetch", "keep_log", "keep_outputs", "kept_outputs", "output_of", "part_of", "tell_missing"]
 
 _KEEP_SECONDS = 300.0
 _AWAY_SECONDS = 1.0
 _CHUNK = 1 << 16
+_MOST_NAMED = 20
 _GIVEN_BACK = frozenset({Stage.RELEASING, Stage.RELEASED})
 
 
@@ -45,17 +47,20 @@ async def keep_outputs(session: Session, run: Run, record: NodeRecord) -> None:
     if not run.job.outputs or access is None or isinstance(access, LocalAccess) or record.running_at is None:
         return
     place = kept_outputs(session, record)
-    part = place.with_name("outputs.part")
+    part = part_of(place)
     try:
-        await fetch(session, run, record, run.job.outputs, part)
+        fetched = await fetch(session, run, record, run.job.outputs, part)
+        tell_missing(session, run, fetched.missing)
         part.mkdir(parents=True, exist_ok=True)
         part.replace(place)
     except (LeptonError, OSError) as error:
         session.tell(f"run {run.id}: its outputs on {record.offer.provider} could not be brought whole: {error}; see {part}")
 
 
-async def fetch(session: Session, run: Run, record: NodeRecord, patterns: Sequence[str], target: Path) -> tuple[str, ...]:
-    """Bring files of the run's folder from its node into ``target``.
+async def fetch(
+    session: Session, run: Run, record: NodeRecord, patterns: Sequence[str], target: Path, *, most: int | None = None
+) -> Fetched:
+    """Bring files of the run's folder from its node into ``target``, ``most`` bytes of them.
 
     Raises:
         UsageError: the way to run on this node cannot bring files back.
@@ -68,12 +73,25 @@ async def fetch(session: Session, run: Run, record: NodeRecord, patterns: Sequen
         raise UsageError(
             f"files cannot be brought back from {record.offer.provider}", hint="let the job put them somewhere itself"
         )
-    return await executor.fetch(record.node, execution_of(session, run, record, {}), patterns, target)
+    return await executor.fetch(record.node, execution_of(session, run, record, {}), patterns, target, most=most)
+
+
+def tell_missing(session: Session, run: Run, missing: Sequence[tuple[str, str]]) -> None:
+    """Say which files did not come, and why."""
+    for path, why in missing[:_MOST_NAMED]:
+        session.tell(f"run {run.id}: {plain(path)} is missing: {why}")
+    if len(missing) > _MOST_NAMED:
+        session.tell(f"run {run.id}: {len(missing) - _MOST_NAMED} more files are missing")
 
 
 def kept_outputs(session: Session, record: NodeRecord) -> Path:
     """Where the outputs of one node lie once its machine was given back."""
     return _kept(session, record).with_name("outputs")
+
+
+def part_of(kept: Path) -> Path:
+    """Where they lie as long as they are not whole."""
+    return kept.with_name(f"{kept.name}.part")
 
 
 def _kept(session: Session, record: NodeRecord) -> Path:

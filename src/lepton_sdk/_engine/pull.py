@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from lepton_sdk._engine.output import fetch, kept_outputs
+from lepton_sdk._engine.output import fetch, kept_outputs, part_of, tell_missing
 from lepton_sdk._engine.session import Session
-from lepton_sdk._executors.outputs import copy_outputs
+from lepton_sdk._executors.outputs import copied
 from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import NodeRecord, Run
@@ -47,11 +46,31 @@ async def pull(session: Session, run_id: str, target: Path, patterns: Sequence[s
 async def _of_node(session: Session, run: Run, record: NodeRecord, wanted: Sequence[str], target: Path) -> tuple[str, ...]:
     assert record.node is not None
     if record.stage not in _GIVEN_BACK or isinstance(record.node.access, LocalAccess):
-        return await fetch(session, run, record, wanted, target)
+        fetched = await fetch(session, run, record, wanted, target)
+    else:
+        fetched = await copied(_kept(session, run, record), wanted, target)
+    tell_missing(session, run, fetched.missing)
+    return fetched.paths
+
+
+def _kept(session: Session, run: Run, record: NodeRecord) -> Path:
+    """Where that lies which was kept of a machine that was given back, whole or in part."""
     kept = kept_outputs(session, record)
-    if not kept.is_dir():
-        raise UsageError(
-            f"the machine of run {run.id} was given back, and nothing of it was kept",
-            hint="name what shall be kept under outputs before the run",
+    if kept.is_dir():
+        return kept
+    part = part_of(kept)
+    if part.is_dir():
+        session.tell(
+            f"run {run.id}: its outputs could not be kept whole before the machine was given back; "
+            f"what came is brought, from {part}"
         )
-    return await asyncio.to_thread(copy_outputs, kept, wanted, target)
+        return part
+    if run.job.outputs:
+        raise UsageError(
+            f"the machine of run {run.id} was given back, and its outputs ({', '.join(run.job.outputs)}) could not be kept",
+            hint="lepton logs shows what the run said of it; run it again, or let the job put them somewhere itself",
+        )
+    raise UsageError(
+        f"the machine of run {run.id} was given back, and nothing of it was kept",
+        hint="name what shall be kept under outputs before the run",
+    )

@@ -11,7 +11,7 @@ from lepton_sdk._executors.launch import FolderLock, spawn
 from lepton_sdk._executors.record import read_json, read_status
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import JobCancelled, NodeUnreachable, StaleEpoch
-from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, ExecutorContext
+from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, ExecutorContext, Fetched
 
 __all__ = ["LocalExecutor", "create"]
 
@@ -142,13 +142,13 @@ class LocalExecutor:
         status = await asyncio.to_thread(read_status, self.folder(execution))
         return status.state in (ExecutionState.FINISHED, ExecutionState.LOST)
 
-    async def fetch(self, node: Node, execution: Execution, patterns: Sequence[str], target: Path) -> tuple[str, ...]:
+    async def fetch(
+        self, node: Node, execution: Execution, patterns: Sequence[str], target: Path, *, most: int | None = None
+    ) -> Fetched:
         """Copy the run's files that fit into another folder."""
-        import asyncio
+        from lepton_sdk._executors.outputs import copied
 
-        from lepton_sdk._executors.outputs import copy_outputs
-
-        return await asyncio.to_thread(copy_outputs, self.folder(execution) / "work", patterns, target)
+        return await copied(self.folder(execution) / "work", patterns, target, most=most)
 
     async def cancel(self, node: Node, execution: Execution) -> None:
         """End every process of the execution; one that has not started yet never will (unless a newer epoch starts it).

@@ -22,7 +22,9 @@ __all__ = [
     "ExecutionStatus",
     "Executor",
     "ExecutorContext",
+    "Fetched",
     "FetchingExecutor",
+    "ForgettingExecutor",
     "GuardingExecutor",
     "Watchdog",
 ]
@@ -184,23 +186,50 @@ class GuardingExecutor(Executor, Protocol):
         ...
 
 
+@frozen
+class Fetched:
+    """What of a run's files was brought.
+
+    Attributes:
+        paths: inside the run's folder; each is here whole.
+        missing: a path and why it is not here, for each file that was meant and did not come. The path is ``"."`` where the
+            names are not known.
+    """
+
+    paths: tuple[str, ...] = ()
+    missing: tuple[tuple[str, str], ...] = ()
+
+
 @runtime_checkable
 class FetchingExecutor(Executor, Protocol):
     """An executor that can bring files back."""
 
-    async def fetch(self, node: Node, execution: Execution, patterns: Sequence[str], target: Path) -> tuple[str, ...]:
+    async def fetch(
+        self, node: Node, execution: Execution, patterns: Sequence[str], target: Path, *, most: int | None = None
+    ) -> Fetched:
         """Write those files of the run's folder that fit a pattern (as in ``.gitignore``) below ``target``.
 
-        A file that is there is replaced whole or not at all. Links are kept where they stay inside, and nothing is written
-        through one.
+        A file that is there is replaced whole or not at all. A link is made where the place that it really leads to is inside,
+        and nothing is written through one. One file that cannot be had costs nothing but itself.
 
-        Returns:
-            The paths inside the run's folder that were brought.
+        It ends as soon as it is cancelled. What came whole until then, or until the connection broke, stays.
+
+        Args:
+            most: so many bytes are written here at most, holes of sparse files included. ``None`` for as many as have room.
 
         Raises:
-            NodeUnreachable: the node did not answer, or stopped answering.
+            NodeUnreachable: the node did not answer, or stopped answering before the first file was here.
             NodeError: it cannot pack files.
         """
+        ...
+
+
+@runtime_checkable
+class ForgettingExecutor(Executor, Protocol):
+    """An executor that keeps something of a machine while it is ours: a pinned host key, connections."""
+
+    async def forget(self, node: Node) -> None:
+        """Let go of all that is kept of a machine that was given back. Asks the machine nothing; idempotent; never raises."""
         ...
 
 

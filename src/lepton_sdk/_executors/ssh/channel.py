@@ -183,13 +183,11 @@ class Channel:
             return plain(text, most)
         return ""
 
-    async def aside(self, most: int) -> bytes:
-        """All that comes on the error output, to its end; what is beyond ``most`` bytes is dropped."""
-        kept = bytearray()
+    async def aside(self, kept: bytearray, most: int) -> None:
+        """Take all that comes on the error output, to its end, and keep the first ``most`` bytes."""
         with unreachable(self._where):
             while more := await self._process.stderr.read(_BLOCK):
                 kept += more[: most - len(kept)]
-        return bytes(kept)
 
     def close(self) -> None:
         """Let go of it; the process on the other side sees the end of its input."""

@@ -23,6 +23,7 @@ from lepton_sdk.spi.executor import (
     ExecutionState,
     ExecutionStatus,
     ExecutorContext,
+    Fetched,
     Watchdog,
 )
 
@@ -217,11 +218,13 @@ class SSHExecutor:
         while piece := await within(self._clock, _STALL_SECONDS, channel.read(_CHUNK), remote.title):
             yield piece
 
-    async def fetch(self, node: Node, execution: Execution, patterns: Sequence[str], target: Path) -> tuple[str, ...]:
+    async def fetch(
+        self, node: Node, execution: Execution, patterns: Sequence[str], target: Path, *, most: int | None = None
+    ) -> Fetched:
         """Bring the run's files that fit into a folder of this host."""
         from lepton_sdk._executors.ssh.fetching import fetch_outputs
 
-        return await fetch_outputs(self._remote(node), self._clock, run_path(execution), patterns, target)
+        return await fetch_outputs(self._remote(node), run_path(execution), patterns, target, most)
 
     async def command(self, node: Node, script: str, data: bytes = b"", *, seconds: float = 60.0) -> CommandResult:
         """Run a script of the node's shell to its end, outside of any run; ``data`` is its standard input."""

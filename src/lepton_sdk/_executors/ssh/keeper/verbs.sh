@@ -29,13 +29,15 @@ poll() {
   failures=
   for file in "$run"/failed.*; do
     # Two numbers are in the name: which failure, and its exit code.
-    case $file in *'*') ;; *) failures="$failures ${file##*.}" ;; esac
+    file=${file##*.}
+    case $file in '' | *[!0-9]* | ????*) ;; *) failures="$failures $file" ;; esac
   done
   [ -z "$failures" ] || say "failures$failures"
   say "started $started"
   if [ -f "$run/status" ]; then
-    while read -r line; do
-      [ -z "$line" ] || say "$line"
+    # A job can write into its own record. A line that ends an answer, or stands in another's place, must not come from there.
+    while read -r key line; do
+      case $key in state | code | reason | finished | detail) say "$key $line" ;; esac
     done <"$run/status"
   fi
 }
