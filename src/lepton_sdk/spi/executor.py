@@ -34,6 +34,11 @@ def _nobody(_: str) -> None:
     """Nobody waits."""
 
 
+def _rented(_: str) -> bool:
+    """No provider has hosts of the user's own."""
+    return False
+
+
 @frozen
 class ExecutorContext:
     """All that an executor's factory gets from core.
@@ -41,11 +46,14 @@ class ExecutorContext:
     Attributes:
         runs_dir: where files of runs live on this host; ``runs_dir / run_id`` is the run's own.
         progress: takes a short line on what takes long, such as files that are sent, for whoever waits; ``""`` when it is over.
+        own: whether the machines of a provider, by its name, are hosts of the user's own that stay at their address, as far as
+            a node's `SSHAccess` does not say so itself.
     """
 
     clock: Clock = field(repr=False)
     runs_dir: Path
     progress: Callable[[str], None] = field(default=_nobody, repr=False)
+    own: Callable[[str], bool] = field(default=_rented, repr=False)
 
 
 @frozen

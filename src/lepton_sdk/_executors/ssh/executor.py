@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from lepton_sdk._executors.ssh.hostkeys import HostKeys
+from lepton_sdk._executors.ssh.hostkeys import HostKeys, machine_of
 from lepton_sdk._executors.ssh.orders import hundredths, orders, run_path
 from lepton_sdk._executors.ssh.status import read_answer, told_clock
 from lepton_sdk._executors.ssh.trail import Trails
@@ -52,7 +52,8 @@ class SSHExecutor:
     """The executor of ``SSHAccess``.
 
     On the node each execution has a folder of its own, ``BASE/runs/RUN/ATTEMPT-RANK``, kept by a small shell program
-    that is sent once. Host keys that were seen first are pinned in ``known_hosts`` beside the folder of runs here.
+    that is sent once. Host keys that were seen first are pinned beside the folder of runs here: in ``known_hosts`` by their
+    address, and in ``known_hosts.d`` those of rented machines, which are forgotten with the machine.
 
     Args:
         context: where runs live on this host, and the clock.
@@ -67,6 +68,7 @@ class SSHExecutor:
         self._base = base
         self._grace = grace
         self._keys = HostKeys(self._runs.parent / "known_hosts")
+        self._own = context.own
         self._remotes: dict[tuple[object, ...], Remote] = {}
         self._told: dict[tuple[Remote, str], int] = {}
         self._trails = Trails(self._clock)
@@ -256,17 +258,32 @@ class SSHExecutor:
     def _remote(self, node: Node) -> Remote:
         if not isinstance(node.access, SSHAccess):
             raise ContractViolation(f"node {node.id!r} has no SSH access but {node.access!r}", provider=node.provider)
-        return self._reached(node.access)
+        return self._reached(node.access, machine_of(node, self._own))
 
-    def _reached(self, access: SSHAccess) -> Remote:
+    def _reached(self, access: SSHAccess, machine: str = "") -> Remote:
         """The one `Remote` of an access, whoever asks."""
         from lepton_sdk._executors.ssh.remote import Remote
 
-        key = (access.host, access.user, access.port, access.host_keys, access.proxy_jump, access.identity)
+        key = _key(access, machine)
         if key not in self._remotes:
             through = self._reached(_jump(access)).line if access.proxy_jump else None
-            self._remotes[key] = Remote(access, clock=self._clock, keys=self._keys, base=self._base, through=through)
+            self._remotes[key] = Remote(
+                access, clock=self._clock, keys=self._keys, base=self._base, machine=machine, through=through
+            )
         return self._remotes[key]
+
+    async def forget(self, node: Node) -> None:
+        """Drop connections to a machine that was given back, and its pinned host key. A host of the user's own keeps its pin."""
+        machine = machine_of(node, self._own)
+        if not machine or not isinstance(node.access, SSHAccess):
+            return
+        self._keys.forget(machine)
+        if (remote := self._remotes.pop(_key(node.access, machine), None)) is not None:
+            self._told = {key: told for key, told in self._told.items() if key[0] is not remote}
+            self._trails.drop(lambda key: isinstance(key, tuple) and key[0] is remote)
+            # Whatever its connections are at, the machine is gone.
+            with suppress(Exception):
+                await remote.drop()
 
     async def aclose(self) -> None:
         """Close connections; runs go on."""
@@ -313,6 +330,11 @@ def heed(execution: Execution, said: list[str], where: str) -> None:
         case "error":
             raise NodeError(f"{where} cannot start the run: {plain(rest)}", hint="is the home writable there, with room left?")
     raise NodeUnreachable(f"{where} did not take the run's orders", hint="the connection may have broken; try again")
+
+
+def _key(access: SSHAccess, machine: str) -> tuple[object, ...]:
+    way = (access.host, access.user, access.port, access.host_keys, access.proxy_jump, access.identity)
+    return *way, machine
 
 
 def _jump(access: SSHAccess) -> SSHAccess:

@@ -41,10 +41,13 @@ def title(access: SSHAccess) -> str:
     return f"{user}{access.host}" if access.port in (0, 22) else f"{user}{access.host}:{access.port}"
 
 
-async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None) -> Line:
+async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None, machine: str = "") -> Line:
     """Connect to a host.
 
     An empty user or a port of 0 leaves the choice to the user's SSH settings.
+
+    Args:
+        machine: under which name a rented machine's host key is known.
 
     Raises:
         NodeUnreachable: nobody answers there.
@@ -61,7 +64,7 @@ async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None) -> 
             f"the SSH settings for {title(access)} cannot be used: {error}", hint="look into ~/.ssh/config"
         ) from error
     files = [str(path) for path in _listed(settings.known_hosts)] or ["~/.ssh/known_hosts"]
-    check = keys.check(access.host_keys, files)
+    check = keys.check(access.host_keys, files, machine)
     more: dict[str, Any] = {"tunnel": through.connection} if through else {}
     try:
         return Line(

@@ -54,6 +54,7 @@ class Remote:
     Args:
         access: how to reach the node.
         base: the folder for our files there; relative to the user's home.
+        machine: under which name a rented machine's host key is known; ``""`` for a host that is known by its address.
         through: gives the connection to the host that we must go through; ``None`` for none.
     """
 
@@ -64,6 +65,7 @@ class Remote:
         clock: Clock,
         keys: HostKeys,
         base: str,
+        machine: str = "",
         through: Callable[[], Awaitable[Line]] | None = None,
     ) -> None:
         self.title = title(access)
@@ -71,6 +73,7 @@ class Remote:
         self._clock = clock
         self._keys = keys
         self._words = f"{quote(base)} {_NAME}"
+        self._machine = machine
         self._through = through
         self._lines: list[Line] = []
         self._connecting = asyncio.Lock()
@@ -89,7 +92,7 @@ class Remote:
                 if line.room:
                     return line
             through = await self._through() if self._through else None
-            line = await open_line(self._access, self._keys, through)
+            line = await open_line(self._access, self._keys, through, self._machine)
             self._lines.append(line)
             return line
 
@@ -231,6 +234,12 @@ class Remote:
                 )
         finally:
             channel.close()
+
+    async def drop(self) -> None:
+        """Let go of a machine that is not there any more, without farewell."""
+        for line in self._lines:
+            line.connection.abort()
+        await self.aclose()
 
     async def aclose(self) -> None:
         """Close every channel and connection; runs go on."""
