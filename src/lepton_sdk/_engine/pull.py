@@ -11,7 +11,7 @@ from lepton_sdk._executors.outputs import copied
 from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import NodeRecord, Run
-from lepton_sdk.errors import UsageError
+from lepton_sdk.errors import LeptonError, NodeError, UsageError
 
 __all__ = ["pull"]
 
@@ -36,10 +36,21 @@ async def pull(session: Session, run_id: str, target: Path, patterns: Sequence[s
     newest = [record for record in started if record.attempt == started[-1].attempt]
     if not newest:
         raise UsageError(f"run {run.id} has not started, so there is nothing to bring", hint="look with lepton ps")
+    if run.job.nodes == 1:
+        return await _of_node(session, run, newest[0], wanted, target)
     found: list[str] = []
+    errors: list[LeptonError] = []
     for record in newest:
-        inside = str(record.rank) if run.job.nodes > 1 else ""
-        found += [f"{inside}/{path}".lstrip("/") for path in await _of_node(session, run, record, wanted, target / inside)]
+        # One node that has nothing to give keeps nobody from what the others have.
+        try:
+            brought = await _of_node(session, run, record, wanted, target / str(record.rank))
+        except (UsageError, NodeError) as error:
+            errors.append(error)
+            session.tell(f"run {run.id}: nothing could be brought of node {record.rank}: {error.message}")
+        else:
+            found += [f"{record.rank}/{path}" for path in brought]
+    if len(errors) == len(newest):
+        raise errors[0]
     return tuple(found)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from lepton_sdk._config import load_config
 from lepton_sdk._engine.session import Session
 from lepton_sdk._executors.ssh.hostkeys import HostKeys, machine_of
 from lepton_sdk.domain.access import SSHAccess, access_from_dict, access_to_dict
@@ -61,6 +62,7 @@ def test_another_key_of_the_same_machine_is_refused(make_host: Any, server: Any)
     host = rent(make_host(server), "one")
     assert answers(host)
     new_machine(server)
+    host.do(host.executor.aclose())
     for _ in range(2):
         with pytest.raises(NodeError, match="has changed") as caught:
             answers(host)
@@ -124,7 +126,8 @@ def test_of_two_that_come_first_one_pins(tmp_path: Path) -> None:
     assert [len(book.notices) for book in books] == [1, 0]
 
 
-def test_names_of_machines_are_their_own(session: Session) -> None:
+def test_names_of_machines_are_their_own(tmp_path: Path) -> None:
+    session = Session(load_config(state=tmp_path / "state"))
     access = SSHAccess("198.51.100.1")
     node = Node("cloud", "i", "t", access=access)
     others = [evolve(node, provider="other"), evolve(node, id="j"), evolve(node, token="../../x y")]

@@ -144,9 +144,6 @@ class Channel:
             if size > most + _LONGEST_LINE:
                 raise self.nonsense(line, "more than anybody asked for")
             lines.append(line)
-            if not len(lines) % 1000:
-                # Lines that are there already come without a pause, and others want their turn.
-                await asyncio.sleep(0)
         return lines
 
     async def whole(self, data: bytes) -> CommandResult:
