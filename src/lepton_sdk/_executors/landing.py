@@ -186,8 +186,9 @@ class Landing:
         try:
             place = self._place(path)
             folder = os.path.realpath(place.parent)
-            real = os.path.realpath(os.path.join(folder, where))  # noqa: PTH118 - the text may have dots
-            if os.path.islink(real) or not os.path.exists(real):  # noqa: PTH110, PTH114
+            try:
+                real = os.path.realpath(os.path.join(folder, where), strict=True)  # noqa: PTH118 - the text may have dots
+            except OSError:
                 return False
             # Written as the plain way, which no other link can turn elsewhere.
             self._make(path, place, os.path.relpath(real, folder))
