@@ -29,7 +29,7 @@ __all__ = ["fetch_outputs"]
 
 _CHUNK, _NAMES_CHUNK = 1 << 18, 1 << 16
 # A large file comes in many pieces, and a stalled connection in none.
-_STALL_SECONDS, _LIST_SECONDS = 60.0, 600.0
+_STALL_SECONDS, _LIST_SECONDS = 60.0, 300.0
 # Names of a million files; the longest that a system takes, with room.
 _LONGEST_LIST, _LONGEST_NAME = 256 << 20, 1 << 14
 _MOST_WANTED = 64 << 20
