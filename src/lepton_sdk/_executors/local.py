@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lepton_sdk._executors.launch import FolderLock, mark_of, spawn
-from lepton_sdk._executors.record import read_json, read_status
+from lepton_sdk._executors.record import read_json, read_plain, read_status
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import JobCancelled, NodeUnreachable, StaleEpoch
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, ExecutorContext, Fetched
@@ -247,12 +246,7 @@ def _this_host() -> Iterator[None]:
 
 def _read(path: Path, offset: int) -> bytes:
     try:
-        # What the job has put in its place, a pipe or a device, has no end.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return b""
-            file.seek(offset)
-            return file.read(_CHUNK) or b""
+        return read_plain(path, _CHUNK, offset)
     except FileNotFoundError:
         return b""
 
@@ -274,10 +268,9 @@ def _stamp(log: Path) -> int:
 
 def _number(path: Path) -> int:
     try:
-        # A number is short, and what is longer was put there by somebody else.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
-            return int(file.read(_LONGEST_NUMBER) or b"0")
-    except (FileNotFoundError, IsADirectoryError, ValueError):
+        # What is longer was put there by somebody else.
+        return int(read_plain(path, _LONGEST_NUMBER) or b"0")
+    except (FileNotFoundError, ValueError):
         return 0
 
 

@@ -15,7 +15,7 @@ from lepton_sdk._executors.processes import alive
 from lepton_sdk._executors.words import plain
 from lepton_sdk.spi.executor import ExecutionState, ExecutionStatus
 
-__all__ = ["REASONS", "ended_as", "is_code", "plausible", "read_json", "read_status"]
+__all__ = ["REASONS", "ended_as", "is_code", "plausible", "read_json", "read_plain", "read_status"]
 
 _GOING_ON = ("setup", "running")
 # Numbers above 31 are real-time signals, which have no names of their own.
@@ -33,7 +33,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     import json
 
     try:
-        data = json.loads(_bytes(path))
+        data = json.loads(read_plain(path, _LONGEST_RECORD))
     except FileNotFoundError:
         return None
     # A job can put anything there: a folder, a pipe, a link to itself, brackets within brackets.
@@ -46,13 +46,11 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else {}
 
 
-def _bytes(path: Path) -> bytes:
-    # A pipe without writer must not hold us, and a record is short.
+def read_plain(path: Path, most: int, offset: int = 0) -> bytes:
+    """Up to ``most`` bytes of a file; none of what is no file, such as a pipe that would hold us or a device without end."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return b""
-        return os.read(fd, _LONGEST_RECORD)
+        return os.pread(fd, most, offset) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
     finally:
         os.close(fd)
 
@@ -74,7 +72,7 @@ def read_status(folder: Path, now: datetime | None = None) -> ExecutionStatus:
     if began and finished and finished < began:
         finished = None
     failures = _failures(record.get("failures"))
-    if state == "finished" and is_code(record.get("code")) and record.get("reason") in REASONS:
+    if state == "finished" and is_code(record.get("code")) and _reason(record):
         return evolve(_finished(record), started_at=began, finished_at=finished, failures=failures)
     if lives and state != "lost":
         # Its keeper writes the record anew when it ends.
@@ -93,6 +91,11 @@ def _finished(record: dict[str, Any]) -> ExecutionStatus:
     return ExecutionStatus(
         ExecutionState.FINISHED, exit_code=code, signal=signal, reason=record["reason"], detail=_detail(record)
     )
+
+
+def _reason(record: dict[str, Any]) -> bool:
+    reason = record.get("reason")
+    return isinstance(reason, str) and reason in REASONS
 
 
 def _detail(record: dict[str, Any]) -> str:
