@@ -210,3 +210,48 @@ def test_patterns_are_those_of_gitignore() -> None:
         False,
         False,
     ]
+
+
+def test_every_name_comes_from_a_node_and_what_is_no_file_is_named(host: Any, tmp_path: Path) -> None:
+    run = host.start("echo r > zz; mkdir d; mkfifo d/pipe; ln -s .. d/up; ln -s ../.. d/out; mkdir e; : > e/x; ln e/x e/y")
+    host.result(run)
+    work = host.folder(run) / "work"
+    names = ["界" * 85, "x" * 255, "\x1b[2Jb", "new\nline", "-rf", os.fsdecode(b"bad\xffutf")]
+    for name in names:
+        (work / name).write_bytes(name.encode(errors="surrogateescape"))
+    found = brought(host, run, tmp_path / "here", "*")
+    assert set(found.paths) == {*names, "zz", "d/up", "e/x", "e/y"}
+    assert dict(found.missing).keys() == {"d/pipe", "d/out"}
+    assert {name: (tmp_path / "here" / name).read_bytes() for name in names} == {
+        name: name.encode(errors="surrogateescape") for name in names
+    }
+    # What was patterned away is not named.
+    assert brought(host, run, tmp_path / "there", "zz") == Fetched(("zz",), ())
+
+
+def test_bytes_from_a_node_are_bounded(host: Any, tmp_path: Path) -> None:
+    run = host.start("head -c 100 /dev/zero > a; truncate -s 1T b; head -c 6000000 /dev/zero > c; echo fine > d; ln c c2")
+    host.result(run)
+    found = brought(host, run, tmp_path / "here", "*", most=5_000_000)
+    assert set(found.paths) == {"a", "d"}
+    assert {path for path, why in found.missing if "do not fit" in why} == {"b", "c", "c2"}
+    found = brought(host, run, tmp_path / "there", "*", most=13_000_000)
+    assert set(found.paths) == {"a", "c", "c2", "d"}
+
+
+def test_a_folder_in_the_place_of_a_file_costs_the_file(host: Any, tmp_path: Path) -> None:
+    run = host.start("echo one > a; echo two > b")
+    host.result(run)
+    (tmp_path / "here/b").mkdir(parents=True)
+    found = brought(host, run, tmp_path / "here", "*")
+    assert found == Fetched(("a",), (("b", "Is a directory"),))
+
+
+def test_nothing_is_there_to_be_brought_once_the_folder_is_gone(host: Any, tmp_path: Path) -> None:
+    run = host.start("echo one > a")
+    host.result(run)
+    shutil.rmtree(host.folder(run) / "work")
+    found = brought(host, run, tmp_path / "here", "*")
+    assert found.paths == ()
+    ((path, why),) = found.missing
+    assert (path, "could be looked at" in why) == (".", True)
