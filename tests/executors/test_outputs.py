@@ -140,6 +140,14 @@ def test_a_link_that_came_earlier_is_not_turned_outside(tmp_path: Path) -> None:
     assert not os.path.lexists(target / "l")
 
 
+def test_a_link_by_way_of_what_did_not_come_is_named_too(tmp_path: Path) -> None:
+    links = {"a": "/etc", "b": "a/passwd", "c": "b", "d": "later"}
+    found = unpacked(archive([(member(name, tarfile.SYMTYPE, where), b"") for name, where in links.items()]), {*links}, tmp_path)
+    assert found.paths == ("d",)
+    assert {path for path, _ in found.missing} == {"a", "b", "c"}
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
 # --- files --------------------------------------------------------------------------------------------------------------
 
 

@@ -38,6 +38,7 @@ class Landing:
         self._left = most
         self._folders: set[str] = set()
         self._later: dict[str, str] = {}
+        self._made: dict[str, str] = {}
         self.done: dict[str, None] = {}
         self.missing: dict[str, str] = {}
 
@@ -181,6 +182,21 @@ class Landing:
                 break
         for path in later:
             self.miss(path, f"{_OUT}, or to what did not come")
+        for _ in range(_TURNS):
+            if not [path for path in list(self._made) if self._undone(path)]:
+                break
+
+    def _undone(self, path: str) -> bool:
+        """Take a link away that leads to nothing here because something on its way did not come."""
+        way = os.path.normpath(os.path.join(os.path.dirname(path), self._made[path])).split("/")  # noqa: PTH118, PTH120
+        gone = next((name for n in range(len(way)) if (name := "/".join(way[: n + 1])) in self.missing), None)
+        if gone is None or gone in self.done or os.path.lexists(self._target / gone):
+            return False
+        del self._made[path], self.done[path]
+        with suppress(OSError):
+            (self._target / path).unlink()
+        self.miss(path, f"it is a link by way of {gone}, which is missing")
+        return True
 
     def _made_real(self, path: str, where: str) -> bool:
         try:
@@ -209,6 +225,7 @@ class Landing:
         finally:
             fresh.unlink(missing_ok=True)
         self.done[path] = None
+        self._made[path] = where
 
 
 class Incoming:
