@@ -32,7 +32,7 @@ class SSHAccess:
         own: whether it is a host of the user's own, which was there before and stays at its address. The host key that it
             shows first is then bound to the address. That of a rented machine is bound to the machine, and forgotten when it
             is given back, because a cloud hands the address on to others. ``None``: own where the provider's spec has the
-            capability ``local``, else rented.
+            capability ``local`` and the machine costs nothing, else rented.
     """
 
     host: str

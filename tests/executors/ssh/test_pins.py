@@ -13,6 +13,7 @@ from lepton_sdk._config import load_config
 from lepton_sdk._engine.session import Session
 from lepton_sdk._executors.ssh.hostkeys import HostKeys, machine_of
 from lepton_sdk.domain.access import SSHAccess, access_from_dict, access_to_dict
+from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import NodeError
 from lepton_sdk.spi.executor import ExecutionState, ForgettingExecutor
@@ -136,6 +137,13 @@ def test_names_of_machines_are_their_own(tmp_path: Path) -> None:
     assert all("/" not in name and " " not in name and ".." not in name for name in names)
     assert machine_of(evolve(node, token=None), lambda _: False) == ""
     assert machine_of(evolve(node, access=evolve(access, own=False)), lambda _: True) != ""
+    # What costs something is rented, unless its provider says that it is the user's own.
+    assert [machine_of(evolve(node, price=price), lambda _: True) == "" for price in (None, Money("0"), Money("1"))] == [
+        True,
+        True,
+        False,
+    ]
+    assert machine_of(evolve(node, price=Money("1"), access=evolve(access, own=True)), lambda _: False) == ""
     assert [session.has_own_hosts(name) for name in ("byoc", "no-such-provider")] == [True, False]
 
 

@@ -39,7 +39,9 @@ def machine_of(node: Node, own: Callable[[str], bool]) -> str:
     """
     if not isinstance(node.access, SSHAccess) or node.token is None:
         return ""
-    if own(node.provider) if node.access.own is None else node.access.own:
+    # A machine that costs something is rented, whatever its provider's listing asks.
+    free = node.price is None or not node.price.amount
+    if (free and own(node.provider)) if node.access.own is None else node.access.own:
         return ""
     digest = sha256("\0".join((node.provider, node.id, node.token)).encode(errors="surrogatepass")).hexdigest()
     return f"{_NO_NAME.sub('-', node.token)[:60]}.{digest[:16]}"
