@@ -206,3 +206,22 @@ def test_a_sparse_file_costs_no_more_than_may_be_written(tmp_path: Path) -> None
     assert found.paths == ("b-good",)
     ((path, why),) = found.missing
     assert (path, "do not fit" in why) == ("a-bomb", True)
+
+
+@pytest.mark.parametrize("lie", ["endless-line", "silent-after-greeting"])
+def test_asking_again_and_again_takes_no_more_memory(lie: str, tmp_path: Path) -> None:
+    held: list[int] = []
+
+    async def asked(executor: SSHExecutor, node: Node) -> None:
+        for _ in range(100):
+            with pytest.raises(NodeError):
+                await executor.poll(node, _EXECUTION)
+            (remote,) = executor._remotes.values()
+            held.append(sum(line.channels + line.left for line in remote._lines))
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    against(_LIES[lie], asked, tmp_path, Sped(3000))
+    assert len(held) == 100
+    assert max(held) < 80
+    # Two MiB for each channel that is left would be more.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150 << 10

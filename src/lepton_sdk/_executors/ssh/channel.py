@@ -119,7 +119,8 @@ class Channel:
         return begun.decode(errors="replace")
 
     def nonsense(self, said: bytes | str, what: str = "what makes no sense") -> NodeUnreachable:
-        """The error for an answer that is none."""
+        """The error for an answer that is none. The connection ends with it: who talks without end may never stop by himself."""
+        self._line.connection.abort()
         return NodeUnreachable(f"{self._where} answered with {what}: {plain(said, 100)!r}", hint=_HINT)
 
     async def _end(self) -> None:
@@ -191,6 +192,7 @@ class Channel:
         if not self._closed:
             self._closed = True
             self._line.channels -= 1
+            self._line.left += self._process.exit_status is None and self._process.exit_signal is None
             # The connection may have ended in any way.
             with suppress(Exception):
                 self._process.close()

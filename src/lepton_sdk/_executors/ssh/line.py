@@ -21,18 +21,27 @@ _ALIVE_SECONDS, _ALIVE_MISSED = 5, 3
 MOST_CHANNELS = 7
 
 
+# A channel that we close takes memory until the other side closes it as well, and a bad one never does.
+_MOST_LEFT = 64
+
+
 class Line:
-    """One connection, and how many channels are open on it."""
+    """One connection, how many channels are open on it, and how many we have left before the other side ended them."""
 
     def __init__(self, connection: asyncssh.SSHClientConnection) -> None:
         self.connection = connection
-        self.channels = 0
+        self.channels = self.left = 0
         self.most = MOST_CHANNELS
 
     @property
     def room(self) -> bool:
         """Whether one more channel may be opened."""
-        return not self.connection.is_closed() and self.channels < self.most
+        return not self.connection.is_closed() and self.channels < self.most and self.left < _MOST_LEFT
+
+    @property
+    def spent(self) -> bool:
+        """Whether it takes no more channels and has none."""
+        return self.left >= _MOST_LEFT and not self.channels
 
 
 def title(access: SSHAccess) -> str:

@@ -87,7 +87,10 @@ class Remote:
     async def line(self) -> Line:
         """A connection with room for one more channel; a new one when there is none."""
         async with self._connecting:
-            self._lines = [line for line in self._lines if not line.connection.is_closed()]
+            for line in self._lines:
+                if line.spent:
+                    line.connection.abort()
+            self._lines = [line for line in self._lines if not (line.spent or line.connection.is_closed())]
             for line in self._lines:
                 if line.room:
                     return line
