@@ -275,7 +275,7 @@ class AsyncClient:
             patterns: which files, as in ``.gitignore``; without any, the job's ``outputs``.
 
         Returns:
-            The paths that were written, as seen from ``target``.
+            The paths that were written, as seen from ``target``. `warnings` names each file that could not be had, and why.
         """
         from pathlib import Path
 

@@ -10,20 +10,17 @@ from pathlib import Path
 from lepton_sdk._engine.bounded import ask_node, words_of
 from lepton_sdk._engine.hurry import Hurry
 from lepton_sdk._engine.limits import bill_left
-from lepton_sdk._engine.output import fetch, from_node, kept_log, kept_outputs
+from lepton_sdk._engine.output import fetch, from_node, kept_log, kept_outputs, named, part_of
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.quantity import show_duration
 from lepton_sdk.domain.run import Event, NodeRecord, Run
-from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import LeptonError
 
 __all__ = ["keep"]
 
 # A reader of the log gets this much of it in memory at a time.
 _CHUNK = 1 << 16
-# So many missing outputs are named one by one.
-_NAMED = 20
 
 
 async def keep(session: Session, run: Run, record: NodeRecord, *, silent: bool) -> Run:
@@ -123,12 +120,12 @@ async def _keep_outputs(session: Session, run: Run, record: NodeRecord, budget: 
     if not run.job.outputs:
         return []
     place = kept_outputs(session, record)
-    part = place.with_name("outputs.part")
+    part = part_of(place)
 
     async def bring() -> list[str]:
         fetched = await fetch(session, run, record, run.job.outputs, part, most=budget.bytes)
         part.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return [f"{path}: {why}" for path, why in fetched.missing]
+        return named(fetched.missing)
 
     try:
         missing = await ask_node("fetching its outputs", bring, budget.left, session.clock, hurry=budget.hurry)
@@ -138,12 +135,7 @@ async def _keep_outputs(session: Session, run: Run, record: NodeRecord, budget: 
         part.replace(place)
     except OSError as error:
         return [f"its outputs lie in {part}: they cannot be moved to {place}: {error.strerror}"]
-    return _named(missing)
-
-
-def _named(missing: list[str]) -> list[str]:
-    more = [f"and {len(missing) - _NAMED} more outputs"] if len(missing) > _NAMED else []
-    return [f"an output is missing: {one_line(line)}" for line in missing[:_NAMED]] + more
+    return missing
 
 
 def _size(path: Path) -> int:

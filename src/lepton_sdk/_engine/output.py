@@ -10,13 +10,15 @@ from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import NodeError, UsageError
 from lepton_sdk.spi.executor import Fetched, FetchingExecutor
 
-__all__ = ["fetch", "from_node", "kept_log", "kept_outputs", "output_of"]
+__all__ = ["fetch", "from_node", "kept_log", "kept_outputs", "named", "output_of", "part_of", "tell_missing"]
 
 _AWAY_SECONDS = 1.0
 _CHUNK = 1 << 16
+_MOST_NAMED = 20
 _GIVEN_BACK = frozenset({Stage.RELEASING, Stage.RELEASED})
 
 
@@ -40,6 +42,23 @@ async def fetch(
             f"files cannot be brought back from {record.offer.provider}", hint="let the job put them somewhere itself"
         )
     return await executor.fetch(record.node, execution_of(session, run, record, {}), patterns, target, most=most)
+
+
+def tell_missing(session: Session, run: Run, missing: Sequence[tuple[str, str]]) -> None:
+    """Say which files did not come, and why."""
+    for line in named(missing):
+        session.tell(f"run {run.id}: {line}")
+
+
+def named(missing: Sequence[tuple[str, str]]) -> list[str]:
+    """A line for each file that did not come, and one for those beyond the first."""
+    more = [f"{len(missing) - _MOST_NAMED} more files are missing"] if len(missing) > _MOST_NAMED else []
+    return [f"{one_line(path)} is missing: {one_line(why)}" for path, why in missing[:_MOST_NAMED]] + more
+
+
+def part_of(kept: Path) -> Path:
+    """Where outputs lie as long as they are not whole."""
+    return kept.with_name(f"{kept.name}.part")
 
 
 def kept_outputs(session: Session, record: NodeRecord) -> Path:

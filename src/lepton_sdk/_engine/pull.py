@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from lepton_sdk._engine.output import fetch, kept_outputs
+from lepton_sdk._engine.output import fetch, kept_outputs, part_of, tell_missing
 from lepton_sdk._engine.session import Session
-from lepton_sdk._executors.outputs import copy_outputs
+from lepton_sdk._executors.outputs import copied
 from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import NodeRecord, Run
-from lepton_sdk.errors import UsageError
+from lepton_sdk.errors import LeptonError, NodeError, UsageError
 
 __all__ = ["pull"]
 
@@ -37,21 +36,52 @@ async def pull(session: Session, run_id: str, target: Path, patterns: Sequence[s
     newest = [record for record in started if record.attempt == started[-1].attempt]
     if not newest:
         raise UsageError(f"run {run.id} has not started, so there is nothing to bring", hint="look with lepton ps")
+    if run.job.nodes == 1:
+        return await _of_node(session, run, newest[0], wanted, target)
     found: list[str] = []
+    errors: list[LeptonError] = []
     for record in newest:
-        inside = str(record.rank) if run.job.nodes > 1 else ""
-        found += [f"{inside}/{path}".lstrip("/") for path in await _of_node(session, run, record, wanted, target / inside)]
+        # One node that has nothing to give keeps nobody from what the others have.
+        try:
+            brought = await _of_node(session, run, record, wanted, target / str(record.rank))
+        except (UsageError, NodeError) as error:
+            errors.append(error)
+            session.tell(f"run {run.id}: nothing could be brought of node {record.rank}: {error.message}")
+        else:
+            found += [f"{record.rank}/{path}" for path in brought]
+    if len(errors) == len(newest):
+        raise errors[0]
     return tuple(found)
 
 
 async def _of_node(session: Session, run: Run, record: NodeRecord, wanted: Sequence[str], target: Path) -> tuple[str, ...]:
     assert record.node is not None
     if record.stage not in _GIVEN_BACK or isinstance(record.node.access, LocalAccess):
-        return (await fetch(session, run, record, wanted, target)).paths
+        fetched = await fetch(session, run, record, wanted, target)
+    else:
+        fetched = await copied(_kept(session, run, record), wanted, target)
+    tell_missing(session, run, fetched.missing)
+    return fetched.paths
+
+
+def _kept(session: Session, run: Run, record: NodeRecord) -> Path:
+    """Where that lies which was kept of a machine that was given back, whole or in part."""
     kept = kept_outputs(session, record)
-    if not kept.is_dir():
-        raise UsageError(
-            f"the machine of run {run.id} was given back, and nothing of it was kept",
-            hint="name what shall be kept under outputs before the run",
+    if kept.is_dir():
+        return kept
+    part = part_of(kept)
+    if part.is_dir():
+        session.tell(
+            f"run {run.id}: its outputs could not be kept whole before the machine was given back; "
+            f"what came is brought, from {part}"
         )
-    return await asyncio.to_thread(copy_outputs, kept, wanted, target)
+        return part
+    if run.job.outputs:
+        raise UsageError(
+            f"the machine of run {run.id} was given back, and its outputs ({', '.join(run.job.outputs)}) could not be kept",
+            hint="lepton logs shows what the run said of it; run it again, or let the job put them somewhere itself",
+        )
+    raise UsageError(
+        f"the machine of run {run.id} was given back, and nothing of it was kept",
+        hint="name what shall be kept under outputs before the run",
+    )

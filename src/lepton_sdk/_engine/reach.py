@@ -10,6 +10,7 @@ from shlex import quote
 from lepton_sdk._engine.execute import execution_of
 from lepton_sdk._engine.session import Session
 from lepton_sdk._executors.container import entered
+from lepton_sdk._executors.ssh.hostkeys import HostKeys, machine_of
 from lepton_sdk.domain.access import LocalAccess, SSHAccess
 from lepton_sdk.domain.run import NodeRecord, Run
 from lepton_sdk.errors import NodeUnreachable, UsageError
@@ -137,9 +138,15 @@ def _settings(session: Session, record: NodeRecord) -> list[tuple[str, str]]:
     if access.host_keys:
         found += [("UserKnownHostsFile", f'"{_vouched(session, record, access)}"'), ("StrictHostKeyChecking", "yes")]
         return [*found, ("HostKeyAlias", record.token)]
-    # The executor has been there, so the key is known; another one is refused.
-    pinned = session.runs_dir.parent / "known_hosts"
-    return [*found, ("UserKnownHostsFile", f'"{Path.home() / ".ssh/known_hosts"}" "{pinned}"'), ("StrictHostKeyChecking", "yes")]
+    keys = HostKeys(session.runs_dir.parent / "known_hosts")
+    if machine := machine_of(record.node, session.has_own_hosts) if record.node else "":
+        pinned = keys.of(machine)
+        # The executor has been there, so the key is known; where it has not, ssh may be the first.
+        check = "yes" if pinned.exists() else "accept-new"
+        pinned.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return [*found, ("UserKnownHostsFile", f'"{pinned}"'), ("StrictHostKeyChecking", check), ("HostKeyAlias", machine)]
+    places = f'"{Path.home() / ".ssh/known_hosts"}" "{keys.path}"'
+    return [*found, ("UserKnownHostsFile", places), ("StrictHostKeyChecking", "yes")]
 
 
 def _inherited(host: str, name: str) -> tuple[str, list[tuple[str, str]]]:

@@ -6,9 +6,11 @@ that a node or an executor says or does here can hold the machine.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from lepton_sdk._engine.account import assure
 from lepton_sdk._engine.asking import released
-from lepton_sdk._engine.bounded import words_of
+from lepton_sdk._engine.bounded import ask_node, words_of
 from lepton_sdk._engine.execute import has_stopped
 from lepton_sdk._engine.failover import after
 from lepton_sdk._engine.keep import keep
@@ -17,7 +19,8 @@ from lepton_sdk._engine.session import Session
 from lepton_sdk._retry import retrying
 from lepton_sdk.domain.node import Node, NodeState, Stage
 from lepton_sdk.domain.run import Event, NodeRecord, Run
-from lepton_sdk.errors import LeptonError
+from lepton_sdk.errors import LeptonError, NodeUnreachable
+from lepton_sdk.spi.executor import ForgettingExecutor
 
 __all__ = ["release"]
 
@@ -53,10 +56,23 @@ async def release(session: Session, run: Run, record: NodeRecord, pace: Pace, *,
             return run
         # In another account everything is gone.
         await assure(session, node.provider)
+        await _forget(session, node)
     now, run = session.clock.now(), session.journal.run(run.id)
     there = pace.there.get(record.token)
     gone = Event("node.released", run.id, now, record.token, {"there": there.isoformat()} if there else {})
     return await session.journal.write(gone, *(() if _others(run, record) else after(run, now)))
+
+
+async def _forget(session: Session, node: Node) -> None:
+    """What was pinned for a machine goes with it: its address may be another machine's tomorrow."""
+
+    async def forget() -> None:
+        executor = session.executor(node.access) if node.access is not None else None
+        if isinstance(executor, ForgettingExecutor):
+            await executor.forget(node)
+
+    with suppress(NodeUnreachable):
+        await ask_node(f"forgetting {node.id}", forget, session.patience.answer, session.clock)
 
 
 def _patience(run: Run, record: NodeRecord) -> float:

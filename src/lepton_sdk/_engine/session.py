@@ -151,9 +151,17 @@ class Session:
         """The way to run on a node that is reached so."""
         kind = type(access).__name__
         if kind not in self._executors:
-            context = ExecutorContext(clock=self.clock, runs_dir=self.runs_dir, progress=self._show)
+            context = ExecutorContext(clock=self.clock, runs_dir=self.runs_dir, progress=self._show, own=self.has_own_hosts)
             self._executors[kind] = self.registry.executor(access, context)
         return self._executors[kind]
+
+    def has_own_hosts(self, name: str) -> bool:
+        """Whether a provider's machines are hosts of the user's own, as far as a node does not say so itself."""
+        try:
+            return "local" in self.spec(name).capabilities
+        except LeptonError:
+            # Its plugin is not here any more.
+            return False
 
     @property
     def is_busy(self) -> bool:

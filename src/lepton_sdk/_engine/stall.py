@@ -72,7 +72,8 @@ def _blocked(session: Session, thread: int, seconds: float) -> None:
     for run_id in runs if not session.brings_providers else ():
         leave_follower(session, run_id, {})
     if _ends_process.is_set():
-        print(f"lepton: the plugin {name} blocked this follower, in {place}; another one goes on", file=sys.stderr, flush=True)
+        sys.stderr.write(f"lepton: the plugin {name} blocked this follower, in {place}; another one goes on\n")
+        sys.stderr.flush()
         os._exit(_EXIT_CODE)
 
 

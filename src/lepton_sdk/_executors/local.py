@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lepton_sdk._executors.launch import FolderLock, spawn
-from lepton_sdk._executors.record import read_json, read_status
+from lepton_sdk._executors.launch import FolderLock, mark_of, spawn
+from lepton_sdk._executors.record import read_json, read_plain, read_status
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import JobCancelled, NodeUnreachable, StaleEpoch
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, ExecutorContext, Fetched
@@ -22,6 +23,8 @@ _EAGER, _IDLE = 0.005, 0.02
 _LIVENESS = 1.0
 # Beyond the grace time the keeper itself waits up to 10 seconds for killed processes.
 _PATIENCE = 30.0
+_LONGEST_GRACE = 3600.0
+_LONGEST_NUMBER = 18
 
 
 class LocalExecutor:
@@ -58,15 +61,20 @@ class LocalExecutor:
         import asyncio
 
         # The whole start is one call in one thread: cancelling us cannot leave it half done or its lock taken.
-        while not await asyncio.to_thread(self._start, execution):
-            await self._clock.sleep(_IDLE)
+        with _this_host():
+            while not await asyncio.to_thread(self._start, execution):
+                await self._clock.sleep(_IDLE)
 
     def _start(self, execution: Execution) -> bool:
         """Start it, unless somebody else holds its lock now."""
         with FolderLock(self.folder(execution)) as lock:
             if lock.taken and not self._taken_over(execution):
                 self._start_new(execution, lock)
-            return lock.taken
+            # Of what was started already its own job may hold the lock.
+            return lock.taken or (self._is_started(execution) and self._taken_over(execution))
+
+    def _is_started(self, execution: Execution) -> bool:
+        return (self.folder(execution) / "start.json").exists()
 
     def _start_new(self, execution: Execution, lock: FolderLock) -> None:
         from lepton_sdk._executors.workdir import copy_workdir, remove_tree
@@ -87,7 +95,8 @@ class LocalExecutor:
         """Whether this attempt was started before; raises the fence to our epoch."""
         folder = self.folder(execution)
         started = read_json(folder / "start.json")
-        fence = max(_number(folder / "epoch"), int((started or {}).get("epoch", 0)))
+        epoch = (started or {}).get("epoch", 0)
+        fence = max(_number(folder / "epoch"), epoch if isinstance(epoch, int) else 0)
         if execution.epoch < fence:
             raise StaleEpoch(
                 f"run {execution.run_id}, attempt {execution.attempt}: epoch {execution.epoch} is older than {fence}",
@@ -110,7 +119,8 @@ class LocalExecutor:
         """What the record says and whether the process that keeps it lives; never waits."""
         import asyncio
 
-        return await asyncio.to_thread(read_status, self.folder(execution))
+        with _this_host():
+            return await asyncio.to_thread(read_status, self.folder(execution), self._clock.now())
 
     async def logs(self, node: Node, execution: Execution, offset: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
         """Output from byte ``offset`` in pieces of 64 KiB at most; with ``follow``, until the execution has ended."""
@@ -146,11 +156,9 @@ class LocalExecutor:
         self, node: Node, execution: Execution, patterns: Sequence[str], target: Path, *, most: int | None = None
     ) -> Fetched:
         """Copy the run's files that fit into another folder."""
-        import asyncio
+        from lepton_sdk._executors.outputs import copied
 
-        from lepton_sdk._executors.outputs import copy_outputs
-
-        return Fetched(await asyncio.to_thread(copy_outputs, self.folder(execution) / "work", patterns, target))
+        return await copied(self.folder(execution) / "work", patterns, target, most=most)
 
     async def cancel(self, node: Node, execution: Execution) -> None:
         """End every process of the execution; one that has not started yet never will (unless a newer epoch starts it).
@@ -161,13 +169,20 @@ class LocalExecutor:
         import asyncio
 
         folder = self.folder(execution)
-        if (await asyncio.to_thread(read_status, folder)).state is ExecutionState.FINISHED:
-            return
-        await asyncio.to_thread(_write_number, folder / "cancel", execution.epoch)
-        # Whoever is starting it right now sees the mark or finishes; after that nothing can come up behind our back.
-        await self._until(lambda: _free(folder))
-        if (start := await asyncio.to_thread(read_json, folder / "start.json")) is not None:
-            await self._end(folder, start)
+        with _this_host():
+            if (await asyncio.to_thread(read_status, folder)).state is ExecutionState.FINISHED:
+                return
+            try:
+                await asyncio.to_thread(_write_number, folder / "cancel", execution.epoch)
+            except OSError:
+                # A job that stands in the way of the mark is ended without it.
+                if not self._is_started(execution):
+                    raise
+            # Whoever is starting it right now sees the mark or finishes; after that nothing can come up behind our back. A job
+            # that holds the lock itself has been started.
+            await self._until(lambda: self._is_started(execution) or _free(folder))
+            if (start := await asyncio.to_thread(read_json, folder / "start.json")) is not None:
+                await self._end(folder, start | {"mark": mark_of(execution)})
 
     async def _end(self, folder: Path, start: dict[str, Any]) -> None:
         import asyncio
@@ -175,7 +190,9 @@ class LocalExecutor:
 
         from lepton_sdk._executors.processes import send, signal_keeper, survivors
 
-        grace = float(start.get("grace", self._grace))
+        grace = start.get("grace", self._grace)
+        # What is longer was not written by its keeper.
+        grace = min(float(grace), _LONGEST_GRACE) if isinstance(grace, int | float) and grace >= 0 else self._grace
         if await asyncio.to_thread(signal_keeper, start, signal.SIGTERM):
             await self._until(lambda: read_status(folder).state not in _LIVE, grace + _PATIENCE)
             await asyncio.to_thread(signal_keeper, start, signal.SIGKILL)
@@ -217,11 +234,19 @@ def _free(folder: Path) -> bool:
         return lock.taken
 
 
+@contextmanager
+def _this_host() -> Iterator[None]:
+    """What is wrong with the files of a run, which its job may change, is this host's trouble and nobody's bug."""
+    try:
+        yield
+    except OSError as error:
+        text = f"the files of the run on this host cannot be used: {error.strerror or error}"
+        raise NodeUnreachable(text, hint="is there room, and did the job leave the files beside its folder alone?") from error
+
+
 def _read(path: Path, offset: int) -> bytes:
     try:
-        with path.open("rb", buffering=0) as file:
-            file.seek(offset)
-            return file.read(_CHUNK) or b""
+        return read_plain(path, _CHUNK, offset)
     except FileNotFoundError:
         return b""
 
@@ -229,7 +254,7 @@ def _read(path: Path, offset: int) -> bytes:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 
@@ -237,13 +262,14 @@ def _stamp(log: Path) -> int:
     # The record beside the log is replaced, never rewritten, so its inode tells.
     try:
         return log.with_name("status.json").stat().st_ino
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 
 def _number(path: Path) -> int:
     try:
-        return int(path.read_text())
+        # What is longer was put there by somebody else.
+        return int(read_plain(path, _LONGEST_NUMBER) or b"0")
     except (FileNotFoundError, ValueError):
         return 0
 

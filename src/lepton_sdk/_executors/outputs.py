@@ -1,120 +1,104 @@
-"""Files that a job made, brought into a folder of this host. Nothing that a node sends is written anywhere else."""
+"""Files that a job made on this host, copied into another folder of it."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-import shutil
-from collections.abc import Iterable, Sequence
+import stat
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TypeVar
 
 from lepton_sdk._executors.ignore import chosen
-from lepton_sdk.errors import NodeError
+from lepton_sdk._executors.landing import Landing, kind_text
+from lepton_sdk.spi.executor import Fetched
 
-if TYPE_CHECKING:
-    import tarfile
+__all__ = ["copied", "copy_outputs", "to_its_end"]
 
-__all__ = ["copy_outputs", "unpack"]
-
-_BLOCK = 1 << 20
+_T = TypeVar("_T")
 
 
-def copy_outputs(source: Path, patterns: Sequence[str], target: Path) -> tuple[str, ...]:
-    """Copy what fits from a folder of this host; the paths that were copied."""
-    means = chosen(patterns)
-    found = sorted(path for path in _files(source) if means(path))
-    links = [path for path in found if (source / path).is_symlink()]
-    for path in found:
-        if path not in links:
-            with (source / path).open("rb") as file:
-                _write(target, path, file, (source / path).stat())
-    for path in links:
-        _link(target, path, str((source / path).readlink()))
-    return tuple(found)
+async def copied(source: Path, patterns: Sequence[str], target: Path, *, most: int | None = None) -> Fetched:
+    """`copy_outputs` in a thread, which ends with the file that it is at when the caller is cancelled."""
+    stop = threading.Event()
+    return await to_its_end(asyncio.to_thread(copy_outputs, source, patterns, target, most=most, stop=stop.is_set), stop.set)
 
 
-def _files(root: Path) -> Iterable[str]:
-    for folder, folders, files in os.walk(root):
-        links = [name for name in folders if Path(folder, name).is_symlink()]
-        for name in (*files, *links):
-            path = Path(folder, name)
-            if path.is_symlink() or path.is_file():
-                yield path.relative_to(root).as_posix()
+async def to_its_end(work: Awaitable[_T], stop: Callable[[], object] = lambda: None) -> _T:
+    """The result of what cannot be cut short, such as a thread: when the caller is cancelled it is told to stop, and awaited."""
+    task, cancelled = asyncio.ensure_future(work), False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+            stop()
+    if cancelled:
+        # Whatever came of it, nobody asks any more.
+        task.exception()
+        raise asyncio.CancelledError
+    return task.result()
 
 
-def unpack(archive: IO[bytes], wanted: set[str], target: Path) -> tuple[str, ...]:
-    """Write the wanted files of a tar archive, or of several in a row; the paths that were written.
+def copy_outputs(
+    source: Path,
+    patterns: Sequence[str],
+    target: Path,
+    *,
+    most: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Fetched:
+    """Copy what fits from a folder of this host.
 
-    Raises:
-        NodeError: the archive is broken, or holds what was not asked for.
+    Args:
+        most: so many bytes are written at most.
+        stop: whether to end now; what is copied whole by then stays.
     """
-    import tarfile
-
-    done: list[str] = []
-    links: list[tarfile.TarInfo] = []
-    try:
-        with tarfile.open(fileobj=archive, mode="r|", ignore_zeros=True) as tar:
-            for member in tar:
-                path = member.name.removeprefix("./")
-                if path not in wanted:
-                    raise NodeError(f"the node sent {member.name!r}, which was not asked for")
-                if member.issym():
-                    links.append(member)
-                elif member.islnk():
-                    _copy(target, path, member.linkname.removeprefix("./"), done)
-                elif (file := tar.extractfile(member)) is not None:
-                    _write(target, path, file, member)
-                done.append(path)
-    except tarfile.TarError as error:
-        raise NodeError(f"the archive of outputs is broken: {error}", hint="ask for them again") from error
-    # Last, so that nothing is ever written through one of them.
-    for member in links:
-        _link(target, member.name.removeprefix("./"), member.linkname)
-    return tuple(done)
+    means, landing = chosen(patterns), Landing(target, most)
+    found = sorted(path for path in _files(source, landing, stop) if means(path))
+    for path in found:
+        if stop():
+            break
+        _copy(source, path, landing, stop)
+    landing.finish()
+    return landing.fetched
 
 
-def _place(target: Path, path: str) -> Path:
-    """Where a file goes; its folders are made, and none of them may be a link."""
-    parts = path.split("/")
-    if path.startswith("/") or ".." in parts or "" in parts:
-        raise NodeError(f"the node sent {path!r}, which is no path inside the run's folder")
-    folder = target
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in parts[:-1]:
-        folder /= name
-        if folder.is_symlink():
-            raise NodeError(f"{folder} is a link: nothing is written through it", hint="pull into an empty folder")
-        folder.mkdir(exist_ok=True)
-    return folder / parts[-1]
+def _files(root: Path, landing: Landing, stop: Callable[[], bool]) -> Iterator[str]:
+    """Everything that is no folder."""
 
+    def failed(error: OSError) -> None:
+        if Path(error.filename) != root:
+            landing.miss(f"{Path(error.filename).relative_to(root).as_posix()}/", error.strerror or str(error))
+        elif not isinstance(error, FileNotFoundError):
+            landing.miss(".", error.strerror or str(error))
 
-def _write(target: Path, path: str, file: IO[bytes], about: tarfile.TarInfo | os.stat_result) -> None:
-    place = _place(target, path)
-    fresh = place.with_name(f".{place.name[:200]}.{os.getpid()}")
-    mode, mtime = (about.st_mode, about.st_mtime) if isinstance(about, os.stat_result) else (about.mode, about.mtime)
-    try:
-        with fresh.open("xb") as new:
-            shutil.copyfileobj(file, new, _BLOCK)
-        fresh.chmod(mode & 0o777)
-        os.utime(fresh, (mtime, mtime))
-        fresh.replace(place)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def _copy(target: Path, path: str, other: str, done: list[str]) -> None:
-    if other not in done:
-        raise NodeError(f"the node sent {path!r} as a second name of {other!r}, which it had not sent")
-    with (target / other).open("rb") as file:
-        _write(target, path, file, (target / other).stat())
-
-
-def _link(target: Path, path: str, where: str) -> None:
-    """A link that stays inside; one that leaves would point somewhere else here, and is left out."""
-    folder = os.path.dirname(path)  # noqa: PTH120 - text, not a place on this host
-    inside = os.path.normpath(os.path.join(folder, where))  # noqa: PTH118
-    if where.startswith("/") or inside == ".." or inside.startswith("../"):
+    if root.is_symlink():
+        landing.miss(".", "the run's folder has become a link")
         return
-    place = _place(target, path)
-    place.unlink(missing_ok=True)
-    place.symlink_to(where)
+    for folder, folders, files in os.walk(root, onerror=failed):
+        if stop():
+            return
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]  # noqa: PTH114, PTH118
+        below = os.path.relpath(folder, root)
+        yield from (name if below == "." else f"{below}/{name}" for name in (*files, *links))
+
+
+def _copy(source: Path, path: str, landing: Landing, stop: Callable[[], bool]) -> None:
+    place = source / path
+    try:
+        mode = place.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            landing.link(path, os.readlink(place))  # noqa: PTH115 - its text, as it is
+        elif not stat.S_ISREG(mode):
+            landing.miss(path, kind_text(mode))
+        else:
+            # What has become something else since must not hold us.
+            fd = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                landing.read_from(path, fd, stop)
+            finally:
+                os.close(fd)
+    except (OSError, ValueError) as error:
+        landing.fail(path, error)

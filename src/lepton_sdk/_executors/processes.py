@@ -11,10 +11,15 @@ from lepton_sdk._executors._kernel import boot_id, descendants, process_entry, p
 
 __all__ = ["alive", "send", "signal_keeper", "survivors"]
 
+# No kernel gives a process a higher number.
+_HIGHEST = 1 << 31
+
 
 def alive(start: Mapping[str, Any]) -> bool:
     """Whether the process that claimed the execution still runs: same boot, same pid, same start time."""
-    if start.get("boot") != boot_id() or not isinstance(start.get("pid"), int):
+    pid = start.get("pid")
+    # A number that no process has, for the kernel would choke on it.
+    if start.get("boot") != boot_id() or not isinstance(pid, int) or not 0 < pid <= _HIGHEST:
         return False
     if start.get("born") is None:
         return _answers(start["pid"])
@@ -36,7 +41,7 @@ def _answers(pid: int) -> bool:
 def signal_keeper(start: Mapping[str, Any], number: int) -> bool:
     """Signal the process that claimed the execution, never one that has its pid by chance; whether it was reached."""
     pid = start.get("pid")
-    if not isinstance(pid, int) or pid <= 1:
+    if not isinstance(pid, int) or not 1 < pid <= _HIGHEST or pid == os.getpid():
         return False
     try:
         # The descriptor pins the process before its identity is checked, so that no other can take its place.

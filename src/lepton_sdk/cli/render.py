@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-__all__ = ["ago", "emit", "json_option", "styled", "table", "warn"]
+__all__ = ["ago", "emit", "json_option", "readable", "styled", "table", "warn"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys.")
 
@@ -30,6 +30,11 @@ def warn(*lines: str) -> None:
     """Loud lines on standard error."""
     for line in lines:
         click.echo(f"{styled('warning:', fg='yellow')} {line}", err=True)
+
+
+def readable(name: str) -> str:
+    """A file's name as a terminal may show it: what a job named so that it would be obeyed is written out (``\\x1b``)."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from lepton_sdk.cli.render import ago, emit, json_option, table
+from lepton_sdk.cli.render import ago, emit, json_option, readable, table, warn
 from lepton_sdk.client import Client
 
 __all__ = ["logs_command", "ps_command", "pull_command", "stop_command"]
@@ -75,11 +75,12 @@ def pull_command(run: str, patterns: tuple[str, ...], target: str | None, as_jso
     with Client() as client:
         place = target or client.get(run).id
         found = client.pull(run, place, patterns)
+        warn(*client.warnings())
     if as_json:
         emit({"target": place, "files": list(found)})
         return
     for path in found:
-        click.echo(f"{place}/{path}")
+        click.echo(f"{place}/{readable(path)}")
     if not found:
         click.echo(f"lepton: no file of run {run} fits", err=True)
 

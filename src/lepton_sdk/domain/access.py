@@ -29,6 +29,10 @@ class SSHAccess:
         identity: path of the private key that the provider registered; ``None`` for the user's own keys.
         environment: what the provider sets for the job.
         private_address: where the other machines of the region reach it; ``""`` for the host's own.
+        own: whether it is a host of the user's own, which was there before and stays at its address. The host key that it
+            shows first is then bound to the address. That of a rented machine is bound to the machine, and forgotten when it
+            is given back, because a cloud hands the address on to others. ``None``: own where the provider's spec has the
+            capability ``local`` and the machine costs nothing, else rented.
     """
 
     host: str
@@ -39,6 +43,7 @@ class SSHAccess:
     identity: str | None = None
     environment: Mapping[str, str] = field(factory=dict, hash=False)
     private_address: str = ""
+    own: bool | None = None
 
 
 @frozen
@@ -65,6 +70,9 @@ def access_to_dict(access: Access) -> dict[str, object]:
     kind = next(name for name, cls in _KINDS.items() if isinstance(access, cls))
     values = {name: getattr(access, name) for name in fields_dict(type(access))}
     plain = {k: list(v) if isinstance(v, tuple) else dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+    if plain.get("own", "") is None:
+        # Earlier versions know no such key.
+        del plain["own"]
     return {"kind": kind, **plain}
 
 

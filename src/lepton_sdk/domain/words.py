@@ -1,4 +1,4 @@
-"""Text from outside on its way to people and to the journal."""
+"""Text from outside (a node, a plugin, a file's name) on its way to people, to the journal and to a terminal."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ import unicodedata
 __all__ = ["one_line"]
 
 _MOST = 500
+# Control characters, those that turn the direction of text, halves of pairs, and what no font knows.
+_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 
 
-def one_line(text: str, most: int = _MOST) -> str:
-    """The text in one line, without what could steer a terminal, of ``most`` characters at most.
+def one_line(text: str | bytes, most: int = _MOST) -> str:
+    """The text on one line of at most ``most`` characters, without anything that a terminal would obey.
 
     >>> one_line("a\\n\\x1b[2Jb  c")
     'a [2Jb c'
     """
-    # Cut first: a text of a gigabyte must not be read twice.
-    head = text[: 4 * most]
-    plain = "".join(" " if char.isspace() else char for char in head if char.isspace() or _is_shown(char))
-    plain = " ".join(plain.split())
-    return plain if len(plain) <= most and len(text) <= 4 * most else f"{plain[:most]}…"
-
-
-def _is_shown(char: str) -> bool:
-    # Control and format characters (which turn the direction of text), surrogates and what is not assigned.
-    return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    # Of an endless text only the beginning is looked at.
+    beginning = text[: 8 * most]
+    words = beginning.decode(errors="replace") if isinstance(beginning, bytes) else beginning
+    shown = " ".join("".join(" " if unicodedata.category(char) in _HIDDEN else char for char in words).split())
+    return shown if len(shown) <= most and len(text) <= 8 * most else f"{shown[: most - 2].rstrip()} …"

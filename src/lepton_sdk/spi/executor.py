@@ -24,6 +24,7 @@ __all__ = [
     "ExecutorContext",
     "Fetched",
     "FetchingExecutor",
+    "ForgettingExecutor",
     "GuardingExecutor",
     "Watchdog",
 ]
@@ -33,6 +34,11 @@ def _nobody(_: str) -> None:
     """Nobody waits."""
 
 
+def _rented(_: str) -> bool:
+    """No provider has hosts of the user's own."""
+    return False
+
+
 @frozen
 class ExecutorContext:
     """All that an executor's factory gets from core.
@@ -40,11 +46,14 @@ class ExecutorContext:
     Attributes:
         runs_dir: where files of runs live on this host; ``runs_dir / run_id`` is the run's own.
         progress: takes a short line on what takes long, such as files that are sent, for whoever waits; ``""`` when it is over.
+        own: whether the machines of a provider, by its name, are hosts of the user's own that stay at their address, as far as
+            a node's `SSHAccess` does not say so itself.
     """
 
     clock: Clock = field(repr=False)
     runs_dir: Path
     progress: Callable[[str], None] = field(default=_nobody, repr=False)
+    own: Callable[[str], bool] = field(default=_rented, repr=False)
 
 
 @frozen
@@ -91,19 +100,6 @@ class Execution:
     idle_limit: float | None = None
     lease: float | None = None
     watchdog: str = ""
-
-
-@frozen
-class Fetched:
-    """What came of fetching files.
-
-    Attributes:
-        paths: the files that were written, as paths inside the run's folder.
-        missing: path and reason of each file that was wanted and could not be written whole.
-    """
-
-    paths: tuple[str, ...] = ()
-    missing: tuple[tuple[str, str], ...] = ()
 
 
 @frozen
@@ -198,6 +194,20 @@ class GuardingExecutor(Executor, Protocol):
         ...
 
 
+@frozen
+class Fetched:
+    """What of a run's files was brought.
+
+    Attributes:
+        paths: inside the run's folder; each is here whole.
+        missing: a path and why it is not here, for each file that was meant and did not come. The path is ``"."`` where the
+            names are not known.
+    """
+
+    paths: tuple[str, ...] = ()
+    missing: tuple[tuple[str, str], ...] = ()
+
+
 @runtime_checkable
 class FetchingExecutor(Executor, Protocol):
     """An executor that can bring files back."""
@@ -207,16 +217,27 @@ class FetchingExecutor(Executor, Protocol):
     ) -> Fetched:
         """Write those files of the run's folder that fit a pattern (as in ``.gitignore``) below ``target``.
 
-        A file that is there is replaced whole or not at all. Links are kept where they stay inside, and nothing is written
-        through one.
+        A file that is there is replaced whole or not at all. A link is made where the place that it really leads to is inside,
+        and nothing is written through one. One file that cannot be had costs nothing but itself.
+
+        It ends as soon as it is cancelled. What came whole until then, or until the connection broke, stays.
 
         Args:
-            most: bytes that are written here at most; ``None`` without a bound.
+            most: so many bytes are written here at most, holes of sparse files included. ``None`` for as many as have room.
 
         Raises:
-            NodeUnreachable: the node did not answer, or stopped answering.
+            NodeUnreachable: the node did not answer, or stopped answering before the first file was here.
             NodeError: it cannot pack files.
         """
+        ...
+
+
+@runtime_checkable
+class ForgettingExecutor(Executor, Protocol):
+    """An executor that keeps something of a machine while it is ours: a pinned host key, connections."""
+
+    async def forget(self, node: Node) -> None:
+        """Let go of all that is kept of a machine that was given back. Asks the machine nothing; idempotent; never raises."""
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,6 +128,28 @@ def test_outputs_are_kept_when_the_machine_is_given_back(client: Client, cloud: 
         client.pull(client.run(Job("true", resources="H100:8")).id, tmp_path / "here")
     with pytest.raises(UsageError, match="nothing of it was kept"):
         client.pull(client.run(Job("true", resources="H100:8")).id, tmp_path / "here", ["other"])
+
+
+def test_outputs_that_were_not_kept_whole_are_offered_as_far_as_they_came(client: Client, tmp_path: Path) -> None:
+    run = client.run(Job("mkdir r; echo one > r/a; mkfifo r/pipe; ln -s / r/root", resources="H100:8", outputs=["r/"]))
+    told = [line for line in client.warnings() if " is missing: " in line]
+    assert {line.split(" is missing: ")[0].split()[-1] for line in told} == {"r/pipe", "r/root"}
+    assert client.pull(run.id, tmp_path / "here") == ("r/a",)
+    (kept,) = (tmp_path / "state/runs").glob("*/*/outputs")
+    part = kept.rename(kept.with_name("outputs.part"))
+    assert client.pull(run.id, tmp_path / "there") == ("r/a",)
+    assert any("could not be kept whole" in line and str(part) in line for line in client.warnings())
+    shutil.rmtree(part)
+    with pytest.raises(UsageError, match=r"its outputs \(r/\) could not be kept"):
+        client.pull(run.id, tmp_path / "nowhere")
+
+
+def test_one_node_that_has_nothing_keeps_nobody_from_the_others(client: Client, tmp_path: Path) -> None:
+    run = client.run(Job("echo $RANK > out", resources="H100:8", outputs=["out"], nodes=2))
+    (kept,) = (tmp_path / "state/runs").glob("*/1-0/outputs")
+    shutil.rmtree(kept)
+    assert client.pull(run.id, tmp_path / "here") == ("1/out",)
+    assert any("nothing could be brought of node 0" in line for line in client.warnings())
 
 
 @pytest.fixture

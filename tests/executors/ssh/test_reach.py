@@ -153,3 +153,34 @@ def test_a_run_of_this_host_has_a_shell_too(tmp_path: Path) -> None:
         assert subprocess.run(argv, capture_output=True, text=True, check=True, env=dict(os.environ)).stdout == "here\n"
         with pytest.raises(UsageError, match="runs on this host"):
             client.reach(run.id).forward(1, 2)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_ssh_has_the_pins_of_the_executor(
+    server: Any, tmp_path: Path, own_home: Path, own: bool, until: Callable[..., Any]
+) -> None:
+    if shutil.which("ssh") is None:
+        pytest.skip("ssh is not installed (openssh-client)")
+    cloud, output = BehindSSH(tmp_path / "cloud"), list[bytes]()
+    key = str(own_home / ".ssh/id_ed25519")
+    cloud.access = SSHAccess("127.0.0.1", user="", port=server.port, identity=key, own=own)
+    with Client(state=tmp_path / "state", cache=tmp_path / "cache", providers={FAKE_SPEC: cloud}) as client:
+        job = Job("echo ready; sleep 300", resources="H100:8", name="page")
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(client.run, job, on_output=output.append)
+            until(lambda: b"ready" in b"".join(output))
+            try:
+                argv = client.reach("page").shell("true")
+                block = client.reach("page").config()
+                first = subprocess.run(argv, capture_output=True, text=True, check=False)
+                (pin,) = [tmp_path / "state/known_hosts"] if own else (tmp_path / "state/known_hosts.d").iterdir()
+                subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "other")], check=True)
+                pin.write_text(f"{pin.read_text().split()[0]} {(tmp_path / 'other.pub').read_text()}")
+                second = subprocess.run(argv, capture_output=True, text=True, check=False)
+            finally:
+                client.stop("page")
+                running.result(60)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert second.returncode == 255
+    assert "verification failed" in second.stderr
+    assert ("HostKeyAlias" in block) is not own

@@ -92,6 +92,7 @@ class FleetHost:
             proxy_jump=self.proxy_jump or None,
             identity=identity,
             private_address=self.private_address,
+            own=True,
         )
 
     def is_quiet(self, now: datetime) -> bool:

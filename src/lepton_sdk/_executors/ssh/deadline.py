@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from lepton_sdk._clock import Clock
 from lepton_sdk.errors import NodeUnreachable
@@ -13,7 +13,7 @@ __all__ = ["within"]
 _T = TypeVar("_T")
 
 
-async def within(clock: Clock, seconds: float, work: Coroutine[Any, Any, _T], what: str) -> _T:
+async def within(clock: Clock, seconds: float, work: Awaitable[_T], what: str) -> _T:
     """The result of ``work``, or `NodeUnreachable` when it takes longer than ``seconds``; it is then cancelled."""
     import asyncio
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from lepton_sdk._executors.ssh.hostkeys import HostKeys
+from lepton_sdk._executors.ssh.hostkeys import HostKeys, machine_of
 from lepton_sdk._executors.ssh.orders import hundredths, orders, run_path
 from lepton_sdk._executors.ssh.status import read_answer, told_clock
 from lepton_sdk._executors.ssh.trail import Trails
@@ -42,13 +42,17 @@ _PATIENCE = 15.0
 _EAGER, _IDLE = 0.02, 0.5
 # Broken connections in a row, without one byte in between, until a reader of a log gives up.
 _TRIES, _FIRST_PAUSE = 6, 0.2
+# Of a log that nobody follows the next piece is there, or on its way.
+_STALL_SECONDS = 30.0
+_LONGEST_EPOCH = 18
 
 
 class SSHExecutor:
     """The executor of ``SSHAccess``.
 
     On the node each execution has a folder of its own, ``BASE/runs/RUN/ATTEMPT-RANK``, kept by a small shell program
-    that is sent once. Host keys that were seen first are pinned in ``known_hosts`` beside the folder of runs here.
+    that is sent once. Host keys that were seen first are pinned beside the folder of runs here: in ``known_hosts`` by their
+    address, and in ``known_hosts.d`` those of rented machines, which are forgotten with the machine.
 
     Args:
         context: where runs live on this host, and the clock.
@@ -63,6 +67,7 @@ class SSHExecutor:
         self._base = base
         self._grace = grace
         self._keys = HostKeys(self._runs.parent / "known_hosts")
+        self._own = context.own
         self._remotes: dict[tuple[object, ...], Remote] = {}
         self._told: dict[tuple[Remote, str], int] = {}
         self._trails = Trails(self._clock)
@@ -100,7 +105,7 @@ class SSHExecutor:
             place = sent
         channel = await remote.call("keep", path, place, "follow")
         try:
-            await channel.send(text)
+            await remote.tell(channel, text)
             channel.finish()
             heed(execution, await remote.in_time(channel, _START_SECONDS), remote.title)
         except BaseException:
@@ -119,7 +124,7 @@ class SSHExecutor:
         said = await remote.ask("poll", path, str(execution.epoch), str(until), execution.watchdog or "-")
         if lease and (clock := told_clock(said)) is not None:
             self._told[key] = clock
-        status = read_answer(said)
+        status = read_answer(said, self._clock.now())
         if status.state in _ENDED:
             self._told.pop(key, None)
         return status
@@ -139,13 +144,13 @@ class SSHExecutor:
     async def _arm(self, remote: Remote, watchdog: Watchdog) -> None:
         channel = await remote.call("arm")
         try:
-            await channel.send(watchdog.script.encode())
+            await remote.tell(channel, watchdog.script.encode())
             channel.finish()
             said = await remote.in_time(channel, _START_SECONDS)
         finally:
             channel.close()
         if said:
-            text = f"the watchdog cannot be installed on {remote.title}: {said[0].removeprefix('error ').strip()}"
+            text = f"the watchdog cannot be installed on {remote.title}: {plain(said[0].removeprefix('error '))}"
             raise NodeError(text, hint="the user there must be root, or allowed to sudo without a password")
 
     async def logs(self, node: Node, execution: Execution, offset: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
@@ -200,12 +205,19 @@ class SSHExecutor:
         # The node's own sign of the end, a process that is gone, may be late: some hosts bury nobody.
         ended = asyncio.ensure_future(self._over(node, execution)) if follow else None
         try:
-            yield _read(channel, ended)
+            yield _read(channel, ended) if ended else self._rest(remote, channel)
         finally:
             channel.close()
             if ended is not None:
                 ended.cancel()
                 await asyncio.gather(ended, return_exceptions=True)
+
+    async def _rest(self, remote: Remote, channel: Channel) -> AsyncIterator[bytes]:
+        """What comes from a channel, to its end, which must not be long in coming."""
+        from lepton_sdk._executors.ssh.deadline import within
+
+        while piece := await within(self._clock, _STALL_SECONDS, channel.read(_CHUNK), remote.title):
+            yield piece
 
     async def fetch(
         self, node: Node, execution: Execution, patterns: Sequence[str], target: Path, *, most: int | None = None
@@ -213,7 +225,7 @@ class SSHExecutor:
         """Bring the run's files that fit into a folder of this host."""
         from lepton_sdk._executors.ssh.fetching import fetch_outputs
 
-        return Fetched(await fetch_outputs(self._remote(node), self._clock, run_path(execution), patterns, target))
+        return await fetch_outputs(self._remote(node), run_path(execution), patterns, target, most)
 
     async def command(self, node: Node, script: str, data: bytes = b"", *, seconds: float = 60.0) -> CommandResult:
         """Run a script of the node's shell to its end, outside of any run; ``data`` is its standard input."""
@@ -235,27 +247,42 @@ class SSHExecutor:
             channel.close()
         word, _, rest = (said or [""])[0].partition(" ")
         if word == "left":
-            text = f"processes {rest.split()} on {remote.title} did not end"
+            text = f"processes {plain(rest) or 'of it'} on {remote.title} did not end"
             raise NodeUnreachable(text, hint="end them by hand, as the user they run as")
         if word != "ok":
-            raise NodeError(f"{remote.title} could not cancel the run: {rest}")
+            raise NodeError(f"{remote.title} could not cancel the run: {plain(rest or word) or 'it said nothing'}")
 
     # --- nodes -----------------------------------------------------------------------------------------------------
 
     def _remote(self, node: Node) -> Remote:
         if not isinstance(node.access, SSHAccess):
             raise ContractViolation(f"node {node.id!r} has no SSH access but {node.access!r}", provider=node.provider)
-        return self._reached(node.access)
+        return self._reached(node.access, machine_of(node, self._own))
 
-    def _reached(self, access: SSHAccess) -> Remote:
+    def _reached(self, access: SSHAccess, machine: str = "") -> Remote:
         """The one `Remote` of an access, whoever asks."""
         from lepton_sdk._executors.ssh.remote import Remote
 
-        key = (access.host, access.user, access.port, access.host_keys, access.proxy_jump, access.identity)
+        key = _key(access, machine)
         if key not in self._remotes:
             through = self._reached(_jump(access)).line if access.proxy_jump else None
-            self._remotes[key] = Remote(access, clock=self._clock, keys=self._keys, base=self._base, through=through)
+            self._remotes[key] = Remote(
+                access, clock=self._clock, keys=self._keys, base=self._base, machine=machine, through=through
+            )
         return self._remotes[key]
+
+    async def forget(self, node: Node) -> None:
+        """Drop connections to a machine that was given back, and its pinned host key. A host of the user's own keeps its pin."""
+        machine = machine_of(node, self._own)
+        if not machine or not isinstance(node.access, SSHAccess):
+            return
+        self._keys.forget(machine)
+        if (remote := self._remotes.pop(_key(node.access, machine), None)) is not None:
+            self._told = {key: told for key, told in self._told.items() if key[0] is not remote}
+            self._trails.drop(lambda key: isinstance(key, tuple) and key[0] is remote)
+            # Whatever its connections are at, the machine is gone.
+            with suppress(Exception):
+                await remote.drop()
 
     async def aclose(self) -> None:
         """Close connections; runs go on."""
@@ -266,14 +293,14 @@ class SSHExecutor:
             await remote.aclose()
 
 
-async def _read(channel: Channel, ended: asyncio.Future[ExecutionState] | None) -> AsyncIterator[bytes]:
+async def _read(channel: Channel, ended: asyncio.Future[ExecutionState]) -> AsyncIterator[bytes]:
     """What comes from a channel, to its end or until ``ended``."""
     import asyncio
 
     while True:
         reading = asyncio.ensure_future(channel.read(_CHUNK))
         try:
-            awaited: set[asyncio.Future[Any]] = {reading, ended} if ended else {reading}
+            awaited: set[asyncio.Future[Any]] = {reading, ended}
             await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
             if not reading.done() or not (piece := reading.result()):
                 return
@@ -292,16 +319,21 @@ def heed(execution: Execution, said: list[str], where: str) -> None:
     match word:
         case "started":
             return
-        case "stale":
+        case "stale" if rest.isdecimal() and len(rest) < _LONGEST_EPOCH and int(rest) > execution.epoch:
             raise StaleEpoch(
-                f"run {execution.run_id}, attempt {execution.attempt}: epoch {execution.epoch} is older than {rest}",
+                f"run {execution.run_id}, attempt {execution.attempt}: epoch {execution.epoch} is older than {int(rest)}",
                 hint="another follower drives this run; ask it, or look with 'lepton ps'",
             )
         case "cancelled":
             raise JobCancelled(f"run {execution.run_id} was cancelled before it started")
         case "error":
-            raise NodeError(f"{where} cannot start the run: {rest.strip()}", hint="is the home writable there, with room left?")
+            raise NodeError(f"{where} cannot start the run: {plain(rest)}", hint="is the home writable there, with room left?")
     raise NodeUnreachable(f"{where} did not take the run's orders", hint="the connection may have broken; try again")
+
+
+def _key(access: SSHAccess, machine: str) -> tuple[object, ...]:
+    way = (access.host, access.user, access.port, access.host_keys, access.proxy_jump, access.identity)
+    return *way, machine
 
 
 def _jump(access: SSHAccess) -> SSHAccess:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lepton_sdk._executors.ssh.hostkeys import HostKeys
 from lepton_sdk.domain.access import SSHAccess
-from lepton_sdk.errors import ConfigError, NodeError, NodeUnreachable
+from lepton_sdk.errors import ConfigError, LeptonError, NodeError, NodeUnreachable
 
 if TYPE_CHECKING:
     import asyncssh
@@ -20,18 +20,27 @@ _ALIVE_SECONDS, _ALIVE_MISSED = 5, 3
 MOST_CHANNELS = 7
 
 
+# A channel that we close takes memory until the other side closes it as well, and a bad one never does.
+_MOST_LEFT = 64
+
+
 class Line:
-    """One connection, and how many channels are open on it."""
+    """One connection, how many channels are open on it, and how many we have left before the other side ended them."""
 
     def __init__(self, connection: asyncssh.SSHClientConnection) -> None:
         self.connection = connection
-        self.channels = 0
+        self.channels = self.left = 0
         self.most = MOST_CHANNELS
 
     @property
     def room(self) -> bool:
         """Whether one more channel may be opened."""
-        return not self.connection.is_closed() and self.channels < self.most
+        return not self.connection.is_closed() and self.channels < self.most and self.left < _MOST_LEFT
+
+    @property
+    def spent(self) -> bool:
+        """Whether it takes no more channels and has none."""
+        return self.left >= _MOST_LEFT and not self.channels
 
 
 def title(access: SSHAccess) -> str:
@@ -40,10 +49,13 @@ def title(access: SSHAccess) -> str:
     return f"{user}{access.host}" if access.port in (0, 22) else f"{user}{access.host}:{access.port}"
 
 
-async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None) -> Line:
+async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None, machine: str = "") -> Line:
     """Connect to a host.
 
     An empty user or a port of 0 leaves the choice to the user's SSH settings.
+
+    Args:
+        machine: under which name a rented machine's host key is known.
 
     Raises:
         NodeUnreachable: nobody answers there.
@@ -60,7 +72,7 @@ async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None) -> 
             f"the SSH settings for {title(access)} cannot be used: {error}", hint="look into ~/.ssh/config"
         ) from error
     files = [str(path) for path in _listed(settings.known_hosts)] or ["~/.ssh/known_hosts"]
-    check = keys.check(access.host_keys, files)
+    check = keys.check(access.host_keys, files, machine)
     more: dict[str, Any] = {"tunnel": through.connection} if through else {}
     try:
         return Line(
@@ -77,12 +89,15 @@ async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None) -> 
             )
         )
     except asyncssh.HostKeyNotVerifiable as error:
-        text = check.refused or f"the host key of {title(access)} cannot be verified: {error.reason}"
+        text = check.refused or f"the host key of {title(access)} cannot be verified: {plain(error.reason)}"
         raise NodeError(text, hint=check.hint or "compare the host's key with your known_hosts") from error
     except asyncssh.PermissionDenied as error:
         raise _denied(access, settings) from error
-    except (asyncssh.Error, OSError) as error:
-        text = str(error) or "no answer in time"
+    except LeptonError:
+        raise
+    except Exception as error:
+        # What the other side says is read by a library, which may stumble over it in any way.
+        text = plain(str(error)) or "no answer in time"
         raise NodeUnreachable(
             f"{title(access)} cannot be reached: {text}", hint="is the host up, and its SSH port open to us?"
         ) from error

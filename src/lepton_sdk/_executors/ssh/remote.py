@@ -8,10 +8,10 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lepton_sdk._clock import Clock
-from lepton_sdk._executors.ssh.channel import Channel, unreachable
+from lepton_sdk._executors.ssh.channel import LONGEST_ANSWER, Channel, unreachable
 from lepton_sdk._executors.ssh.deadline import within
 from lepton_sdk._executors.ssh.hostkeys import HostKeys
 from lepton_sdk._executors.ssh.line import Line, open_line, title
@@ -25,10 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Remote"]
 
+_T = TypeVar("_T")
+
 _PARTS = ("base", "facts", "processes", "files", "run", "watched", "verbs")
 KEEPER = b"".join(Path(__file__).with_name("keeper").joinpath(f"{part}.sh").read_bytes() for part in _PARTS)
 _NAME = sha256(KEEPER).hexdigest()[:20]
 _ANSWER_SECONDS = 30.0
+# What a user's start-up files print.
+_LONGEST_WELCOME = 1 << 18
 # A host that is gone takes no farewell.
 _GOODBYE_SECONDS = 2.0
 # A start and a look at its log come one after the other.
@@ -49,6 +53,7 @@ class Remote:
     Args:
         access: how to reach the node.
         base: the folder for our files there; relative to the user's home.
+        machine: under which name a rented machine's host key is known; ``""`` for a host that is known by its address.
         through: gives the connection to the host that we must go through; ``None`` for none.
     """
 
@@ -59,6 +64,7 @@ class Remote:
         clock: Clock,
         keys: HostKeys,
         base: str,
+        machine: str = "",
         through: Callable[[], Awaitable[Line]] | None = None,
     ) -> None:
         self.title = title(access)
@@ -66,6 +72,7 @@ class Remote:
         self._clock = clock
         self._keys = keys
         self._words = f"{quote(base)} {_NAME}"
+        self._machine = machine
         self._through = through
         self._lines: list[Line] = []
         self._connecting = asyncio.Lock()
@@ -79,12 +86,15 @@ class Remote:
     async def line(self) -> Line:
         """A connection with room for one more channel; a new one when there is none."""
         async with self._connecting:
-            self._lines = [line for line in self._lines if not line.connection.is_closed()]
+            for line in self._lines:
+                if line.spent:
+                    line.connection.abort()
+            self._lines = [line for line in self._lines if not (line.spent or line.connection.is_closed())]
             for line in self._lines:
                 if line.room:
                     return line
             through = await self._through() if self._through else None
-            line = await open_line(self._access, self._keys, through)
+            line = await open_line(self._access, self._keys, through, self._machine)
             self._lines.append(line)
             return line
 
@@ -97,7 +107,9 @@ class Remote:
         line.channels += 1
         try:
             with unreachable(self.title, besides=asyncssh.ChannelOpenError):
-                return Channel(await line.connection.create_process(command, encoding=None), self.title, line)
+                opening = line.connection.create_process(command, encoding=None)
+                process = await within(self._clock, _ANSWER_SECONDS, opening, self.title)
+                return Channel(process, self.title, line, self._clock)
         except asyncssh.ChannelOpenError as error:
             line.channels -= 1
             if not line.channels:
@@ -132,11 +144,19 @@ class Remote:
         """
         channel = await self._ready()
         try:
-            await channel.send(" ".join(words).encode() + b"\n")
+            await self.tell(channel, " ".join(words).encode() + b"\n")
         except BaseException:
             channel.close()
             raise
         return channel
+
+    async def tell(self, channel: Channel, data: bytes) -> None:
+        """Send something short on a channel, or `NodeUnreachable` when the node does not take it."""
+        await self.until(channel.send(data), _ANSWER_SECONDS)
+
+    async def until(self, work: Awaitable[_T], seconds: float) -> _T:
+        """The result of something that the node must answer, or `NodeUnreachable` after ``seconds``."""
+        return await within(self._clock, seconds, work, self.title)
 
     async def ask(self, *words: str) -> list[str]:
         """One short question to the channel that answers them all; starts no process on the node."""
@@ -145,16 +165,16 @@ class Remote:
                 if self._serving is None or not self._serving.open:
                     self._hang_up()
                     self._serving = await self.call("serve")
-                await self._serving.send(" ".join(words).encode() + b"\n")
+                await self.tell(self._serving, " ".join(words).encode() + b"\n")
                 return await self.in_time(self._serving)
             except BaseException:
                 # Half an answer must not be taken for the next one.
                 self._hang_up()
                 raise
 
-    async def in_time(self, channel: Channel, seconds: float = _ANSWER_SECONDS) -> list[str]:
-        """The answer on a channel, or `NodeUnreachable` after ``seconds``."""
-        return await within(self._clock, seconds, channel.answer(), self.title)
+    async def in_time(self, channel: Channel, seconds: float = _ANSWER_SECONDS, most: int = LONGEST_ANSWER) -> list[str]:
+        """The answer on a channel, or `NodeUnreachable` after ``seconds`` or ``most`` bytes."""
+        return await within(self._clock, seconds, channel.answer(most), self.title)
 
     def _hang_up(self) -> None:
         if self._serving is not None:
@@ -196,7 +216,7 @@ class Remote:
         note = await channel.note() if not said else ""
         channel.close()
         if not said or brought:
-            text = f"{self.title} has no shell for us: {noise or note or 'it said nothing'}"
+            text = f"{self.title} has no shell for us: {plain(noise) or note or 'it said nothing'}"
             raise NodeError(text, hint="the user needs a POSIX login shell there")
         await self._bring()
         return await self._attend(brought=True)
@@ -205,17 +225,23 @@ class Remote:
         """Send the keeper, once for each node and each version of it."""
         channel = await self._open(_BRING, str(len(KEEPER)))
         try:
-            await channel.send(KEEPER)
+            await self.tell(channel, KEEPER)
             channel.finish()
             said, noise = await within(self._clock, _ANSWER_SECONDS, _greeting(channel), self.title)
             if said != "ready":
                 note = await channel.note()
                 raise NodeError(
-                    f"nothing can be written on {self.title}: {note or noise or 'it said nothing'}",
+                    f"nothing can be written on {self.title}: {note or plain(noise) or 'it said nothing'}",
                     hint="is there room in the user's home, and may the user write there?",
                 )
         finally:
             channel.close()
+
+    async def drop(self) -> None:
+        """Let go of a machine that is not there any more, without farewell."""
+        for line in self._lines:
+            line.connection.abort()
+        await self.aclose()
 
     async def aclose(self) -> None:
         """Close every channel and connection; runs go on."""
@@ -241,11 +267,13 @@ class Remote:
 
 async def _greeting(channel: Channel) -> tuple[str, str]:
     """The first word of ours, empty without one; and the last line that a user's start-up files printed before it."""
-    noise = ""
+    noise, size = "", 0
     while (line := await channel.line()) is not None:
         if line in ("ready", "absent"):
             return line, noise
         noise = line.strip() or noise
+        if (size := size + len(line) + 1) > _LONGEST_WELCOME:
+            raise channel.nonsense(noise, "a welcome without end")
     return "", noise
 
 

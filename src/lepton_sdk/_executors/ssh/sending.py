@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from lepton_sdk._executors.ssh.channel import LONGEST_ANSWER
 from lepton_sdk._executors.ssh.memory import Memory
 from lepton_sdk._executors.ssh.stream import pack
 from lepton_sdk._executors.ssh.tree import FILE, Changed, Tree, read_tree
 from lepton_sdk._executors.workdir import workdir_root
+from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import JobSpecError, NodeError, NodeUnreachable
 from lepton_sdk.spi.executor import Execution
 
@@ -29,6 +31,10 @@ __all__ = ["send_workdir"]
 _TRIES = 3
 _PIECE = 1 << 18
 _LIST_SECONDS = 120.0
+# A node that takes no byte for so long takes none any more; making the tree of what it got may take far longer.
+_STALL_SECONDS, _BUILD_SECONDS = 120.0, 1800.0
+# Bytes that the name of one content takes in an answer.
+_NAMED = 160
 _FULL = ("No space left on device", "Disk quota exceeded")
 # What lies on a node for a run that may never come is kept within this: a second copy takes room, and time from jobs.
 _SPARE_BYTES, _SPARE_FILES = 1 << 30, 200_000
@@ -134,7 +140,10 @@ async def _missing(remote: Remote, channel: Channel, wanted: set[str]) -> frozen
     sending = asyncio.ensure_future(_ask(channel, "".join(f"{name}\n" for name in wanted).encode()))
     try:
         # Both at once: a long answer must not wait for a reader that is still sending.
-        return frozenset(await remote.in_time(channel, _LIST_SECONDS))
+        said = frozenset(await remote.in_time(channel, _LIST_SECONDS, LONGEST_ANSWER + _NAMED * len(wanted)))
+        if not said <= wanted:
+            raise channel.nonsense(next(iter(said - wanted)), "contents that nobody named")
+        return said
     finally:
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
@@ -149,7 +158,7 @@ async def _send(remote: Remote, offer: _Offer, workdir: str, progress: Progress)
     """Send it; false when what it was to be made of is not there any more."""
     channel = await remote.call(offer.words)
     try:
-        sending = asyncio.ensure_future(_stream(channel, pack(offer.tree, offer.missing, offer.base), progress))
+        sending = asyncio.ensure_future(_stream(remote, channel, pack(offer.tree, offer.missing, offer.base), progress))
         answering = asyncio.ensure_future(channel.answer())
         # A node without room says so before everything is sent.
         await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_COMPLETED)
@@ -157,7 +166,7 @@ async def _send(remote: Remote, offer: _Offer, workdir: str, progress: Progress)
             # A pipe that broke means an answer is on its way that says why.
             with suppress(NodeUnreachable):
                 await sending
-        said = await answering
+        said = await remote.until(answering, _BUILD_SECONDS)
     finally:
         sending.cancel()
         answering.cancel()
@@ -166,14 +175,15 @@ async def _send(remote: Remote, offer: _Offer, workdir: str, progress: Progress)
     if said[:1] not in (["ok"], ["gone"]):
         _refuse_full(remote, said)
         raise NodeError(
-            f"{remote.title} could not take {workdir!r}: {' '.join(said)}", hint="the node needs tar and gzip, and room"
+            f"{remote.title} could not take {workdir!r}: {one_line(' '.join(said[:3]))}",
+            hint="the node needs tar and gzip, and room",
         )
     return said[0] == "ok"
 
 
-async def _stream(channel: Channel, pieces: Iterator[bytes], progress: Progress) -> None:
+async def _stream(remote: Remote, channel: Channel, pieces: Iterator[bytes], progress: Progress) -> None:
     while data := await asyncio.to_thread(_gather, pieces):
-        await channel.send(data)
+        await remote.until(channel.send(data), _STALL_SECONDS)
         progress.add(len(data))
     channel.finish()
 
@@ -189,7 +199,7 @@ def _gather(pieces: Iterator[bytes]) -> bytes:
 
 
 def _refuse_full(remote: Remote, said: list[str]) -> None:
-    text = " ".join(said)
+    text = one_line(" ".join(said[:3]))
     if any(words in text for words in _FULL):
         raise JobSpecError(
             f"workdir: no space left for it on {remote.title}: {text.removeprefix('error ').strip()}",

@@ -1,56 +1,95 @@
-"""Reading what the keeper says of a run."""
+"""Reading what the keeper says of a run. It is input: a job may write into the files that the keeper reads."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from attrs import evolve
 
-from lepton_sdk._executors.record import ended_as
-from lepton_sdk.errors import ContractViolation
+from lepton_sdk._executors.record import REASONS, ended_as, is_code, plausible
+from lepton_sdk.domain.words import one_line
+from lepton_sdk.errors import NodeUnreachable
 from lepton_sdk.spi.executor import ExecutionState, ExecutionStatus
 
 __all__ = ["read_answer", "told_clock"]
 
 _GONE = "the process that follows the run is gone and left no result"
+_NUMBER = re.compile(r"-?[0-9]{1,5}")
+_SECONDS = re.compile(r"[0-9]{1,11}(\.[0-9]{0,12})?")
+# Hundredths of a second since a boot: three hundred years. A shell counts with it.
+_CLOCK = re.compile(r"clock ([0-9]{1,12})")
+_LONGEST_DETAIL = 500
+# No job is started again so often, and each has its word in the journal.
+_MOST_FAILURES = 10_000
 
 
-def read_answer(lines: Sequence[str]) -> ExecutionStatus:
-    """The status in the lines of an answer: words that stand alone, and words with a value."""
+def read_answer(lines: Sequence[str], now: datetime) -> ExecutionStatus:
+    """The status in the lines of an answer: words that stand alone, and words with a value.
+
+    Args:
+        now: our own time. A time of the node that is far beyond it is not believed, and left out.
+
+    Raises:
+        NodeUnreachable: the answer makes no sense, so that nothing is known.
+    """
     said = {word: value for word, _, value in (line.partition(" ") for line in lines)}
     if "absent" in said:
         return ExecutionStatus(ExecutionState.ABSENT)
     if "started" not in said:
-        raise ContractViolation(f"the keeper of a run gave an answer without sense: {list(lines)!r}")
-    began, finished = _time(said["started"]), _time(said.get("finished", ""))
-    failures = tuple(ended_as(int(code))[0] for code in said.get("failures", "").split())
+        raise _nonsense(lines)
+    began, finished = _time(said["started"], now), _time(said.get("finished", ""), now)
+    if began and finished and finished < began:
+        finished = None
+    failures = _failures(said.get("failures", ""), lines)
     match said.get("state"):
         case "finished":
-            return evolve(_finished(said, began, finished), failures=failures)
+            return evolve(_finished(said, lines), started_at=began, finished_at=finished, failures=failures)
         case None if "lives" in said:
             return ExecutionStatus("running" if "running" in said else "setup", started_at=began, failures=failures)
-    detail = said.get("detail") or _GONE
-    return ExecutionStatus(ExecutionState.LOST, started_at=began, finished_at=finished, detail=detail, failures=failures)
+        case None | "lost":
+            detail = one_line(said.get("detail", ""), _LONGEST_DETAIL) or _GONE
+            return ExecutionStatus(ExecutionState.LOST, started_at=began, finished_at=finished, detail=detail, failures=failures)
+    raise _nonsense(lines)
 
 
 def told_clock(lines: Sequence[str]) -> int | None:
     """The node's time since its boot, hundredths of a second, where a run has a lease."""
-    return next((int(line.removeprefix("clock ")) for line in lines if line.startswith("clock ")), None)
+    return next((int(match[1]) for line in lines if (match := _CLOCK.fullmatch(line))), None)
 
 
-def _finished(said: Mapping[str, str], began: datetime | None, finished: datetime | None) -> ExecutionStatus:
-    code, signal = ended_as(int(said["code"]))
-    return ExecutionStatus(
-        ExecutionState.FINISHED,
-        exit_code=code,
-        signal=signal,
-        reason=said.get("reason"),
-        started_at=began,
-        finished_at=finished,
-        detail=said.get("detail", ""),
+def _finished(said: Mapping[str, str], lines: Sequence[str]) -> ExecutionStatus:
+    reason = said.get("reason")
+    if reason not in REASONS:
+        raise _nonsense(lines)
+    code, signal = _code(said.get("code", ""), lines)
+    detail = one_line(said.get("detail", ""), _LONGEST_DETAIL)
+    return ExecutionStatus(ExecutionState.FINISHED, exit_code=code, signal=signal, reason=reason, detail=detail)
+
+
+def _code(text: str, lines: Sequence[str]) -> tuple[int, str | None]:
+    if not _NUMBER.fullmatch(text) or not is_code(int(text)):
+        raise _nonsense(lines)
+    return ended_as(int(text))
+
+
+def _failures(text: str, lines: Sequence[str]) -> tuple[int, ...]:
+    words = text.split()
+    if len(words) > _MOST_FAILURES:
+        raise _nonsense(lines)
+    return tuple(_code(word, lines)[0] for word in words)
+
+
+def _time(text: str, now: datetime) -> datetime | None:
+    if not _SECONDS.fullmatch(text):
+        return None
+    return plausible(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=float(text)), now)
+
+
+def _nonsense(lines: Sequence[str]) -> NodeUnreachable:
+    text = one_line(" / ".join(line[:100] for line in lines[:10]), 200)
+    return NodeUnreachable(
+        f"the keeper of the run gave an answer that makes no sense: {text!r}",
+        hint="did the job change the files beside its folder? lepton stop gives the machine back",
     )
-
-
-def _time(seconds: str) -> datetime | None:
-    return datetime.fromtimestamp(float(seconds), UTC) if seconds else None

@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lepton_sdk._clock import Clock
     from lepton_sdk._executors.ssh.channel import Channel
 
@@ -34,10 +36,14 @@ class Trails:
             expiry.cancel()
         return channel
 
+    def drop(self, which: Callable[[object], bool]) -> None:
+        """Let go of some of them."""
+        for key in [key for key in self._waiting if which(key)]:
+            self._drop(key)
+
     def close(self) -> None:
         """Let go of all of them."""
-        for key in list(self._waiting):
-            self._drop(key)
+        self.drop(lambda _: True)
 
     def _drop(self, key: object) -> None:
         if (channel := self.take(key)) is not None:

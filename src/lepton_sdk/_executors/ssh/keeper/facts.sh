@@ -30,7 +30,8 @@ recall() { # sets what the start of the run says; fails when it was never starte
       born) keeper_born=$value ;;
       boot) keeper_boot=$value ;;
       mark) mark=$value ;;
-      grace) grace=$value ;;
+      # A job that makes its own grace a long one must not outlive its run.
+      grace) case $value in '' | *[!0-9]* | ??????*) ;; *) grace=$value ;; esac ;;
       started) started=$value ;;
       epoch) epoch_started=$value ;;
     esac

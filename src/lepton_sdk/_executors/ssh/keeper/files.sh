@@ -218,15 +218,27 @@ sweep() { # PATH...: remove folders, also those that may not be written in
 
 # --- outputs ----------------------------------------------------------------------------------------------------------
 
-list() { # RUN: every file and link that the run has, a null after each
-  cd "$base/runs/$1/work" 2>/dev/null || return 0
-  exec find . \( -type f -o -type l \) -print0
+list() { # RUN: every file and link that the run has, a null after each; then, after an empty name, what is neither; then the end
+  LC_ALL=C
+  export LC_ALL
+  if cd "$base/runs/$1/work"; then
+    find . \( -type f -o -type l \) -print0
+    printf '\0'
+    find . ! -type d ! -type f ! -type l -print0
+  else
+    printf '\0'
+  fi
+  printf '\0.\0'
 }
 
 pack() { # RUN: names on stdin, a null after each; a tar of them
   cd "$base/runs/$1/work" || return
+  LC_ALL=C
+  export LC_ALL
   case $(tar --version 2>/dev/null) in
-    *GNU* | *bsdtar*) exec tar -cf - --null -T - ;;
+    *GNU*) exec tar -cf - --null --no-recursion -T - ;;
+    # Its usual form would write holes as holes.
+    *bsdtar*) exec tar --format gnutar -n -cf - --null -T - ;;
     # Of more names than fit on a command line several archives come, one after the other.
     *) exec xargs -0 tar -cf - ;;
   esac

@@ -29,13 +29,15 @@ poll() {
   failures=
   for file in "$run"/failed.*; do
     # Two numbers are in the name: which failure, and its exit code.
-    case $file in *'*') ;; *) failures="$failures ${file##*.}" ;; esac
+    file=${file##*.}
+    case $file in '' | *[!0-9]* | ????*) ;; *) failures="$failures $file" ;; esac
   done
   [ -z "$failures" ] || say "failures$failures"
   say "started $started"
   if [ -f "$run/status" ]; then
-    while read -r line; do
-      [ -z "$line" ] || say "$line"
+    # A job can write into its own record. A line that ends an answer, or stands in another's place, must not come from there.
+    while read -r key line; do
+      case $key in state | code | reason | finished | detail) say "$key $line" ;; esac
     done <"$run/status"
   fi
 }
@@ -83,16 +85,22 @@ logs() { # RUN FIRST FOLLOW: the log from byte FIRST (the first is 1)
 
 cancel() { # RUN EPOCH PATIENCE: end every process of the run; one that has not started never will
   run=$base/runs/$1
-  if [ -f "$run/status" ] && grep -q '^state finished' "$run/status"; then
+  recall || keeper_boot='' grace=500 epoch_started=''
+  # From its name: what its own files say of a run, its job can change. For the same reason a result alone ends nothing.
+  mark=${1%%/*}-${1##*/}
+  if [ -f "$run/status" ] && grep -q '^state finished' "$run/status" && ! kept; then
     say ok
     say .
     return
   fi
   said=$({ mkdir -p "$run/cancel" && : >"$run/cancel/$2"; } 2>&1)
   marked=$?
-  if recall && [ "$keeper_boot" = "$boot" ]; then
+  if [ -n "$epoch_started" ] && [ "$keeper_boot" = "$boot" ]; then
     : >"$run/cancel/$epoch_started"
     if end "$3"; then say ok; else say "left$found"; fi
+  elif [ -z "$epoch_started" ] && [ -f "$run/log" ]; then
+    # Something began, and its record is gone.
+    if hunt "$grace" "$3"; then say ok; else say "left$found"; fi
   elif [ $marked = 0 ]; then
     say ok
   else
