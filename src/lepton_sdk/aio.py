@@ -153,13 +153,9 @@ class AsyncClient:
 
     async def nodes(self) -> list[HeldNode]:
         """Everything that the journal holds and that may cost money, with its cost so far."""
-        if not self._session.has_journal():
-            return []
-        from lepton_sdk._engine.follower import catch_up
-        from lepton_sdk._engine.reconcile import held
+        from lepton_sdk._engine.reconcile import nodes
 
-        await catch_up(self._session)
-        return held(self._session)
+        return await nodes(self._session)
 
     async def diagnose(self, provider: str | None = None) -> list[Diagnosis]:
         """What holds and what does not, on this host and at each usable provider; free of charge."""
@@ -360,6 +356,16 @@ class AsyncClient:
         from lepton_sdk._engine.adopt import adopt
 
         return adopt(self._session)
+
+    async def new_state(self) -> dict[str, object]:
+        """Begin a new journal where one was lost or is damaged; what is left of it is kept beside (``kept``).
+
+        Raises:
+            UsageError: the journal that is there holds, and has open runs.
+        """
+        from lepton_sdk._engine.adopt import new_state
+
+        return new_state(self._session)
 
     # ---------------------------------------------------------------------------------------------------------------
 

@@ -176,3 +176,7 @@ class Client:
     def adopt_state(self) -> dict[str, object]:
         """See `AsyncClient.adopt_state`."""
         return self._portal.call(self._client.adopt_state())
+
+    def new_state(self) -> dict[str, object]:
+        """See `AsyncClient.new_state`."""
+        return self._portal.call(self._client.new_state())

@@ -22,7 +22,8 @@ class Difference(StrEnum):
     ``held``: as the journal has it. ``unresolved``: a create call whose machine may still turn up. ``missing``: held, and not
     in the provider's listing; it is still counted as costing. ``unmarked``: held, and its tags are gone. ``duplicate``: of a
     token that the journal knows, beyond the one adopted. ``doubtful``: the same, but it cannot be what was asked for.
-    ``stray``: with our owner, of a token that the journal does not know. ``other``: of another owner.
+    ``stray``: with our owner, of a token that the journal does not know. ``lost``: of the journal that was here and is gone or
+    damaged. ``given-up``: somebody gave its row up by hand, and nobody can say when its bill ends. ``other``: of another owner.
     """
 
     HELD = "held"
@@ -32,6 +33,8 @@ class Difference(StrEnum):
     DUPLICATE = "duplicate"
     DOUBTFUL = "doubtful"
     STRAY = "stray"
+    LOST = "lost"
+    GIVEN_UP = "given-up"
     OTHER = "other"
 
 

@@ -9,10 +9,25 @@ from lepton_sdk._journal.store import Execute, Row, Store
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.run import Run
 
-__all__ = ["Spending"]
+__all__ = ["Spending", "rented_at"]
 
 # SQLite takes so many variables in one statement.
 _AT_ONCE = 500
+# A step from each provider to the next in the index: ten thousand open nodes cost no more than one.
+_BILLED = "open = 1 AND (price IS NULL OR CAST(price AS REAL) > 0)"
+_RENTED = f"""
+WITH RECURSIVE found(name) AS (
+    SELECT min(provider) FROM nodes WHERE {_BILLED}
+    UNION ALL
+    SELECT (SELECT min(provider) FROM nodes WHERE {_BILLED} AND provider > found.name) FROM found WHERE found.name IS NOT NULL
+)
+SELECT name FROM found WHERE name IS NOT NULL
+"""  # noqa: S608 - ours
+
+
+def rented_at(execute: Execute) -> tuple[str, ...]:
+    """The providers where something is open that is billed, or may be."""
+    return tuple(str(row[0]) for row in execute(_RENTED))
 
 
 class Spending:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lepton_sdk._clock import Clock, SteadyClock
 from lepton_sdk.cli.render import ago, emit, json_option, table, warn
 from lepton_sdk.client import Client
 
@@ -24,12 +25,13 @@ __all__ = ["follow_command", "nodes_command", "reconcile_command", "state_comman
 @json_option
 def nodes_command(as_json: bool) -> None:
     """List machines that we hold, with what they cost."""
-    with Client() as client:
+    clock = SteadyClock()
+    with Client(clock=clock) as client:
         nodes = client.nodes()
     if as_json:
         emit([node.to_dict() for node in nodes])
     else:
-        _show(nodes, "nothing is held")
+        _show(nodes, "nothing is held", clock)
 
 
 @click.command("reconcile")
@@ -38,20 +40,20 @@ def nodes_command(as_json: bool) -> None:
 @json_option
 def reconcile_command(release_strays: bool, all_owners: bool, as_json: bool) -> None:
     """Hold the journal against what providers list: take due steps, release duplicates, show the rest."""
-    with Client() as client:
+    clock = SteadyClock()
+    with Client(clock=clock) as client:
         report = client.reconcile(release_strays=release_strays, all_owners=all_owners)
     for name, message in report.unasked:
         warn(f"{name} could not be asked: {message}")
     if as_json:
         emit(report.to_dict())
     else:
-        _show(report.nodes, "nothing is held, and no provider lists anything of ours")
+        _show(report.nodes, "nothing is held, and no provider lists anything of ours", clock)
 
 
-def _show(nodes: Sequence[HeldNode], empty: str) -> None:
-    from lepton_sdk._clock import SystemClock
-
-    now = SystemClock().now()
+def _show(nodes: Sequence[HeldNode], empty: str, clock: Clock) -> None:
+    # The time that the journal goes by: the wall clock may have been set since.
+    now = clock.now()
     rows = [
         (
             node.id,
@@ -79,16 +81,17 @@ def _cost(node: HeldNode) -> str:
 
 
 @click.command("state")
-@click.argument("action", type=click.Choice(["show", "adopt"]), default="show")
+@click.argument("action", type=click.Choice(["show", "adopt", "new"]), default="show")
 @json_option
 def state_command(action: str, as_json: bool) -> None:
     """Show whose journal this is. ADOPT makes one that came from elsewhere, or went back in time, this place's own.
+    NEW begins one where the old one is gone or damaged, and keeps what is left of that.
 
     Adopt only when the original is gone for good: two that act on one history release each other's machines. After a
-    roll-back open runs are stopped; machines of the old owner stay listed by lepton reconcile.
+    roll-back open runs are stopped; machines of the old owner, or of a journal that is gone, stay listed by lepton reconcile.
     """
     with Client() as client:
-        state = client.adopt_state() if action == "adopt" else client.state()
+        state = {"show": client.state, "adopt": client.adopt_state, "new": client.new_state}[action]()
     if as_json:
         emit(state)
         return
