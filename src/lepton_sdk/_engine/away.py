@@ -10,14 +10,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lepton_sdk._engine.session import Session
+from lepton_sdk._journal import AWAY
 from lepton_sdk.domain.quantity import show_duration
-from lepton_sdk.errors import JournalError, JournalLocked, JournalUnreachable, JournalUnwritable
+from lepton_sdk.errors import JournalError
 
 __all__ = ["AWAY", "Absence", "patient"]
 
 _T = TypeVar("_T")
-# What comes back by itself. What is damaged, foreign or lost does not.
-AWAY = (JournalUnreachable, JournalUnwritable, JournalLocked)
 _FIRST, _LONGEST, _GROWTH = 0.5, 10.0, 1.6
 
 
@@ -33,10 +32,7 @@ class Absence:
         """Wait a little, after the journal has failed once more."""
         if self._since is None:
             self._since = self._session.clock.monotonic()
-            self._session.say(
-                f"{error.message}; it is waited for, and until then nothing is created and nothing is given back"
-                + (f"; next: {error.hint}" if error.hint else "")
-            )
+            self._session.say_away(error)
         await self._session.clock.sleep(self._pause)
         self._pause = min(_LONGEST, self._pause * _GROWTH)
 

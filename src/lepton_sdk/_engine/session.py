@@ -23,7 +23,7 @@ from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.quantity import show_duration
 from lepton_sdk.domain.run import Event
-from lepton_sdk.errors import LeptonError
+from lepton_sdk.errors import JournalError, LeptonError
 from lepton_sdk.router import Standing
 from lepton_sdk.spi.executor import Executor, ExecutorContext
 from lepton_sdk.spi.provider import Provider
@@ -161,6 +161,11 @@ class Session:
             self.tell(line)
             logging.getLogger("lepton_sdk").warning(self.redacted(line))
 
+    def say_away(self, error: JournalError) -> None:
+        """Tell that the journal does not answer and is waited for."""
+        words = f"{error.message}; it is waited for, and until then nothing is created and nothing is given back"
+        self.say(f"{words}; next: {error.hint}" if error.hint else words)
+
     def tell_of_clock(self) -> None:
         """Tell once when the wall clock was moved while something is open."""
         moved = self._journal.moved() if self._journal is not None else 0.0
@@ -212,6 +217,7 @@ class Session:
         """
         if self._journal is None:
             self._journal = self._open_journal(self.journal_place, self.clock, marks=self.marks)
+            self._journal.when_away = self.say_away
             self.tell_of_clock()
             if (observers := self.registry.observers()) is not None:
                 self._journal.listen(lambda event: observers.hook.on_transition(event=event.to_dict()))

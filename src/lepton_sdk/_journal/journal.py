@@ -20,11 +20,24 @@ from lepton_sdk._journal.times import Times
 from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.run import Event, Run
-from lepton_sdk.errors import JournalForeign, JournalRolledBack, LeptonError
+from lepton_sdk.errors import (
+    JournalError,
+    JournalForeign,
+    JournalLocked,
+    JournalRolledBack,
+    JournalUnreachable,
+    JournalUnwritable,
+    LeptonError,
+)
 
-__all__ = ["Journal"]
+__all__ = ["AWAY", "Journal"]
 
 _ADOPT = "if the other one is gone for good, run lepton state adopt here; until then it can only be read"
+# What comes back by itself. What is damaged, foreign or lost does not.
+AWAY = (JournalUnreachable, JournalUnwritable, JournalLocked)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+# A claim lasts a minute and is renewed four times in it.
+_TRUSTED_SECONDS = 40.0
 _NAME = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
 _RENAME = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _ACCOUNT = """
@@ -60,6 +73,8 @@ class Journal(Times):
         fresh = partial(refuse_lost, marks, place, heir_of)
         super().__init__(open_store(place, writable=writable, fresh=fresh), clock)
         self._key = key_of(place)
+        # Called when a row waits because the journal is away.
+        self.when_away: Callable[[JournalError], object] = lambda _: None
         self._listeners: list[Callable[[Event], None]] = []
         self._group = Group(self._commit, self._told)
         self._spending = Spending(self._store)
@@ -111,8 +126,27 @@ class Journal(Times):
         return self._told(answer)
 
     async def write(self, *events: Event, caps: Caps | None = None) -> Run:
-        """`append` for coroutines: the event loop goes on until the rows are durable, and those who wait share a commit."""
-        return self._told(await self._group.write(Entry(events, caps)))
+        """`append` for coroutines: the event loop goes on until the rows are durable, and those who wait share a commit.
+
+        A journal that is away for a while is waited for: what has happened must not go unwritten.
+
+        Raises:
+            JournalError: it cannot be waited for; or the rows are written, and it was away for so long that the caller's claim
+                may have run out, so that nothing may follow on them before there is a fresh one.
+        """
+        entry, began, pause = Entry(events, caps), self._clock.monotonic(), _FIRST_PAUSE
+        while True:
+            try:
+                run = self._told(await self._group.write(entry))
+                break
+            except AWAY as error:
+                self.when_away(error)
+                entry, failure = Entry(events, caps, again=True), error
+            await self._clock.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 1.6)
+        if entry.again and self._clock.monotonic() - began > _TRUSTED_SECONDS:
+            raise failure
+        return run
 
     def _told(self, written: Written) -> Run:
         for event in written.events:
@@ -248,7 +282,7 @@ class Journal(Times):
         return Mark(folder, self.owner, self._key, self._store.home)
 
     def _note(self, answers: list[Written | LeptonError], rented: tuple[str, ...]) -> None:
-        newest = next((answer.events[-1] for answer in reversed(answers) if isinstance(answer, Written)), None)
+        newest = max((answer.events[-1] for answer in answers if isinstance(answer, Written)), key=lambda e: e.seq, default=None)
         if newest is not None:
             self._seen = (newest.seq, event_row(newest)[-1])
             if self._mark is not None:
