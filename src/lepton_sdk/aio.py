@@ -130,12 +130,9 @@ class AsyncClient:
 
     async def runs(self, *, all: bool = False, limit: int | None = None) -> list[Run]:  # noqa: A002 - the field's word
         """Runs, newest first: open ones, with ``all`` ended ones too."""
-        if not self._session.has_journal():
-            return []
-        from lepton_sdk._engine.follower import catch_up
+        from lepton_sdk._engine.follower import listed
 
-        await catch_up(self._session)
-        return self._session.journal.runs(open_only=not all, limit=limit)
+        return await listed(self._session, open_only=not all, limit=limit)
 
     async def get(self, run: str) -> Run:
         """One run by its id, the beginning or end of its id, or its job's name.
@@ -143,13 +140,11 @@ class AsyncClient:
         Raises:
             UsageError: there is none, or there are several.
         """
-        run_id = self._resolve(run)
-        return self._session.journal.run(run_id)
+        return self._session.journal.run(self._resolve(run))
 
     async def events(self, run: str, *, after: int = 0) -> list[Event]:
         """The journal's rows of one run behind row number ``after``, oldest first."""
-        run_id = self._resolve(run)
-        return self._session.journal.events(run_id, after)
+        return self._session.journal.events(self._resolve(run), after)
 
     async def nodes(self) -> list[HeldNode]:
         """Everything that the journal holds and that may cost money, with its cost so far."""
@@ -331,16 +326,17 @@ class AsyncClient:
         runs = frozenset(map(self._resolve, only))
         return await follow_all(self._session, only=runs, until_idle=until_idle, secrets=secrets)
 
-    async def reconcile(self, *, release_strays: bool = False, all_owners: bool = False) -> Report:
+    async def reconcile(self, *, release_strays: bool = False, all_owners: bool = False, give_up: str | None = None) -> Report:
         """Hold the journal against what every usable provider lists: take due steps, release duplicates, show the rest.
 
         Args:
             release_strays: also give back what carries our owner and no open row explains.
             all_owners: also show the machines of other owners.
+            give_up: the id or token of a node whose account can never be opened again: its row is closed, not as released.
         """
         from lepton_sdk._engine.reconcile import reconcile
 
-        return await reconcile(self._session, release_strays=release_strays, all_owners=all_owners)
+        return await reconcile(self._session, release_strays=release_strays, all_owners=all_owners, give_up=give_up)
 
     async def state(self) -> dict[str, object]:
         """Where the journal is, whose it is, and whether it may act: ``path``, ``owner``, ``former_owners``, ``host``, …"""
@@ -358,11 +354,7 @@ class AsyncClient:
         return adopt(self._session)
 
     async def new_state(self) -> dict[str, object]:
-        """Begin a new journal where one was lost or is damaged; what is left of it is kept beside (``kept``).
-
-        Raises:
-            UsageError: the journal that is there holds, and has open runs.
-        """
+        """Begin a new journal where one was lost or is damaged; what is left of it is kept beside (``kept``)."""
         from lepton_sdk._engine.adopt import new_state
 
         return new_state(self._session)

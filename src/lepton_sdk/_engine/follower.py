@@ -16,7 +16,7 @@ from lepton_sdk.domain.run import Event, Run
 from lepton_sdk.errors import ContractViolation, StaleEpoch
 from lepton_sdk.router import Plan
 
-__all__ = ["catch_up", "drive", "follow_all", "is_driven", "request_stop", "wait_for"]
+__all__ = ["catch_up", "drive", "follow_all", "is_driven", "listed", "request_stop", "wait_for"]
 
 _LOOK_SECONDS = 0.25
 _CATCH_UP_SECONDS = 15.0
@@ -146,6 +146,14 @@ async def catch_up(session: Session) -> None:
                 for run_id, answer in zip(adrift, answers, strict=True):
                     if isinstance(answer, Exception):
                         session.tell(f"run {run_id}: {answer}")
+
+
+async def listed(session: Session, *, open_only: bool, limit: int | None) -> list[Run]:
+    """Runs, newest first, once every step that is due was taken."""
+    if not session.has_journal():
+        return []
+    await catch_up(session)
+    return session.journal.runs(open_only=open_only, limit=limit)
 
 
 def is_driven(session: Session, run_id: str) -> bool:

@@ -8,8 +8,19 @@ from datetime import datetime
 from lepton_sdk._engine.duplicates import give_back_duplicate
 from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.follower import catch_up
+from lepton_sdk._engine.give_up import give_up as give_up_node
 from lepton_sdk._engine.late import listing, seek
-from lepton_sdk._engine.lines import Difference, HeldNode, Report, child_line, duplicate_lines, held, node_line, record_line
+from lepton_sdk._engine.lines import (
+    Difference,
+    HeldNode,
+    Report,
+    child_line,
+    duplicate_lines,
+    given_up_lines,
+    held,
+    node_line,
+    record_line,
+)
 from lepton_sdk._engine.lost import lost_lines, other_lines, refuse_silence, settle_marks, trouble
 from lepton_sdk._engine.session import Session
 from lepton_sdk._journal import lost_at
@@ -23,14 +34,22 @@ _SECONDS = 60.0
 _SHOWN = "shown; release it with lepton reconcile --release-strays"
 
 
-async def reconcile(session: Session, *, release_strays: bool = False, all_owners: bool = False) -> Report:
+async def reconcile(
+    session: Session, *, release_strays: bool = False, all_owners: bool = False, give_up: str | None = None
+) -> Report:
     """Take the steps that are due, then list providers and compare.
 
     Args:
+        give_up: a node whose row is closed first, without its provider's word.
         release_strays: also give back what carries our owner and no open row explains.
         all_owners: also show the machines of other owners.
     """
-    if (why := trouble(session)) is not None:
+    why = trouble(session)
+    if give_up is not None:
+        if why is not None:
+            raise why
+        await give_up_node(session, give_up)
+    if why is not None:
         refuse_silence(session, why)
         report = Report((), ())
     else:
@@ -84,7 +103,7 @@ async def _held_against(session: Session, *, release_strays: bool, all_owners: b
         listed = {node.owner or "" for answer in answers if not isinstance(answer, LeptonError) for node in answer}
         former = lost_at(session.marks, session.journal_place, {session.journal.owner, *listed})
         settle_marks(session, [one for one in former if one.owner in session.journal.owners and set(one.rented) <= {*names}])
-    return Report(tuple(lines), tuple(unasked))
+    return Report((*lines, *given_up_lines(session, session.clock.now())), tuple(unasked))
 
 
 async def _list(session: Session, name: str, *, all_owners: bool) -> list[Node] | LeptonError:

@@ -37,18 +37,35 @@ def nodes_command(as_json: bool) -> None:
 @click.command("reconcile")
 @click.option("--release-strays", is_flag=True, help="Also give back what is ours but unknown to this journal.")
 @click.option("--all-owners", is_flag=True, help="Also show the machines of other owners.")
+@click.option("--give-up", metavar="NODE", help="Close the row of a node (whole id or token) whose account is lost for good.")
+@click.option("-y", "--yes", is_flag=True, help="With --give-up: do not ask.")
 @json_option
-def reconcile_command(release_strays: bool, all_owners: bool, as_json: bool) -> None:
-    """Hold the journal against what providers list: take due steps, release duplicates, show the rest."""
+def reconcile_command(release_strays: bool, all_owners: bool, give_up: str | None, yes: bool, as_json: bool) -> None:
+    """Hold the journal against what providers list: take due steps, release duplicates, show the rest.
+
+    --give-up is for a machine that nobody can ask about any more. Its run ends, its row never counts as released, what it may
+    cost stays in the run (cost_at_most), and lepton nodes shows it for a while. Nothing ends the machine: do that at its
+    provider.
+    """
+    if give_up is not None and not yes:
+        _confirm_giving_up(give_up)
     clock = SteadyClock()
     with Client(clock=clock) as client:
-        report = client.reconcile(release_strays=release_strays, all_owners=all_owners)
+        report = client.reconcile(release_strays=release_strays, all_owners=all_owners, give_up=give_up)
     for name, message in report.unasked:
         warn(f"{name} could not be asked: {message}")
     if as_json:
         emit(report.to_dict())
     else:
         _show(report.nodes, "nothing is held, and no provider lists anything of ours", clock)
+
+
+def _confirm_giving_up(node: str) -> None:
+    from lepton_sdk.errors import UsageError
+
+    if not sys.stdin.isatty():
+        raise UsageError(f"giving {node} up closes its row while its machine may be billed on", hint="add --yes to do it")
+    click.confirm(f"Nothing ends the machine {node}, and it may be billed on. Close its row all the same?", abort=True, err=True)
 
 
 def _show(nodes: Sequence[HeldNode], empty: str, clock: Clock) -> None:

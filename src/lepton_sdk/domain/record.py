@@ -32,7 +32,8 @@ class Event:
         kind: ``run.planned``, ``run.stop``, ``run.finished``, ``attempt.failed``, ``node.announced`` (a billable thing
             that comes with a node is about to be made), ``node.armed`` (its watchdog lives), ``node.restarted`` (the
             command failed there, and the node started it again), ``node.duplicate`` (another machine of its token is
-            there, or is gone), ``node.left`` (it cannot be given back now, and the run goes on), or ``node.<stage>``.
+            there, or is gone), ``node.left`` (it cannot be given back now, and the run goes on), ``node.given-up`` (a person
+            says that nobody will ever be able to give it back), or ``node.<stage>``.
         data: plain JSON values.
         seq: the row's number; 0 until it was written.
     """
@@ -94,6 +95,7 @@ class NodeRecord:
         duplicates: machines of its token beyond the one that it adopted.
         unknown_at: when its create call came back without an answer.
         stopped: nobody could ask its machine, and the machine has certainly stopped the job by itself.
+        given_up_at: when a person closed the row without its provider's word; its machine may be billed on.
     """
 
     token: str
@@ -124,6 +126,7 @@ class NodeRecord:
     duplicates: tuple[Duplicate, ...] = ()
     unknown_at: datetime | None = None
     stopped: bool = False
+    given_up_at: datetime | None = None
 
     @property
     def awaited(self) -> bool:
@@ -134,12 +137,12 @@ class NodeRecord:
     @property
     def held(self) -> bool:
         """Whether what was asked for may still cost something."""
-        return self.stage is not Stage.RELEASED
+        return self.stage is not Stage.RELEASED and self.given_up_at is None
 
     @property
     def open(self) -> bool:
         """Whether anything of its token may still cost something."""
-        return self.held or any(one.gone_at is None for one in self.duplicates)
+        return self.held or (self.given_up_at is None and any(one.gone_at is None for one in self.duplicates))
 
     @property
     def failed(self) -> bool:
@@ -166,7 +169,7 @@ class NodeRecord:
 
         A machine that was found gone is counted until then: nobody was told when its bill ended.
         """
-        return self._cost(now, self.released_at or now)
+        return self._cost(now, self.released_at or self.given_up_at or now)
 
     def cost_least(self, now: datetime) -> Money | None:
         """What it has certainly cost so far: a machine that was found gone is counted until it was last seen."""
@@ -174,12 +177,21 @@ class NodeRecord:
         return self._cost(now, end, least=True)
 
     def cost_most(self, now: datetime) -> Money | None:
-        """What it may have cost so far at most: a machine that nobody has seen may be there since it was asked for."""
-        cost = self._cost(now, self.released_at or now)
+        """What it may have cost so far at most: a machine that nobody has seen may be there since it was asked for, and one that
+        was given up may be there still."""
+        cost = self._cost(now, self.released_at or self.billed_until(now))
         if self.node is not None or cost is None or self.price is None:
             return cost
         end = now if self.held else self.intended_at + timedelta(seconds=self.unseen)
+        if self.given_up_at is not None and self.released_at is None:
+            end = self.billed_until(now)
         return cost + charged(self.price, self.intended_at, end, self.increment)
+
+    def billed_until(self, now: datetime) -> datetime:
+        """Until when it may be billed at most, as seen now: its own limits may end it before."""
+        if self.given_up_at is None or self.lasts is None:
+            return now
+        return min(now, self.intended_at + timedelta(seconds=self.lasts))
 
     def _cost(self, now: datetime, until: datetime, *, least: bool = False) -> Money | None:
         if self.price is None:
@@ -219,6 +231,7 @@ class NodeRecord:
             "armed_at",
             "there_at",
             "unknown_at",
+            "given_up_at",
         ):
             values[name] = read_time(values.get(name))
         values["offer"] = Offer.from_dict(values["offer"])
