@@ -11,6 +11,7 @@ import pytest
 from attrs import evolve, frozen
 from clients import MortalJournal
 
+from lepton_sdk._clock import SteadyClock
 from lepton_sdk._engine import acquire, duplicates, execute, late, reconcile, release
 from lepton_sdk._engine import run as story
 from lepton_sdk._engine.lines import Difference
@@ -390,3 +391,15 @@ def decided_on_what_is_true_no_more(patch: pytest.MonkeyPatch) -> None:
 def attempt_that_is_over_made_again(patch: pytest.MonkeyPatch) -> None:
     """A follower that slept through an attempt asks for a node of it."""
     patch.setattr(domain, "_intend", lambda run, event: domain._intended(event))
+
+
+@_mutant(finds="was closed while its machine", aim=("unknown", "jump"))
+def time_by_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
+    """Horizons and time-outs go by a clock that somebody sets."""
+    patch.setattr(SteadyClock, "now", lambda clock: clock.wall())
+
+
+@_mutant(finds="from a follower whose claim had run out", aim=("intended", "jump"))
+def claims_by_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
+    """Who may drive a run is told by a clock that somebody sets."""
+    patch.setattr(sqlite.SqliteStore, "now", lambda _, clock: clock.wall())

@@ -114,6 +114,7 @@ def some_faults(dice: random.Random) -> Faults:
         truncate=maybe(0.2, 0.3),
         clone=maybe(0.3, 0.2),
         unstamp=maybe(0.2, 0.02),
+        jump=maybe(0.3, 0.1),
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lepton_sdk._engine.lines import Difference, HeldNode, node_line
 from lepton_sdk._engine.session import Session
-from lepton_sdk._journal import Mark, Noted, key_of, lost_at, noted_in, put_aside
+from lepton_sdk._journal import Mark, Noted, exists, key_of, lost_at, noted_in, put_aside
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.errors import (
     JournalCorrupt,
@@ -36,10 +36,8 @@ _GONE = (JournalLost, JournalCorrupt)
 def trouble(session: Session) -> JournalError | None:
     """Why there is no journal to ask, where one was lost; ``None`` where there is one, or never was."""
     try:
-        if session.has_journal():
-            assert session.journal
-        elif lost_owners(session):
-            # Opening tells what is gone; nothing is made.
+        # Opening tells what is gone, and then makes nothing.
+        if session.opened or exists(session.journal_place) or lost_owners(session):
             assert session.journal
     except _GONE as error:
         return error

@@ -44,6 +44,7 @@ class Faults:
         truncate: a listing breaks off without saying so.
         clone: somebody copies a machine in the console, tags and all.
         unstamp: somebody takes a machine's tags off.
+        jump: of a wall clock, by hours in either direction, for one process or for good.
     """
 
     die: float = 0.0
@@ -62,6 +63,7 @@ class Faults:
     truncate: float = 0.0
     clone: float = 0.0
     unstamp: float = 0.0
+    jump: float = 0.0
 
 
 @define
@@ -142,6 +144,7 @@ class World:
         watchdog: how its machines get theirs.
         stranded: ids of machines that nobody can reach, and that can be given back only where they are reached, as with hosts
             that nobody rents.
+        wall_off: by how many seconds the wall clock of the clients' host is wrong.
         on_fault: called with the name of a fault (an attribute of `Faults`) at the moment at which it strikes.
     """
 
@@ -151,6 +154,7 @@ class World:
     calls: dict[str, int] = field(factory=dict)
     watchdog: WatchdogWay = WatchdogWay.STARTUP
     stranded: set[str] = field(factory=set)
+    wall_off: float = 0.0
     on_fault: Callable[[str], None] | None = None
     random: random.Random = field(init=False)
 
