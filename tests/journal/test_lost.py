@@ -106,7 +106,7 @@ def _launch(session: Session, run: str, token: str) -> Launch:
         resources=_JOB.resources,
         deadline=None,
         announce=announce,
-        startup_script=None,
+        startup_script="",
     )
 
 

@@ -76,6 +76,7 @@ class Session:
         self.markets: Shared[tuple[list[Offer], LeptonError | None]] = Shared(self.clock)
         self.notices: list[str] = []
         self._moved = False
+        self._said: set[str] = set()
         self._onlookers: list[Callable[[str], None]] = []
         # What is claimed by some work of this very process, whatever the clock says of it, and whom to tell of its loss.
         self.claims: dict[str, tuple[int, Callable[[int], object]]] = {}
@@ -156,10 +157,11 @@ class Session:
             self.notices.append(line)
 
     def say(self, line: str) -> None:
-        """`tell`, and show it at once to whoever sees this process."""
-        if self.redacted(line) not in self.notices:
-            self.tell(line)
-            logging.getLogger("lepton_sdk").warning(self.redacted(line))
+        """Show a line at once, and once, to whoever sees this process; `tell` keeps one for the end."""
+        line = self.redacted(line)
+        if line not in self._said:
+            self._said.add(line)
+            logging.getLogger("lepton_sdk").warning(line)
 
     def say_away(self, error: JournalError) -> None:
         """Tell that the journal does not answer and is waited for."""

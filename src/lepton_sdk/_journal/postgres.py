@@ -269,7 +269,8 @@ def _run(connection: psycopg.Connection[Row], statement: str, values: Sequence[o
 def _translate(error: psycopg.Error, url: Secret) -> JournalError:
     from psycopg import errors
 
-    text = str(error).strip()
+    # The driver writes over several lines, and a message is one.
+    text = " ".join(str(error).split())
     for password in passwords_in(url):
         text = text.replace(password, "••••••")
     where = f"the journal {shown_address(url)}"

@@ -79,10 +79,10 @@ class SimProcess(SteadyClock):
 
     def _be_set(self) -> None:
         """The wall clock jumps by hours: for this process alone, or for good for every process of its host."""
-        if not self.world.strikes("jump"):
+        hours = self.world.sets_a_clock()
+        if hours is None:
             return
-        hours = self.world.between(1, 20) * (1 if self.world.happens(0.5) else -1)
-        if self.world.happens(0.5):
+        if self.world.clocks.random() < 0.5:
             self.world.wall_off = hours * _HOUR
         else:
             self._off = hours * _HOUR

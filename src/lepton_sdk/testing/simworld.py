@@ -144,6 +144,7 @@ class World:
         watchdog: how its machines get theirs.
         stranded: ids of machines that nobody can reach, and that can be given back only where they are reached, as with hosts
             that nobody rents.
+        clocks: the dice of whoever sets clocks.
         wall_off: by how many seconds the wall clock of the clients' host is wrong.
         on_fault: called with the name of a fault (an attribute of `Faults`) at the moment at which it strikes.
     """
@@ -156,10 +157,13 @@ class World:
     stranded: set[str] = field(factory=set)
     wall_off: float = 0.0
     on_fault: Callable[[str], None] | None = None
+    clocks: random.Random = field(init=False)
     random: random.Random = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.random = random.Random(self.seed)  # noqa: S311 - a simulation wants the same numbers again
+        # Of their own, so that a clock that jumps changes nothing else that happens in the world.
+        self.clocks = random.Random(f"clocks {self.seed}")  # noqa: S311
 
     @property
     def spec(self) -> ProviderSpec:
@@ -169,6 +173,13 @@ class World:
     def happens(self, chance: float) -> bool:
         """Whether it happens this time."""
         return chance > 0 and self.random.random() < chance
+
+    def sets_a_clock(self) -> float | None:
+        """By how many hours somebody sets a wall clock now; ``None`` for nobody does."""
+        if self.faults.jump <= 0 or self.clocks.random() >= self.faults.jump:
+            return None
+        self._tell("jump")
+        return self.clocks.choice((-1, 1)) * self.clocks.uniform(1, 20)
 
     def strikes(self, fault: str, *, later: bool = False) -> bool:
         """Whether a fault of `Faults` strikes this time; with ``later`` it is told when its effect is there."""
