@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from lepton_sdk._config import Config, load_config
@@ -321,9 +322,10 @@ class AsyncClient:
             until_idle: end when no open run is left.
             secrets: values for jobs that name secrets and have not started yet.
         """
+        from lepton_sdk._engine.away import patient
         from lepton_sdk._engine.follower import follow_all
 
-        runs = frozenset(map(self._resolve, only))
+        runs = frozenset([await patient(self._session, partial(self._resolve, run)) for run in only])
         return await follow_all(self._session, only=runs, until_idle=until_idle, secrets=secrets)
 
     async def reconcile(self, *, release_strays: bool = False, all_owners: bool = False, give_up: str | None = None) -> Report:

@@ -25,6 +25,7 @@ from lepton_sdk.spi.provider import Launch
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider
 
 _SECONDS = 60.0
+_CONNECTED = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lepton_sdk'"
 
 
 @pytest.fixture
@@ -233,20 +234,18 @@ def test_a_follower_in_a_process_of_its_own_waits(postgres: Server, database: st
     with Client(state=url, cache=tmp_path / "cache") as one:
         assert one.runs() == []
     environment = {**os.environ, "LEPTON_SDK_STATE": url, "LEPTON_SDK_CACHE": str(tmp_path / "cache")}
-    follower = subprocess.Popen(
-        [sys.executable, "-m", "lepton_sdk", "follow"], env=environment, stderr=subprocess.PIPE, text=True, cwd=tmp_path
-    )
+    said = tmp_path / "said"
+    with said.open("w") as file:
+        follower = subprocess.Popen([sys.executable, "-m", "lepton_sdk", "follow"], env=environment, stderr=file, cwd=tmp_path)
     try:
-        assert follower.stderr is not None
-        until(lambda: postgres.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lepton_sdk'").strip() != "0")
+        until(lambda: postgres.sql(_CONNECTED).strip() != "0")
         postgres.stop("immediate")
         try:
-            assert "it is waited for" in follower.stderr.readline()
+            until(lambda: "it is waited for" in said.read_text())
         finally:
             postgres.start()
-        assert "answers again" in follower.stderr.readline() + follower.stderr.readline()
+        until(lambda: "answers again" in said.read_text())
         assert follower.poll() is None
     finally:
         follower.terminate()
         follower.wait(_SECONDS)
-        follower.stderr.close()  # type: ignore[union-attr]
