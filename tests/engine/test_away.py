@@ -16,6 +16,7 @@ import pytest
 from postgres import Server
 
 from lepton_sdk import Client, Job
+from lepton_sdk._engine import follower
 from lepton_sdk._engine.session import Session
 from lepton_sdk._journal import Journal
 from lepton_sdk.domain.offer import Offer
@@ -236,7 +237,7 @@ def test_a_follower_in_a_process_of_its_own_waits(postgres: Server, database: st
     environment = {**os.environ, "LEPTON_SDK_STATE": url, "LEPTON_SDK_CACHE": str(tmp_path / "cache")}
     said = tmp_path / "said"
     with said.open("w") as file:
-        follower = subprocess.Popen([sys.executable, "-m", "lepton_sdk", "follow"], env=environment, stderr=file, cwd=tmp_path)
+        service = subprocess.Popen([sys.executable, "-m", "lepton_sdk", "follow"], env=environment, stderr=file, cwd=tmp_path)
     try:
         until(lambda: postgres.sql(_CONNECTED).strip() != "0")
         postgres.stop("immediate")
@@ -245,7 +246,30 @@ def test_a_follower_in_a_process_of_its_own_waits(postgres: Server, database: st
         finally:
             postgres.start()
         until(lambda: "answers again" in said.read_text())
-        assert follower.poll() is None
+        assert service.poll() is None
     finally:
-        follower.terminate()
-        follower.wait(_SECONDS)
+        service.terminate()
+        service.wait(_SECONDS)
+
+
+def test_who_waits_for_another_follower_says_for_whom(
+    tmp_path: Path, where: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "_SILENT_SECONDS", 0.2)
+    cloud, go = FakeProvider(tmp_path / "cloud"), tmp_path / "go"
+    job = Job(f"while [ ! -e {go} ]; do sleep 0.05; done", resources="H100:8")
+    with client(tmp_path, where, cloud) as first, client(tmp_path, where, cloud) as second:
+        work = threading.Thread(target=first.run, args=[job])
+        work.start()
+        try:
+            (run,) = until(lambda: [run for run in second.runs(all=True) if run.started_at])
+            waiter = threading.Thread(target=second.wait, args=[run.id])
+            waiter.start()
+            until(lambda: "waiting for run" in caplog.text)
+        finally:
+            go.touch()
+            work.join(_SECONDS)
+        waiter.join(_SECONDS)
+    line = next(line for line in caplog.messages if "waiting for run" in line)
+    assert f"process {os.getpid()} on host" in line
+    assert "whose claim lasts until" in line

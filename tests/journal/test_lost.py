@@ -184,6 +184,15 @@ def test_the_side_file_alone_is_damage_as_well(host: Host) -> None:
     assert host.running() == [machine]
 
 
+def test_nothing_is_begun_in_a_file_that_was_removed_while_it_was_open(host: Host) -> None:
+    with host.client() as client:
+        assert client.run(_JOB).exit_code == 0
+        _removed(Path(host.state) / "journal.db")
+        with pytest.raises(JournalLost, match="removed or replaced"):
+            client.run(_JOB)
+    assert len(host.cloud.machines()) == 1
+
+
 def test_other_journals_of_this_host_are_shown_and_never_given_back(host: Host, tmp_path: Path) -> None:
     living, gone = host.rent(str(tmp_path / "living")), host.rent(str(tmp_path / "gone"))
     shutil.rmtree(tmp_path / "gone")

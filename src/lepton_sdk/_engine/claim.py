@@ -59,8 +59,11 @@ def told_holder(session: Session, name: str) -> str | None:
     holder, until = session.journal.holder(name) or ("", None)
     if not holder or until is None:
         return None
-    lives = "it lives and goes on" if is_here(holder) else f"its claim lasts until {until:%Y-%m-%d %H:%M:%S} UTC"
-    return f"{in_words(holder)} ({lives}; without a renewal it is free in {_CLAIM_SECONDS:.0f} seconds)"
+    renewed = ", and it lives" if is_here(holder) else ""
+    return (
+        f"{in_words(holder)}, whose claim lasts until {until:%Y-%m-%d %H:%M:%S} UTC{renewed}; "
+        f"it is free once it has not been renewed for {_CLAIM_SECONDS:.0f} seconds"
+    )
 
 
 async def _rest(session: Session) -> None:

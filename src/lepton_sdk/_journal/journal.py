@@ -24,6 +24,7 @@ from lepton_sdk.errors import (
     JournalError,
     JournalForeign,
     JournalLocked,
+    JournalLost,
     JournalRolledBack,
     JournalUnreachable,
     JournalUnwritable,
@@ -35,6 +36,8 @@ __all__ = ["AWAY", "Journal"]
 _ADOPT = "if the other one is gone for good, run lepton state adopt here; until then it can only be read"
 # What comes back by itself. What is damaged, foreign or lost does not.
 AWAY = (JournalUnreachable, JournalUnwritable, JournalLocked)
+# What is under way goes on to its end, also in a file that has no name any more.
+_BEGINS = frozenset({"run.planned", "node.intended"})
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 # A claim lasts a minute and is renewed four times in it.
 _TRUSTED_SECONDS = 40.0
@@ -155,6 +158,11 @@ class Journal(Times):
         return written.run
 
     def _commit(self, entries: list[Entry]) -> list[Written | LeptonError]:
+        if not self._store.is_there() and any(event.kind in _BEGINS for entry in entries for event in entry.events):
+            raise JournalLost(
+                f"the journal {self.place} was removed or replaced while it was in use: nothing is begun from it any more",
+                hint="lepton nodes shows what it held; put it back from a backup, or begin a new one with lepton state new",
+            )
         with self._store.transaction() as execute:
             # Behind the address of a database another one may answer by now, so it is asked each time.
             self._refuse_foreign()

@@ -53,6 +53,7 @@ class SqliteStore:
         # Of its own, so that nobody reads what is not committed, or waits for a commit on its way to the disk.
         self._writer: sqlite3.Connection | None = None
         self._turn = Lock()
+        self._file = _identity(path)
 
     def query(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         """Read what is committed."""
@@ -78,6 +79,10 @@ class SqliteStore:
                     writer.execute("ROLLBACK")
                 raise
 
+    def is_there(self) -> bool:
+        """Whether the file that is open is still the one at its place: rows in one that was removed are nobody's."""
+        return _identity(self._path) == self._file
+
     def now(self, clock: Clock) -> datetime:
         """The time of this host: nobody else writes here."""
         return clock.now()
@@ -100,6 +105,14 @@ class SqliteStore:
         """Close the file."""
         for connection in filter(None, (self._reader, self._writer)):
             connection.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextmanager

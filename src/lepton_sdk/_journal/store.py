@@ -53,6 +53,10 @@ class Store(Protocol):
         """
         ...
 
+    def is_there(self) -> bool:
+        """Whether what is open is still what others find at the place."""
+        ...
+
     def now(self, clock: Clock) -> datetime:
         """The time that claims are measured by: one for all who share the database."""
         ...
