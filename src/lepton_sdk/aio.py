@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from lepton_sdk._config import Config, load_config
@@ -141,11 +140,13 @@ class AsyncClient:
         Raises:
             UsageError: there is none, or there are several.
         """
-        return self._session.journal.run(self._resolve(run))
+        run_id = self._resolve(run)
+        return self._session.journal.run(run_id)
 
     async def events(self, run: str, *, after: int = 0) -> list[Event]:
         """The journal's rows of one run behind row number ``after``, oldest first."""
-        return self._session.journal.events(self._resolve(run), after)
+        run_id = self._resolve(run)
+        return self._session.journal.events(run_id, after)
 
     async def nodes(self) -> list[HeldNode]:
         """Everything that the journal holds and that may cost money, with its cost so far."""
@@ -325,7 +326,8 @@ class AsyncClient:
         from lepton_sdk._engine.away import patient
         from lepton_sdk._engine.follower import follow_all
 
-        runs = frozenset([await patient(self._session, partial(self._resolve, run)) for run in only])
+        await patient(self._session, self._session.has_journal)
+        runs = frozenset(map(self._resolve, only))
         return await follow_all(self._session, only=runs, until_idle=until_idle, secrets=secrets)
 
     async def reconcile(self, *, release_strays: bool = False, all_owners: bool = False, give_up: str | None = None) -> Report:
@@ -349,8 +351,7 @@ class AsyncClient:
     async def adopt_state(self) -> dict[str, object]:
         """Give a journal that came from elsewhere, or went back in time, a new owner: only when the original is gone for good.
 
-        After a roll-back open runs are stopped; machines of the old owner stay listed by `reconcile`.
-        """
+        After a roll-back open runs are stopped; machines of the old owner stay listed by `reconcile`."""
         from lepton_sdk._engine.adopt import adopt
 
         return adopt(self._session)

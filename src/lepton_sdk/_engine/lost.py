@@ -38,7 +38,7 @@ def trouble(session: Session) -> JournalError | None:
     try:
         # Opening tells what is gone, and then makes nothing.
         if session.opened or exists(session.journal_place) or lost_owners(session):
-            assert session.journal
+            session.open()
     except _GONE as error:
         return error
     except JournalUnreachable:
@@ -60,7 +60,7 @@ def _dropped(session: Session) -> JournalError:
         JournalUnreachable: it may be whole.
     """
     try:
-        assert session.journal
+        session.open()
     except JournalLost as error:
         return error
     raise JournalError(f"the journal {session.journal_name} answered once and not the other time", hint="ask again")

@@ -234,6 +234,10 @@ class Session:
             self.say(f"the journal {self.journal_name} is gone and had machines at {names}: see lepton nodes")
         return False
 
+    def open(self) -> Journal:
+        """Open the journal; `journal` for who only wants to know whether it can be."""
+        return self.journal
+
     @property
     def opened(self) -> bool:
         """Whether the journal is open here."""
