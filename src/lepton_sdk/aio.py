@@ -365,9 +365,7 @@ class AsyncClient:
     # ---------------------------------------------------------------------------------------------------------------
 
     def _resolve(self, run: str) -> str:
-        if not self._session.has_journal():
-            raise UsageError(f"no run is called {run!r}: there is no journal yet", hint="start one with lepton run")
-        return self._session.journal.resolve(run)
+        return self._session.resolve(run)
 
     async def _examined(self, job: Job, on_plan: Callable[[Plan], None] | None) -> tuple[Job, Plan, dict[str, str]]:
         """Everything that can fail without cost, before the journal is touched."""

@@ -23,7 +23,7 @@ from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.quantity import show_duration
 from lepton_sdk.domain.run import Event
-from lepton_sdk.errors import JournalError, LeptonError
+from lepton_sdk.errors import JournalError, LeptonError, UsageError
 from lepton_sdk.router import Standing
 from lepton_sdk.spi.executor import Executor, ExecutorContext
 from lepton_sdk.spi.provider import Provider
@@ -233,6 +233,16 @@ class Session:
             names = ", ".join(sorted({name for one in lost for name in one.rented}))
             self.say(f"the journal {self.journal_name} is gone and had machines at {names}: see lepton nodes")
         return False
+
+    def resolve(self, run: str) -> str:
+        """The id of the run that somebody names.
+
+        Raises:
+            UsageError: none or several.
+        """
+        if not self.has_journal():
+            raise UsageError(f"no run is called {run!r}: there is no journal yet", hint="start one with lepton run")
+        return self.journal.resolve(run)
 
     def open(self) -> Journal:
         """Open the journal; `journal` for who only wants to know whether it can be."""
