@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -133,3 +136,12 @@ def test_a_released_row_cannot_be_given_up() -> None:
     run = apply(apply(_owned(), Event("node.releasing", "r", NOW, "t")), Event("node.released", "r", NOW, "t"))
     with pytest.raises(ContractViolation):
         apply(run, Event("node.given-up", "r", NOW, "t"))
+
+
+def test_the_command_asks_before_it_gives_anything_up(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lepton_sdk", "reconcile", "--give-up", "m-1"]
+    done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=tmp_path)
+    assert done.returncode != 0
+    assert "--yes" in done.stderr
+    done = subprocess.run([*command, "--yes"], env=dict(os.environ), capture_output=True, text=True, cwd=tmp_path)
+    assert "no open row has a node 'm-1'" in done.stderr
