@@ -34,6 +34,7 @@ missing_packages() {
     command -v mpicc >/dev/null || echo openmpi-bin libopenmpi-dev
     [ -x /usr/sbin/ip ] || [ -x /sbin/ip ] || echo iproute2
     command -v rsync >/dev/null || echo rsync
+    ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || echo faketime
     # podman by itself brings crun, which cannot start a container inside a container; runc can.
     command -v podman >/dev/null || echo podman
     command -v runc >/dev/null || [ -x /usr/sbin/runc ] || echo runc

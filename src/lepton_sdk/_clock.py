@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock"]
+from attrs import frozen
+
+__all__ = ["Anchor", "Clock", "SteadyClock", "SystemClock"]
+
+# A reading of CLOCK_BOOTTIME that is further from the kernel's own word than this was not made by the kernel.
+_UPTIME_SECONDS = 60.0
 
 
 class Clock(Protocol):
@@ -43,3 +50,86 @@ class SystemClock:
         import asyncio
 
         await asyncio.sleep(seconds)
+
+
+@frozen
+class Anchor:
+    """What the wall clock said at one moment of a boot; with the time since boot it tells every later moment.
+
+    Attributes:
+        wall: what the wall clock said.
+        elapsed: seconds since boot at that moment.
+        boot: which boot; ``""`` where the platform has no name for it.
+    """
+
+    wall: datetime
+    elapsed: float
+    boot: str
+
+    def to_text(self) -> str:
+        """The anchor as a journal keeps it."""
+        return json.dumps({"wall": self.wall.isoformat(), "elapsed": self.elapsed, "boot": self.boot})
+
+    @classmethod
+    def from_text(cls, text: str) -> Anchor | None:
+        """The reverse of `to_text`; ``None`` for what is no anchor."""
+        try:
+            data = json.loads(text)
+            return cls(datetime.fromisoformat(data["wall"]), float(data["elapsed"]), str(data["boot"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
+class SteadyClock(SystemClock):
+    """A time of day that nobody sets: the wall clock is read once, and from there only the time since boot counts.
+
+    A wall clock may be wrong for a moment. The claims, time limits and costs of a run must not follow it there.
+    """
+
+    def __init__(self) -> None:
+        self.boot = self._boot()
+        self._skew = self._beside_the_kernel()
+        self.anchor = self.fresh()
+
+    def wall(self) -> datetime:
+        """What the host's wall clock says now: for signatures that somebody else's clock is held against."""
+        return super().now()
+
+    def elapsed(self) -> float:
+        """Seconds since the host booted."""
+        return self.monotonic() - self._skew
+
+    def fresh(self) -> Anchor:
+        """An anchor that believes the wall clock as it is now."""
+        return Anchor(self.wall(), self.elapsed(), self.boot)
+
+    def hold(self, anchor: Anchor) -> None:
+        """Go by an anchor that other processes of this boot go by as well."""
+        self.anchor = anchor
+
+    def now(self) -> datetime:
+        """The time of day, aware, in UTC: from the anchor on, whatever the wall clock does."""
+        if not self.boot:
+            # Time since boot may stand still here while the host sleeps.
+            return self.wall()
+        return self.anchor.wall + timedelta(seconds=self.elapsed() - self.anchor.elapsed)
+
+    def moved(self) -> float:
+        """By how many seconds the wall clock is ahead of this one."""
+        return (self.wall() - self.now()).total_seconds()
+
+    @staticmethod
+    def _boot() -> str:
+        try:
+            return Path("/proc/sys/kernel/random/boot_id").read_text().strip() if hasattr(time, "CLOCK_BOOTTIME") else ""
+        except OSError:
+            return ""
+
+    def _beside_the_kernel(self) -> float:
+        """How far the time since boot that we are told is from the kernel's: a tool that fakes clocks may stand between."""
+        try:
+            uptime = float(Path("/proc/uptime").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return 0.0
+        skew = self.monotonic() - uptime
+        return skew if abs(skew) > _UPTIME_SECONDS else 0.0

@@ -130,12 +130,9 @@ class AsyncClient:
 
     async def runs(self, *, all: bool = False, limit: int | None = None) -> list[Run]:  # noqa: A002 - the field's word
         """Runs, newest first: open ones, with ``all`` ended ones too."""
-        if not self._session.has_journal():
-            return []
-        from lepton_sdk._engine.follower import catch_up
+        from lepton_sdk._engine.follower import listed
 
-        await catch_up(self._session)
-        return self._session.journal.runs(open_only=not all, limit=limit)
+        return await listed(self._session, open_only=not all, limit=limit)
 
     async def get(self, run: str) -> Run:
         """One run by its id, the beginning or end of its id, or its job's name.
@@ -153,13 +150,9 @@ class AsyncClient:
 
     async def nodes(self) -> list[HeldNode]:
         """Everything that the journal holds and that may cost money, with its cost so far."""
-        if not self._session.has_journal():
-            return []
-        from lepton_sdk._engine.follower import catch_up
-        from lepton_sdk._engine.reconcile import held
+        from lepton_sdk._engine.reconcile import nodes
 
-        await catch_up(self._session)
-        return held(self._session)
+        return await nodes(self._session)
 
     async def diagnose(self, provider: str | None = None) -> list[Diagnosis]:
         """What holds and what does not, on this host and at each usable provider; free of charge."""
@@ -330,21 +323,24 @@ class AsyncClient:
             until_idle: end when no open run is left.
             secrets: values for jobs that name secrets and have not started yet.
         """
+        from lepton_sdk._engine.away import patient
         from lepton_sdk._engine.follower import follow_all
 
+        await patient(self._session, self._session.has_journal)
         runs = frozenset(map(self._resolve, only))
         return await follow_all(self._session, only=runs, until_idle=until_idle, secrets=secrets)
 
-    async def reconcile(self, *, release_strays: bool = False, all_owners: bool = False) -> Report:
+    async def reconcile(self, *, release_strays: bool = False, all_owners: bool = False, give_up: str | None = None) -> Report:
         """Hold the journal against what every usable provider lists: take due steps, release duplicates, show the rest.
 
         Args:
             release_strays: also give back what carries our owner and no open row explains.
             all_owners: also show the machines of other owners.
+            give_up: the id or token of a node whose account can never be opened again: its row is closed, not as released.
         """
         from lepton_sdk._engine.reconcile import reconcile
 
-        return await reconcile(self._session, release_strays=release_strays, all_owners=all_owners)
+        return await reconcile(self._session, release_strays=release_strays, all_owners=all_owners, give_up=give_up)
 
     async def state(self) -> dict[str, object]:
         """Where the journal is, whose it is, and whether it may act: ``path``, ``owner``, ``former_owners``, ``host``, …"""
@@ -355,18 +351,21 @@ class AsyncClient:
     async def adopt_state(self) -> dict[str, object]:
         """Give a journal that came from elsewhere, or went back in time, a new owner: only when the original is gone for good.
 
-        After a roll-back open runs are stopped; machines of the old owner stay listed by `reconcile`.
-        """
+        After a roll-back open runs are stopped; machines of the old owner stay listed by `reconcile`."""
         from lepton_sdk._engine.adopt import adopt
 
         return adopt(self._session)
 
+    async def new_state(self) -> dict[str, object]:
+        """Begin a new journal where one was lost or is damaged; what is left of it is kept beside (``kept``)."""
+        from lepton_sdk._engine.adopt import new_state
+
+        return new_state(self._session)
+
     # ---------------------------------------------------------------------------------------------------------------
 
     def _resolve(self, run: str) -> str:
-        if not self._session.has_journal():
-            raise UsageError(f"no run is called {run!r}: there is no journal yet", hint="start one with lepton run")
-        return self._session.journal.resolve(run)
+        return self._session.resolve(run)
 
     async def _examined(self, job: Job, on_plan: Callable[[Plan], None] | None) -> tuple[Job, Plan, dict[str, str]]:
         """Everything that can fail without cost, before the journal is touched."""

@@ -165,9 +165,9 @@ class Client:
         """See `AsyncClient.follow`."""
         return self._portal.call(self._client.follow(only=only, until_idle=until_idle, secrets=secrets))
 
-    def reconcile(self, *, release_strays: bool = False, all_owners: bool = False) -> Report:
+    def reconcile(self, *, release_strays: bool = False, all_owners: bool = False, give_up: str | None = None) -> Report:
         """See `AsyncClient.reconcile`."""
-        return self._portal.call(self._client.reconcile(release_strays=release_strays, all_owners=all_owners))
+        return self._portal.call(self._client.reconcile(release_strays=release_strays, all_owners=all_owners, give_up=give_up))
 
     def state(self) -> dict[str, object]:
         """See `AsyncClient.state`."""
@@ -176,3 +176,7 @@ class Client:
     def adopt_state(self) -> dict[str, object]:
         """See `AsyncClient.adopt_state`."""
         return self._portal.call(self._client.adopt_state())
+
+    def new_state(self) -> dict[str, object]:
+        """See `AsyncClient.new_state`."""
+        return self._portal.call(self._client.new_state())

@@ -41,6 +41,7 @@ __all__ = [
     "JournalError",
     "JournalForeign",
     "JournalLocked",
+    "JournalLost",
     "JournalRolledBack",
     "JournalTooNew",
     "JournalUnreachable",
@@ -328,6 +329,10 @@ class JournalForeign(JournalError):
 
 class JournalRolledBack(JournalError):
     """The journal is older than what was created from it: rows are lost, and machines may exist that it does not know."""
+
+
+class JournalLost(JournalError):
+    """The journal is gone or empty, and machines that it knew may be billed: none is begun in its place unasked."""
 
 
 class JournalUnreachable(JournalError):

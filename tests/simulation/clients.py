@@ -29,7 +29,7 @@ from lepton_sdk.spi.executor import Execution
 from lepton_sdk.spi.provider import Launch
 from lepton_sdk.testing import SIM_SPEC, Died, Faults, SimCloud, SimNodes, SimProcess, VirtualClock, World
 
-__all__ = ["MortalJournal", "Scene", "account_of", "client", "end", "submit"]
+__all__ = ["MortalJournal", "Scene", "account_of", "client", "end", "nobody", "submit"]
 
 # How often a fault strikes where it is to strike.
 _AIMED = 0.5
@@ -127,6 +127,11 @@ class Scene:
                 yield f"the row of {record.token} was closed while its machine {machine.id} is, or will be, billed"
 
 
+def nobody(holder: str) -> bool:
+    """Of no holder it is certain that it lives: each client of a schedule has a host of its own."""
+    return False
+
+
 class MortalJournal(Journal):
     """The real journal; its process may die right before and right after a row became durable."""
 
@@ -157,10 +162,12 @@ class MortalJournal(Journal):
         super().adopt(*events)
         self.process.mortal_moment()
 
-    def claim(self, run_id: str, holder: str, seconds: float, alive: Callable[[str], bool]) -> int | None:
+    def claim(
+        self, run_id: str, holder: str, seconds: float, alive: Callable[[str], bool], here: Callable[[str], bool] = nobody
+    ) -> int | None:
         self.process.check()
         self.scene.disk.before_commit(self)
-        epoch = super().claim(run_id, holder, seconds, alive)
+        epoch = super().claim(run_id, holder, seconds, alive, here)
         if epoch is not None:
             self.scene.epochs[holder, run_id] = epoch
         return epoch

@@ -30,7 +30,7 @@ from lepton_sdk.errors import LeptonError, NoCapacity, OutcomeUnknown
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus
 from lepton_sdk.testing import SimNodes
 
-__all__ = ["MUTANTS", "Mutant"]
+__all__ = ["MUTANTS", "Mutant", "mutant"]
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
 
@@ -55,7 +55,9 @@ class Mutant:
 MUTANTS: list[Mutant] = []
 
 
-def _mutant(*, finds: str, where: str = "replay", aim: tuple[str, str] | None = None) -> Callable[[Mutate], Mutate]:
+def mutant(*, finds: str, where: str = "replay", aim: tuple[str, str] | None = None) -> Callable[[Mutate], Mutate]:
+    """Add a deliberate bug to the list."""
+
     def add(mutate: Mutate) -> Mutate:
         MUTANTS.append(Mutant(mutate.__name__, mutate, finds, where, aim))
         return mutate
@@ -72,7 +74,7 @@ def _nobody_cleans(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(late, "settle_duplicates", settle_duplicates)
 
 
-@_mutant(finds="was closed while its machine")
+@mutant(finds="was closed while its machine")
 def create_retried_blindly(patch: pytest.MonkeyPatch) -> None:
     """A lost answer is taken for a refusal, so the next offer is asked at once."""
     honest = acquire._failed
@@ -84,7 +86,7 @@ def create_retried_blindly(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(acquire, "_failed", failed)
 
 
-@_mutant(finds="was closed while its machine")
+@mutant(finds="was closed while its machine")
 def new_token_after_a_short_wait(patch: pytest.MonkeyPatch) -> None:
     """What is not listed at once is given up, and another machine is asked for."""
     honest = acquire.resolve
@@ -98,7 +100,7 @@ def new_token_after_a_short_wait(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(story, "resolve", resolve)
 
 
-@_mutant(finds=r"which no row announced|in no cost|is still billed")
+@mutant(finds=r"which no row announced|in no cost|is still billed")
 def intent_written_after(patch: pytest.MonkeyPatch) -> None:
     """The machine is made first and announced when its answer is there."""
     append = Journal.append
@@ -114,7 +116,7 @@ def intent_written_after(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Journal, "append", later)
 
 
-@_mutant(finds="was closed while its machine")
+@mutant(finds="was closed while its machine")
 def release_believed_at_once(patch: pytest.MonkeyPatch) -> None:
     """The first answer to a release counts as gone."""
 
@@ -125,7 +127,7 @@ def release_believed_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(release, "_give_back", give_back)
 
 
-@_mutant(finds="was closed while its machine")
+@mutant(finds="was closed while its machine")
 def stopped_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
     """A machine that was taken back, and is still billed, is not released."""
     honest = release._give_back
@@ -139,25 +141,25 @@ def stopped_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(release, "_give_back", give_back)
 
 
-@_mutant(finds=r"is still billed|in no cost")
+@mutant(finds=r"is still billed|in no cost")
 def duplicate_ignored(patch: pytest.MonkeyPatch) -> None:
     """A machine that turns up late under a token of ours is shown and left alone."""
     _nobody_cleans(patch)
 
 
-@_mutant(finds=r"of .* was released and is not ours to release")
+@mutant(finds=r"of .* was released and is not ours to release")
 def stray_released(patch: pytest.MonkeyPatch) -> None:
     """What the journal does not know is given back unasked."""
     patch.setattr(reconcile, "_released_unasked", lambda difference: difference is not Difference.DOUBTFUL)
 
 
-@_mutant(finds=r"of .* was released and is not ours to release")
+@mutant(finds=r"of .* was released and is not ours to release")
 def copy_released(patch: pytest.MonkeyPatch) -> None:
     """What bears a token of ours is given back, though it cannot be what was asked for."""
     patch.setattr(reconcile, "_released_unasked", lambda difference: difference is not Difference.STRAY)
 
 
-@_mutant(finds="was closed while its machine")
+@mutant(finds="was closed while its machine")
 def late_machine_ignored(patch: pytest.MonkeyPatch) -> None:
     """Once its run has gone on, nobody seeks what may still come of a create call."""
 
@@ -167,7 +169,7 @@ def late_machine_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(late, "_settle", settle)
 
 
-@_mutant(finds="was closed while its machine")
+@mutant(finds="was closed while its machine")
 def account_unchecked(patch: pytest.MonkeyPatch) -> None:
     """What the credentials of another account show is believed."""
 
@@ -177,14 +179,14 @@ def account_unchecked(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "assure", assure)
 
 
-@_mutant(finds="obeyed epoch|executions? of one node|executed one node at once", aim=("running", "rollback"))
+@mutant(finds="obeyed epoch|executions? of one node|executed one node at once", aim=("running", "rollback"))
 def older_journal_acts(patch: pytest.MonkeyPatch) -> None:
     """Rows that are gone are not missed."""
     patch.setattr(Journal, "_lost", lambda *_: None)
     patch.setattr(late, "_freeze_if_older", lambda *_: None)
 
 
-@_mutant(finds=r"executed one node at once|executions of one node")
+@mutant(finds=r"executed one node at once|executions of one node")
 def start_not_exclusive(patch: pytest.MonkeyPatch) -> None:
     """A follower that takes over starts the job once more instead of attaching to what runs."""
     honest = execute.execution_of
@@ -196,7 +198,7 @@ def start_not_exclusive(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(execute, "execution_of", execution_of)
 
 
-@_mutant(finds="was closed while its machine")
+@mutant(finds="was closed while its machine")
 def absence_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
     """A machine that a listing does not show is written off."""
     honest = boot.look_at_boot
@@ -214,7 +216,7 @@ def absence_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(story, "look_at_boot", look_at_boot)
 
 
-@_mutant(finds="was closed while its machine")
+@mutant(finds="was closed while its machine")
 def silence_taken_for_death(patch: pytest.MonkeyPatch) -> None:
     """A node that does not answer counts as lost, and another one is started without giving it back."""
 
@@ -228,7 +230,7 @@ def silence_taken_for_death(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(release, "_give_back", give_back)
 
 
-@_mutant(finds="was closed while its machine")
+@mutant(finds="was closed while its machine")
 def row_closed_before_the_release(patch: pytest.MonkeyPatch) -> None:
     """The last row is written before the provider was asked to release anything."""
 
@@ -238,7 +240,7 @@ def row_closed_before_the_release(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(release, "_give_back", give_back)
 
 
-@_mutant(finds=r"no watchdog and was spoken|before its watchdog lived")
+@mutant(finds=r"no watchdog and was spoken|before its watchdog lived")
 def unarmed_machine_used(patch: pytest.MonkeyPatch) -> None:
     """A machine is used though nobody has seen that its watchdog lives."""
 
@@ -248,19 +250,19 @@ def unarmed_machine_used(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(boot, "look_at_watchdog", look_at_watchdog)
 
 
-@_mutant(finds=r"no watchdog and was spoken")
+@mutant(finds=r"no watchdog and was spoken")
 def lease_where_nobody_rented(patch: pytest.MonkeyPatch) -> None:
     """A machine that has no watchdog is spoken to as if it had one."""
     patch.setattr(execute, "folder_of", lambda record: "/var/lib/lepton/watchdog")
 
 
-@_mutant(finds="from a follower whose claim had run out", aim=("intended", "pause"))
+@mutant(finds="from a follower whose claim had run out", aim=("intended", "pause"))
 def epoch_unchecked(patch: pytest.MonkeyPatch) -> None:
     """A follower that slept through the end of its claim makes its create call all the same."""
     patch.setattr(acquire, "_refuse_late", lambda *_: None)
 
 
-@_mutant(finds=r"began its job with \d of \d nodes", aim=("intended", "refuse"))
+@mutant(finds=r"began its job with \d of \d nodes", aim=("intended", "refuse"))
 def partial_gang_kept(patch: pytest.MonkeyPatch) -> None:
     """Of several nodes one was refused, and the job begins on the others."""
     honest = NodeRecord.failed
@@ -271,7 +273,7 @@ def partial_gang_kept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(NodeRecord, "failed", property(failed))
 
 
-@_mutant(finds="left after its attempt had failed", aim=("intended", "refuse"))
+@mutant(finds="left after its attempt had failed", aim=("intended", "refuse"))
 def create_after_the_first_refusal(patch: pytest.MonkeyPatch) -> None:
     """The other nodes of an attempt are asked for though one was refused."""
 
@@ -282,7 +284,7 @@ def create_after_the_first_refusal(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(acquire, "_unless_refused", create)
 
 
-@_mutant(finds="there is no run|which no row announced|in no cost", aim=("owned", "power loss"))
+@mutant(finds="there is no run|which no row announced|in no cost", aim=("owned", "power loss"))
 def acknowledged_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
     """A commit counts as done before the disk has it."""
     honest = sqlite._prepare
@@ -294,7 +296,7 @@ def acknowledged_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sqlite, "_prepare", prepare)
 
 
-@_mutant(finds="is in no cost")
+@mutant(finds="is in no cost")
 def duplicate_not_written_down(patch: pytest.MonkeyPatch) -> None:
     """A machine beyond the one of its row is given back, and nobody can say what it has cost."""
 
@@ -305,20 +307,20 @@ def duplicate_not_written_down(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "give_back_duplicate", give_back)
 
 
-@_mutant(finds="and the cloud bills")
+@mutant(finds="and the cloud bills")
 def found_gone_taken_for_the_end(patch: pytest.MonkeyPatch) -> None:
     """A machine that was found gone has cost all the time until somebody looked."""
     patch.setattr(NodeRecord, "cost_least", NodeRecord.cost)
 
 
-@_mutant(finds="may have been billed", where="leave")
+@mutant(finds="may have been billed", where="leave")
 def unseen_taken_for_free(patch: pytest.MonkeyPatch) -> None:
     """What came and was ended by its own watchdog while nobody looked has cost nothing."""
     for module in (acquire, late):
         patch.setattr(module, "unseen_seconds", lambda *_: 0.0)
 
 
-@_mutant(finds="machines at once, above the cap", where="crowd")
+@mutant(finds="machines at once, above the cap", where="crowd")
 def cap_checked_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
     """The caps are held first, and the row is written afterwards."""
     honest = MortalJournal.write
@@ -333,14 +335,14 @@ def cap_checked_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(MortalJournal, "write", write)
 
 
-@_mutant(finds="executed one node at once", where="strand")
+@mutant(finds="executed one node at once", where="strand")
 def silence_taken_for_an_end(patch: pytest.MonkeyPatch) -> None:
     """A node that does not answer is replaced before it has certainly stopped the job."""
     for module in (execute, release):
         patch.setattr(module, "has_stopped", lambda run, record, pace: True)
 
 
-@_mutant(finds="executed one node at once", where="strand")
+@mutant(finds="executed one node at once", where="strand")
 def silence_counted_from_the_start(patch: pytest.MonkeyPatch) -> None:
     """The node's lease was put off by every look since the job began, and is believed to have run since then."""
 
@@ -359,7 +361,7 @@ def silence_counted_from_the_start(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "has_stopped", has_stopped)
 
 
-@_mutant(finds="obeyed epoch", where="twins")
+@mutant(finds="obeyed epoch", where="twins")
 def older_epoch_obeyed(patch: pytest.MonkeyPatch) -> None:
     """A node does what a follower asks that was overtaken."""
     honest = SimNodes._obey
@@ -370,7 +372,7 @@ def older_epoch_obeyed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SimNodes, "_obey", obey)
 
 
-@_mutant(finds="obeyed epoch", where="twins")
+@mutant(finds="obeyed epoch", where="twins")
 def orders_under_the_epoch_of_another(patch: pytest.MonkeyPatch) -> None:
     """A follower that takes over gives its orders as the one before it did, so that no node can tell them apart."""
     honest = execute.execution_of
@@ -381,7 +383,7 @@ def orders_under_the_epoch_of_another(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(execute, "execution_of", execution_of)
 
 
-@_mutant(finds="was closed while its machine", where="twins")
+@mutant(finds="was closed while its machine", where="twins")
 def decided_on_what_is_true_no_more(patch: pytest.MonkeyPatch) -> None:
     """A step that is legal is taken, though its row stands elsewhere than when it was decided."""
     honest = domain._step
@@ -392,13 +394,13 @@ def decided_on_what_is_true_no_more(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(domain, "_step", step)
 
 
-@_mutant(finds="the run is in limbo|executed one node at once", where="twins")
+@mutant(finds="the run is in limbo|executed one node at once", where="twins")
 def attempt_that_is_over_made_again(patch: pytest.MonkeyPatch) -> None:
     """A follower that slept through an attempt asks for a node of it."""
     patch.setattr(domain, "_intend", lambda run, event: domain._intended(event))
 
 
-@_mutant(finds="was never asked back|is still billed", where="liars")
+@mutant(finds="was never asked back|is still billed", where="liars")
 def one_class_of_errors_expected(patch: pytest.MonkeyPatch) -> None:
     """What an executor raises is expected to be what its contract says."""
 
@@ -408,7 +410,7 @@ def one_class_of_errors_expected(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(execute, "ask_node", ask_node)
 
 
-@_mutant(finds="too late|was never asked back", where="liars")
+@mutant(finds="too late|was never asked back", where="liars")
 def kept_without_an_end(patch: pytest.MonkeyPatch) -> None:
     """Log and outputs are fetched for as long as that takes."""
 
@@ -418,19 +420,19 @@ def kept_without_an_end(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(keep, "ask_node", ask_node)
 
 
-@_mutant(finds="was never asked back after limit", where="liars")
+@mutant(finds="was never asked back after limit", where="liars")
 def limit_on_the_nodes_word(patch: pytest.MonkeyPatch) -> None:
     """A limit acts when the node says that it has acted."""
     patch.setattr(execute, "is_overdue", lambda *_: False)
 
 
-@_mutant(finds="after (stop|now): too late|was never asked back", where="liars")
+@mutant(finds="after (stop|now): too late|was never asked back", where="liars")
 def stop_waits_for_its_turn(patch: pytest.MonkeyPatch) -> None:
     """A look at the node that is under way ends before a stop is looked at."""
     patch.setattr(SideBySide, "break_off", lambda _: None)
 
 
-@_mutant(finds="too late|was never asked back", where="liars")
+@mutant(finds="too late|was never asked back", where="liars")
 def deaf_work_awaited(patch: pytest.MonkeyPatch) -> None:
     """An executor that does not heed its cancellation is waited for."""
 
@@ -441,14 +443,14 @@ def deaf_work_awaited(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(bounded, "_end", finish)
 
 
-@_mutant(finds="after now: too late", where="liars")
+@mutant(finds="after now: too late", where="liars")
 def second_stop_unheard(patch: pytest.MonkeyPatch) -> None:
     """Whoever asks again is told to wait as long as before."""
     honest = Hurry.stop
     patch.setattr(Hurry, "stop", lambda self, now=False: honest(self))
 
 
-@_mutant(finds="after (stop|now): too late", where="liars")
+@mutant(finds="after (stop|now): too late", where="liars")
 def stop_cuts_nothing_short(patch: pytest.MonkeyPatch) -> None:
     """A stop waits for log and outputs as the end of a job does."""
     patch.setattr(Hurry, "stop", lambda *_, **__: None)

@@ -94,6 +94,8 @@ def replay(seed: int, aim: tuple[str, str] | None = None) -> Outcome:
 def some_faults(dice: random.Random) -> Faults:
     """Another mixture for each seed: most faults off, so that those that are on meet in pairs."""
 
+    aside = random.Random(str(dice.getstate()[1][:3]))
+
     def maybe(chance: float, most: float) -> float:
         return dice.uniform(0, most) if dice.random() < chance else 0.0
 
@@ -116,6 +118,8 @@ def some_faults(dice: random.Random) -> Faults:
         truncate=maybe(0.2, 0.3),
         clone=maybe(0.3, 0.2),
         unstamp=maybe(0.2, 0.02),
+        # Clocks are set by dice of their own, so that whatever else happens stays as it is without.
+        jump=aside.uniform(0, 0.1) if aside.random() < 0.3 else 0.0,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+import mutants_of_clocks
 import pytest
 from liars import liars
 from mutants import MUTANTS, Mutant
@@ -13,6 +14,8 @@ from schedule import replay
 from stranded import strand
 from twins import twins
 
+# Each file of bugs adds its own to the list.
+assert mutants_of_clocks.__all__
 # After so many schedules without a finding the bug counts as not found.
 _PATIENCE = 150
 _WHERE: dict[str, Callable[[int], Iterable[str]]] = {

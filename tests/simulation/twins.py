@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from attrs import evolve
-from clients import MortalJournal, Scene, client, end, submit
+from clients import MortalJournal, Scene, client, end, nobody, submit
 from pace import drive_many_or_few
 from schedule import check_journal, played, settle, some_faults, strangers_in
 from truth import check_executions, check_world
@@ -36,11 +36,16 @@ class _Unclaimed(MortalJournal):
         self._mine: dict[str, int] = {}
         self._holder = ""
 
-    def claim(self, run_id: str, holder: str, seconds: float, alive: Callable[[str], bool]) -> int | None:
+    def claim(
+        self, run_id: str, holder: str, seconds: float, alive: Callable[[str], bool], here: Callable[[str], bool] = nobody
+    ) -> int | None:
         epoch = super().claim(run_id, holder, seconds, lambda _: False)
         assert epoch is not None
         self._mine[run_id], self._holder = epoch, holder
         return epoch
+
+    def is_held(self, run_id: str, seconds: float, alive: Callable[[str], bool], here: Callable[[str], bool]) -> bool:
+        return False
 
     def renew_all(self, holder: str, seconds: float) -> dict[str, int]:
         self.process.check()

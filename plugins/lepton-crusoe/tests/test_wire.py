@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 import respx
 
-from lepton_crusoe._credentials import read_credentials, read_key, sign
+from lepton_crusoe._credentials import Signature, read_credentials, read_key, sign
 from lepton_crusoe._listing import Prices
 from lepton_crusoe.double.auth import expected_signature
 from lepton_crusoe.plugin import stored
@@ -75,6 +76,28 @@ def test_a_signed_request_carries_what_is_published(wire: Any, provider: CrusoeC
     assert headers["authorization"].startswith("Bearer 1.0:double:")
     assert headers["x-crusoe-timestamp"].endswith("Z")
     assert "." not in headers["x-crusoe-timestamp"]
+
+
+class _MovedClock:
+    """A journal that goes by a time of its own, on a host whose wall clock is right."""
+
+    def now(self) -> datetime:
+        return self.wall() + timedelta(hours=3)
+
+    def wall(self) -> datetime:
+        return datetime(2026, 11, 22, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+def test_a_request_is_signed_by_the_wall_clock() -> None:
+    """The vendor holds it against a clock of its own, and the journal's time may stand where a wrong clock once was."""
+    signature = Signature("id", read_key(_VECTOR_SECRET), _MovedClock())
+    request = next(signature.auth_flow(httpx.Request("GET", "https://api.crusoecloud.com/v1/x")))
+    assert request.headers["x-crusoe-timestamp"] == "2026-11-22T00:00:00Z"
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------

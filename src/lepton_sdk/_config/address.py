@@ -6,13 +6,22 @@ from urllib.parse import parse_qsl, unquote
 
 from lepton_sdk.spi.secret import Secret
 
-__all__ = ["passwords_in", "shown_address"]
+__all__ = ["bare_address", "passwords_in", "shown_address"]
+
+_WHERE = frozenset({"host", "hostaddr", "port", "dbname", "service"})
 
 
 def shown_address(url: Secret) -> str:
     """The address without its password and parameters, however it was written."""
     user, _, place, _ = _parts(url)
     return f"postgresql://{f'{user}@' if user else ''}{place}"
+
+
+def bare_address(url: Secret) -> str:
+    """Which database it is, without who asks: two servers on two sockets have different ones."""
+    _, _, place, query = _parts(url)
+    where = [f"{name}={value}" for name, value in sorted(parse_qsl(query)) if name in _WHERE]
+    return f"postgresql://{place}{'?' if where else ''}{'&'.join(where)}"
 
 
 def passwords_in(url: Secret) -> frozenset[str]:

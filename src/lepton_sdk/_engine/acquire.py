@@ -139,8 +139,7 @@ def _refuse_late(session: Session, run: Run, *tokens: str) -> None:
         JournalForeign, JournalRolledBack: the journal may not act any more.
     """
     session.journal.refuse_frozen()
-    claim = session.journal.holder(run.id)
-    stale = claim is not None and (claim[0] != session.holder or claim[1] <= session.clock.now())
+    stale = not session.journal.may_act(run.id, session.holder)
     waiting = {record.token for record in session.journal.run(run.id).nodes if record.stage is Stage.INTENDED}
     if stale or not waiting.issuperset(tokens):
         raise StaleEpoch(f"the claim on run {run.id} ran out before the create call left", hint="it is looked at again by itself")

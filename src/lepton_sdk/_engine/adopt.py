@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from lepton_sdk._engine.doctor import state_of
+from lepton_sdk._engine.lost import begin_anew, trouble
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.run import Event
 
-__all__ = ["adopt"]
+__all__ = ["adopt", "new_state"]
 
 
 def adopt(session: Session) -> dict[str, object]:
@@ -15,6 +16,8 @@ def adopt(session: Session) -> dict[str, object]:
     Two that act on one history release each other's machines. After a roll-back its open runs are stopped: what became of
     them since is lost.
     """
+    if trouble(session) is not None:
+        return new_state(session)
     if not session.has_journal():
         return state_of(session)
     journal = session.journal
@@ -23,3 +26,12 @@ def adopt(session: Session) -> dict[str, object]:
     now = session.clock.now()
     journal.adopt(*(Event("run.stop", run.id, now) for run in open_runs if not run.stop_requested))
     return state_of(session)
+
+
+def new_state(session: Session) -> dict[str, object]:
+    """Begin a new journal where one was lost, and say what it is then, and where the rest of the old one lies (``kept``).
+
+    It takes the owner names of the lost ones over, so that reconcile lists their machines as strays of its own.
+    """
+    kept = begin_anew(session)
+    return state_of(session) | ({"kept": kept} if kept else {})

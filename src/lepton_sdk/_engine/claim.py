@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from lepton_sdk._engine.holder import is_alive
+from lepton_sdk._engine.holder import in_words, is_alive, is_here
 from lepton_sdk._engine.session import Session
 from lepton_sdk.errors import JournalError
 
-__all__ = ["claimed"]
+__all__ = ["claimed", "is_claimed", "told_holder"]
 
 _CLAIM_SECONDS = 60.0
 _RENEW_SECONDS = 15.0
@@ -25,7 +25,7 @@ async def claimed(session: Session, name: str, lost: Callable[[int], object]) ->
     """
     # The clock may have jumped, so that a claim of our own looks free while its work goes on.
     held = name in session.claims
-    epoch = None if held else session.journal.claim(name, session.holder, _CLAIM_SECONDS, is_alive)
+    epoch = None if held else session.journal.claim(name, session.holder, _CLAIM_SECONDS, is_alive, here=is_here)
     if epoch is None:
         yield None
         return
@@ -37,7 +37,33 @@ async def claimed(session: Session, name: str, lost: Callable[[int], object]) ->
     finally:
         del session.claims[name]
         await _rest(session)
-        session.journal.let_go(name, session.holder, epoch)
+        # A journal that is out of reach keeps it until it runs out, and we may take our own again at any time.
+        with suppress(JournalError):
+            session.journal.let_go(name, session.holder, epoch)
+
+
+def is_claimed(session: Session, name: str) -> bool:
+    """Whether a follower, be it of this very client, has the claim on ``name``."""
+    if name in session.claims:
+        return True
+    holder = session.journal.holder(name)
+    if holder is None or holder[0] in {"", session.holder}:
+        return False
+    return session.journal.is_held(name, _CLAIM_SECONDS, is_alive, is_here)
+
+
+def told_holder(session: Session, name: str) -> str | None:
+    """Who else has the claim on ``name``, and until when, in words; ``None`` for nobody."""
+    if name in session.claims or not is_claimed(session, name):
+        return None
+    holder, until = session.journal.holder(name) or ("", None)
+    if not holder or until is None:
+        return None
+    renewed = ", and it lives" if is_here(holder) else ""
+    return (
+        f"{in_words(holder)}, whose claim lasts until {until:%Y-%m-%d %H:%M:%S} UTC{renewed}; "
+        f"it is free once it has not been renewed for {_CLAIM_SECONDS:.0f} seconds"
+    )
 
 
 async def _rest(session: Session) -> None:
@@ -54,6 +80,7 @@ async def _keep(session: Session) -> None:
     """Renew every claim of this client together: one row group in a quarter of a minute, however many runs it drives."""
     while True:
         await session.clock.sleep(_RENEW_SECONDS)
+        session.tell_of_clock()
         try:
             held = session.journal.renew_all(session.holder, _CLAIM_SECONDS)
         except JournalError as error:

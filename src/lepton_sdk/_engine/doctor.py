@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from lepton_sdk._engine.lost import trouble
 from lepton_sdk._engine.session import Session
 from lepton_sdk.errors import LeptonError
 from lepton_sdk.spi.provider import Diagnosis
@@ -24,6 +25,8 @@ async def examine(session: Session, only: str | None = None) -> list[Diagnosis]:
 
 def _journal(session: Session) -> Diagnosis:
     try:
+        if (why := trouble(session)) is not None:
+            raise why
         if not session.has_journal():
             return Diagnosis("journal", None, f"none yet at {session.journal_name}", "the first lepton run makes it")
         count = session.journal.verify()
@@ -35,6 +38,8 @@ def _journal(session: Session) -> Diagnosis:
 
 def state_of(session: Session) -> dict[str, object]:
     """Where the journal is, whose it is, and whether it may act."""
+    if (why := trouble(session)) is not None:
+        return {"path": session.journal_name, "exists": False, "lost": why.message}
     state: dict[str, object] = {"path": session.journal_name, "exists": session.has_journal()}
     if session.has_journal():
         journal = session.journal

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 
-from lepton_sdk._engine.claim import claimed
-from lepton_sdk._engine.holder import is_alive
+from lepton_sdk._engine.away import AWAY, Absence, patient
+from lepton_sdk._engine.claim import claimed, is_claimed, told_holder
 from lepton_sdk._engine.late import seek_everywhere, shown
 from lepton_sdk._engine.run import Drive
 from lepton_sdk._engine.session import Session
@@ -16,7 +16,7 @@ from lepton_sdk.domain.run import Event, Run
 from lepton_sdk.errors import ContractViolation, StaleEpoch
 from lepton_sdk.router import Plan
 
-__all__ = ["catch_up", "drive", "follow_all", "is_driven", "request_stop", "wait_for"]
+__all__ = ["catch_up", "drive", "follow_all", "is_driven", "listed", "request_stop", "wait_for"]
 
 _LOOK_SECONDS = 0.25
 _CATCH_UP_SECONDS = 15.0
@@ -27,6 +27,8 @@ _HELD_SECONDS = 2.0
 _SECRETS_SECONDS = 60.0
 _SEEK_SECONDS = 30.0
 _WATCH_SECONDS = 1.0
+# Another follower ends a run that was stopped within a moment; only what takes longer is told.
+_SILENT_SECONDS = 3.0
 
 
 async def drive(
@@ -37,7 +39,27 @@ async def drive(
     plan: Plan | None = None,
     wait: bool = True,
 ) -> Run | None:
-    """Drive one run to its end; ``None`` when another follower holds it, takes it over or is on its way to it."""
+    """Drive one run to its end; ``None`` when another follower holds it, takes it over or is on its way to it.
+
+    A journal that is away for a while is waited for. The claim may run out meanwhile, so that it goes on under a fresh one.
+    """
+    absence = Absence(session)
+    while True:
+        try:
+            run = await _drive(session, run_id, secrets=secrets, plan=plan, wait=wait)
+        except AWAY as error:
+            if not wait:
+                raise
+            plan = None
+            await absence.wait(error)
+        else:
+            absence.over()
+            return run
+
+
+async def _drive(
+    session: Session, run_id: str, *, secrets: Mapping[str, str] | None, plan: Plan | None, wait: bool
+) -> Run | None:
     if is_driven(session, run_id) or _is_awaited(session, run_id, secrets or {}):
         return None
     lost: list[asyncio.Future[Run]] = []
@@ -54,9 +76,10 @@ async def drive(
             return None
         except (asyncio.CancelledError, ContractViolation):
             # A row that is not legal any more was legal to us: the other one has gone on while we stood still.
-            if _is_ours(session, run_id):
-                raise
-            return None
+            with suppress(*AWAY):
+                if not _is_ours(session, run_id):
+                    return None
+            raise
         finally:
             work.cancel()
 
@@ -87,14 +110,25 @@ def _is_ours(session: Session, run_id: str) -> bool:
 
 async def wait_for(session: Session, run_id: str) -> Run:
     """Wait until a run has ended, and drive it when nobody else does."""
+    began, told = session.clock.monotonic(), False
     while True:
-        run = session.journal.run(run_id)
+        run = await patient(session, lambda: session.journal.run(run_id))
         if run.state.ended:
             return run
         ended = await drive(session, run_id)
         if ended is not None:
             return ended
+        if not told and session.clock.monotonic() - began > _SILENT_SECONDS:
+            told = await patient(session, lambda: _tell_who_drives(session, run_id))
         await session.clock.sleep(_LOOK_SECONDS)
+
+
+def _tell_who_drives(session: Session, run_id: str) -> bool:
+    """Tell whom we wait for, and until when; whether there was anybody."""
+    if (who := told_holder(session, run_id)) is None:
+        return False
+    session.say(f"waiting for run {run_id}: it is driven by {who}")
+    return True
 
 
 async def catch_up(session: Session) -> None:
@@ -114,10 +148,17 @@ async def catch_up(session: Session) -> None:
                         session.tell(f"run {run_id}: {answer}")
 
 
+async def listed(session: Session, *, open_only: bool, limit: int | None) -> list[Run]:
+    """Runs, newest first, once every step that is due was taken."""
+    if not session.has_journal():
+        return []
+    await catch_up(session)
+    return session.journal.runs(open_only=open_only, limit=limit)
+
+
 def is_driven(session: Session, run_id: str) -> bool:
     """Whether a follower, be it of this very client, holds the run."""
-    holder = session.journal.holder(run_id)
-    return holder is not None and holder[1] > session.clock.now() and is_alive(holder[0])
+    return is_claimed(session, run_id)
 
 
 async def follow_all(
@@ -142,13 +183,16 @@ async def follow_all(
     driven: set[str] = set()
     try:
         while True:
-            open_runs = [run_id for run_id in session.journal.open_runs() if not only or run_id in only]
+            # While it is away nothing is begun, and what goes on waits for it by itself.
+            open_runs = [
+                run_id for run_id in await patient(session, lambda: session.journal.open_runs()) if not only or run_id in only
+            ]
             for run_id in open_runs:
                 if run_id not in tasks or tasks[run_id].done():
                     pause = _told(session, run_id, tasks.pop(run_id, None))
                     tasks[run_id] = asyncio.ensure_future(_after(session, pause, run_id, secrets))
                     driven.add(run_id)
-            if until_idle and not open_runs and not _is_owed(session, only):
+            if until_idle and not open_runs and not await patient(session, lambda: _is_owed(session, only)):
                 return len(driven)
             if session.is_busy and watching.done():
                 watching = asyncio.ensure_future(_watch(session))
@@ -162,7 +206,8 @@ async def follow_all(
 
 async def _seek_again_and_again(session: Session) -> None:
     while True:
-        await seek_everywhere(session)
+        with suppress(*AWAY):
+            await seek_everywhere(session)
         await session.clock.sleep(_SEEK_SECONDS)
 
 
@@ -170,7 +215,7 @@ async def _watch(session: Session) -> None:
     """Where there are so many nodes that each is looked at seldom, a listing tells in time which one has died."""
     while session.is_busy:
         await session.clock.sleep(_WATCH_SECONDS)
-        for name in session.journal.providers_with_open_nodes():
+        for name in await patient(session, lambda: session.journal.providers_with_open_nodes()):
             # Who cannot be asked, or has a bug, says nothing of any node; those who need its word tell of it.
             with suppress(Exception):
                 poll = session.spec(name).timings.poll

@@ -6,7 +6,7 @@ import os
 import socket
 from pathlib import Path
 
-__all__ = ["is_alive", "this_process"]
+__all__ = ["in_words", "is_alive", "is_here", "this_process"]
 
 
 def this_process(nonce: str) -> str:
@@ -25,6 +25,18 @@ def is_alive(holder: str) -> bool:
         # Without /proc only the number is known.
         return _exists(int(parts[2]))
     return _start_time(int(parts[2])) == parts[3]
+
+
+def is_here(holder: str) -> bool:
+    """Whether the holder certainly lives, as a process of this host and this boot."""
+    parts = holder.split("/")
+    return len(parts) == 5 and parts[:2] == [socket.gethostname(), _boot_id()] and is_alive(holder)
+
+
+def in_words(holder: str) -> str:
+    """A holder as people are told: its process and its host."""
+    parts = holder.split("/")
+    return f"process {parts[2]} on host {parts[0]}" if len(parts) == 5 else f"the follower {holder}"
 
 
 def _exists(pid: int) -> bool:

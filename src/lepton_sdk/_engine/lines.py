@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -13,7 +13,19 @@ from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.run import NodeRecord
 
-__all__ = ["Difference", "HeldNode", "Report", "child_line", "duplicate_lines", "held", "node_line", "record_line"]
+__all__ = [
+    "Difference",
+    "HeldNode",
+    "Report",
+    "child_line",
+    "duplicate_lines",
+    "given_up_lines",
+    "held",
+    "node_line",
+    "record_line",
+]
+
+_TOLD_DAYS = 30
 
 
 class Difference(StrEnum):
@@ -22,7 +34,8 @@ class Difference(StrEnum):
     ``held``: as the journal has it. ``unresolved``: a create call whose machine may still turn up. ``missing``: held, and not
     in the provider's listing; it is still counted as costing. ``unmarked``: held, and its tags are gone. ``duplicate``: of a
     token that the journal knows, beyond the one adopted. ``doubtful``: the same, but it cannot be what was asked for.
-    ``stray``: with our owner, of a token that the journal does not know. ``other``: of another owner.
+    ``stray``: with our owner, of a token that the journal does not know. ``lost``: of the journal that was here and is gone or
+    damaged. ``given-up``: somebody gave its row up by hand, and nobody can say when its bill ends. ``other``: of another owner.
     """
 
     HELD = "held"
@@ -32,6 +45,8 @@ class Difference(StrEnum):
     DUPLICATE = "duplicate"
     DOUBTFUL = "doubtful"
     STRAY = "stray"
+    LOST = "lost"
+    GIVEN_UP = "given-up"
     OTHER = "other"
 
 
@@ -87,7 +102,22 @@ def held(session: Session) -> list[HeldNode]:
     now = session.clock.now()
     records = [record for run in session.journal.runs(open_only=True) for record in run.nodes]
     rows = [record_line(record, now) for record in records if record.held]
-    return rows + [line for record in records for line in duplicate_lines(record, now)]
+    return rows + [line for record in records for line in duplicate_lines(record, now)] + given_up_lines(session, now)
+
+
+def given_up_lines(session: Session, now: datetime) -> list[HeldNode]:
+    """A line for each row that a person gave up, for as long as its machine may be billed, or a month where nobody knows."""
+    lines = []
+    for record in (record for run in session.journal.given_up() for record in run.nodes):
+        if record.given_up_at is None or record.released_at is not None:
+            continue
+        least = record.intended_at + timedelta(seconds=record.lasts) if record.lasts is not None else None
+        until = least or record.given_up_at + timedelta(days=_TOLD_DAYS)
+        if now < until:
+            ends = "its own limits end it by then at the latest" if least else "nothing here ends its bill"
+            action = f"given up {record.given_up_at:%Y-%m-%d}; shown until {until:%Y-%m-%d %H:%M} UTC: {ends}"
+            lines.append(record_line(record, now, Difference.GIVEN_UP, action))
+    return lines
 
 
 def duplicate_lines(record: NodeRecord, now: datetime) -> list[HeldNode]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
+from lepton_sdk._engine.away import AWAY, Absence, patient
 from lepton_sdk._engine.follower import drive, is_driven
 from lepton_sdk._engine.output import output_of
 from lepton_sdk._engine.session import Session
@@ -73,7 +75,7 @@ async def _merged(streams: list[AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
 async def _read_node(session: Session, run_id: str, rank: int, *, offset: int, follow: bool) -> AsyncIterator[bytes]:
     shown: set[str] = set()
     while True:
-        run = session.journal.run(run_id)
+        run = await patient(session, lambda: session.journal.run(run_id)) if follow else session.journal.run(run_id)
         started = _started(run, rank)
         for record in started:
             if record.token in shown:
@@ -82,18 +84,34 @@ async def _read_node(session: Session, run_id: str, rank: int, *, offset: int, f
             # Only the newest attempt still grows; of the earlier ones the length must be known, so they are read.
             begin = 0 if len(started) > 1 else offset
             seen = begin
-            async for chunk in output_of(session, run, record, begin, follow=follow):
+            async for chunk in _whole(session, run, record, begin, follow=follow):
                 if chunk[max(0, offset - seen) :]:
                     yield chunk[max(0, offset - seen) :]
                 seen += len(chunk)
             offset = max(0, offset - seen)
         if not follow or run.state.ended:
             return
-        if shown and not is_driven(session, run_id):
-            # Its client died: without us the end would never be written, and a reader would wait for it for ever. A run
-            # that has not started is left alone: its follower may be on the way, with the secrets.
-            await drive(session, run_id, wait=False)
+        with suppress(*AWAY):
+            if shown and not is_driven(session, run_id):
+                # Its client died: without us the end would never be written, and a reader would wait for it for ever. A run
+                # that has not started is left alone: its follower may be on the way, with the secrets.
+                await drive(session, run_id, wait=False)
         await session.clock.sleep(_LOOK_SECONDS)
+
+
+async def _whole(session: Session, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:
+    """The output of one attempt; a journal that is away while it is followed leaves nothing of it out."""
+    absence, at = Absence(session), begin
+    while True:
+        try:
+            async for chunk in output_of(session, run, record, at, follow=follow):
+                at += len(chunk)
+                yield chunk
+            return
+        except AWAY as error:
+            if not follow:
+                raise
+            await absence.wait(error)
 
 
 def _started(run: Run, rank: int) -> list[NodeRecord]:

@@ -9,26 +9,78 @@ from lepton_sdk._engine.asking import found, inspected, released
 from lepton_sdk._engine.duplicates import give_back_duplicate
 from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.follower import catch_up
+from lepton_sdk._engine.give_up import give_up as give_up_node
 from lepton_sdk._engine.late import listing, seek
-from lepton_sdk._engine.lines import Difference, HeldNode, Report, child_line, duplicate_lines, held, node_line, record_line
+from lepton_sdk._engine.lines import (
+    Difference,
+    HeldNode,
+    Report,
+    child_line,
+    duplicate_lines,
+    given_up_lines,
+    held,
+    node_line,
+    record_line,
+)
+from lepton_sdk._engine.lost import lost_lines, other_lines, refuse_silence, settle_marks, trouble
 from lepton_sdk._engine.session import Session
+from lepton_sdk._journal import lost_at
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.run import NodeRecord
-from lepton_sdk.errors import LeptonError
+from lepton_sdk.errors import JournalCorrupt, LeptonError
 
-__all__ = ["Difference", "HeldNode", "Report", "held", "reconcile"]
+__all__ = ["Difference", "HeldNode", "Report", "held", "nodes", "reconcile"]
 
 _SECONDS = 60.0
 _SHOWN = "shown; release it with lepton reconcile --release-strays"
 
 
-async def reconcile(session: Session, *, release_strays: bool = False, all_owners: bool = False) -> Report:
+async def reconcile(
+    session: Session, *, release_strays: bool = False, all_owners: bool = False, give_up: str | None = None
+) -> Report:
     """Take the steps that are due, then list providers and compare.
 
     Args:
+        give_up: a node whose row is closed first, without its provider's word.
         release_strays: also give back what carries our owner and no open row explains.
         all_owners: also show the machines of other owners.
     """
+    why = trouble(session)
+    if give_up is not None:
+        if why is not None:
+            raise why
+        await give_up_node(session, give_up)
+    if why is not None:
+        refuse_silence(session, why)
+        report = Report((), ())
+    else:
+        report = await _held_against(session, release_strays=release_strays, all_owners=all_owners)
+    lost, unasked = await lost_lines(session, release=release_strays)
+    others = [*lost, *await other_lines(session)]
+    told = {line.id for line in others}
+    ours = [line for line in report.nodes if line.difference is not Difference.OTHER or line.id not in told]
+    return Report((*ours, *others), (*report.unasked, *unasked))
+
+
+async def nodes(session: Session) -> list[HeldNode]:
+    """Everything that the journal holds, and what is still billed of a journal that was lost here."""
+    why, lines = trouble(session), []
+    try:
+        if why is None and session.has_journal():
+            await catch_up(session)
+            lines = held(session)
+    except JournalCorrupt as error:
+        why = error
+        session.close_journal()
+    if why is not None:
+        refuse_silence(session, why)
+    lost, unasked = await lost_lines(session)
+    for name, message in unasked:
+        session.say(f"{name} could not be asked: {message}")
+    return lines + lost
+
+
+async def _held_against(session: Session, *, release_strays: bool, all_owners: bool) -> Report:
     await catch_up(session)
     usable = {name for name, state in session.standing().items() if state.usable}
     names = sorted(usable.union(session.journal.providers_with_open_nodes()))
@@ -48,7 +100,11 @@ async def reconcile(session: Session, *, release_strays: bool = False, all_owner
             except LeptonError as error:
                 unasked.append((name, str(error)))
         lines.extend(await _compare(session, name, answer, asked_at, release_strays=release_strays))
-    return Report(tuple(lines), tuple(unasked))
+    if not unasked:
+        listed = {node.owner or "" for answer in answers if not isinstance(answer, LeptonError) for node in answer}
+        former = lost_at(session.marks, session.journal_place, {session.journal.owner, *listed})
+        settle_marks(session, [one for one in former if one.owner in session.journal.owners and set(one.rented) <= {*names}])
+    return Report((*lines, *given_up_lines(session, session.clock.now())), tuple(unasked))
 
 
 async def _list(session: Session, name: str, *, all_owners: bool) -> list[Node] | LeptonError:

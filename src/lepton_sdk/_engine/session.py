@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -10,20 +11,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lepton_sdk._clock import Clock, SystemClock
+from lepton_sdk._clock import Clock, SteadyClock
 from lepton_sdk._config import Config, shown_address
 from lepton_sdk._engine.holder import this_process
 from lepton_sdk._engine.hurry import Hurry, Patience
 from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.shared import Shared
-from lepton_sdk._journal import Journal, Place, exists
+from lepton_sdk._journal import Journal, Place, exists, lost_at
 from lepton_sdk._plugins.registry import Registry
 from lepton_sdk.domain.access import Access
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.quantity import show_duration
 from lepton_sdk.domain.run import Event, Run
-from lepton_sdk.errors import LeptonError
+from lepton_sdk.errors import JournalError, LeptonError, UsageError
 from lepton_sdk.router import Standing
 from lepton_sdk.spi.executor import Executor, ExecutorContext
 from lepton_sdk.spi.provider import Provider
@@ -36,6 +38,8 @@ _ACCOUNT_SECONDS = 300.0
 # Beyond so many runs, one listing costs fewer calls than a look at each machine.
 _FEW = 4
 _LONGEST_LOOK = 0.5
+# Clocks that are kept by a time service differ by less.
+_MOVED_SECONDS = 60.0
 _LOOK_EACH = 0.004
 
 
@@ -63,7 +67,7 @@ class Session:
         patience: Patience | None = None,
     ) -> None:
         self.config = config
-        self.clock: Clock = clock or SystemClock()
+        self.clock: Clock = clock or SteadyClock()
         self.registry = Registry(config, self.clock)
         self._brought = {spec.name: (spec, provider) for spec, provider in (providers or {}).items()}
         self._entropy = entropy
@@ -82,6 +86,8 @@ class Session:
         # Providers that the last look at the market could not ask, for a reason that may pass.
         self.passing: dict[str, LeptonError] = {}
         self.notices: list[str] = []
+        self._moved = False
+        self._said: set[str] = set()
         self._onlookers: list[Callable[[str], None]] = []
         # What is claimed by some work of this very process, whatever the clock says of it, and whom to tell of its loss.
         self.claims: dict[str, tuple[int, Callable[[int], object]]] = {}
@@ -198,6 +204,29 @@ class Session:
         if line not in self.notices:
             self.notices.append(line)
 
+    def say(self, line: str) -> None:
+        """Show a line at once, and once, to whoever sees this process; `tell` keeps one for the end."""
+        line = self.redacted(line)
+        if line not in self._said:
+            self._said.add(line)
+            logging.getLogger("lepton_sdk").warning(line)
+
+    def say_away(self, error: JournalError) -> None:
+        """Tell that the journal does not answer and is waited for."""
+        words = f"{error.message}; it is waited for, and until then nothing is created and nothing is given back"
+        self.say(f"{words}; next: {error.hint}" if error.hint else words)
+
+    def tell_of_clock(self) -> None:
+        """Tell once when the wall clock was moved while something is open."""
+        moved = self._journal.moved() if self._journal is not None else 0.0
+        if abs(moved) > _MOVED_SECONDS and not self._moved:
+            self._moved = True
+            ahead = "ahead of" if moved > 0 else "behind"
+            self.say(
+                f"this host's clock is {show_duration(round(abs(moved)))} {ahead} the time that its open runs began by: "
+                "it was set. Their times, limits and costs go on by the time since boot, which nobody sets"
+            )
+
     def redacted(self, text: str) -> str:
         """A text on its way to people or to the journal, as observers want it seen."""
         observers = self.registry.observers()
@@ -224,17 +253,64 @@ class Session:
         return str(place) if isinstance(place, Path) else shown_address(place)
 
     @property
+    def marks(self) -> Path:
+        """Where this host notes what it has seen of each journal."""
+        return self.config.cache_dir / "journals"
+
+    @property
     def journal(self) -> Journal:
-        """The journal, made on first use."""
+        """The journal, made on first use.
+
+        Raises:
+            JournalLost: there was one, and something of it may be billed: none is made in its place.
+            JournalError: it cannot be used.
+        """
         if self._journal is None:
-            self._journal = self._open_journal(self.journal_place, self.clock, marks=self.config.cache_dir / "journals")
+            self._journal = self._open_journal(self.journal_place, self.clock, marks=self.marks)
+            self._journal.when_away = self.say_away
+            self.tell_of_clock()
             if (observers := self.registry.observers()) is not None:
                 self._journal.listen(lambda event: observers.hook.on_transition(event=event.to_dict()))
         return self._journal
 
     def has_journal(self) -> bool:
         """Whether anything was ever written; a question alone must not make a journal."""
-        return self._journal is not None or exists(self.journal_place)
+        if self._journal is not None or exists(self.journal_place):
+            return True
+        if lost := lost_at(self.marks, self.journal_place):
+            names = ", ".join(sorted({name for one in lost for name in one.rented}))
+            self.say(f"the journal {self.journal_name} is gone and had machines at {names}: see lepton nodes")
+        return False
+
+    def resolve(self, run: str) -> str:
+        """The id of the run that somebody names.
+
+        Raises:
+            UsageError: none or several.
+        """
+        if not self.has_journal():
+            raise UsageError(f"no run is called {run!r}: there is no journal yet", hint="start one with lepton run")
+        return self.journal.resolve(run)
+
+    def open(self) -> Journal:
+        """Open the journal; `journal` for who only wants to know whether it can be."""
+        return self.journal
+
+    @property
+    def opened(self) -> bool:
+        """Whether the journal is open here."""
+        return self._journal is not None
+
+    def close_journal(self) -> None:
+        """Close the journal; the next use opens it again."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def open_heir(self, owners: tuple[str, ...]) -> Journal:
+        """Begin a new journal where others were lost; what carries the names of those is asked for as its own is."""
+        self._journal = Journal(self.journal_place, self.clock, marks=self.marks, heir_of=owners)
+        return self._journal
 
     async def aclose(self) -> None:
         """Close providers, executors and the journal; create calls that are under way get their answer written down first."""
@@ -246,9 +322,7 @@ class Session:
         for _, provider in self._brought.values():
             await provider.aclose()
         await self.registry.aclose()
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        self.close_journal()
 
 
 def _module_of(plugin: object) -> str:

@@ -16,7 +16,7 @@ from lepton_sdk._executors.workdir import check_workdir
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.resources import Resources
 from lepton_sdk.domain.run import Event, Run
-from lepton_sdk.errors import JobSpecError, LeptonError
+from lepton_sdk.errors import JobSpecError, JournalError, LeptonError
 from lepton_sdk.router import Plan, route
 
 __all__ = ["check", "leave_follower", "plan_for", "read_secrets", "record"]
@@ -106,9 +106,19 @@ def read_secrets(job: Job, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def record(session: Session, job: Job) -> Run:
-    """Write the run's first row."""
-    planned = Event("run.planned", session.new_id(), session.clock.now(), None, {"job": job.to_dict()})
-    return session.journal.append(planned)
+    """Write the run's first row.
+
+    Raises:
+        JournalError: it could not be written; nothing was started.
+    """
+    try:
+        session.journal.renew_time()
+        planned = Event("run.planned", session.new_id(), session.clock.now(), None, {"job": job.to_dict()})
+        return session.journal.append(planned)
+    except JournalError as error:
+        # Only here it is certain: later a machine may be there already.
+        error.hint = f"{error.hint}; nothing was started" if error.hint else "nothing was started"
+        raise
 
 
 def leave_follower(session: Session, run_id: str, secrets: Mapping[str, str]) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from lepton_sdk.domain.words import one_line
 from lepton_sdk.spi.executor import Fetched
 
 __all__ = ["Incoming", "Landing", "Refused", "size_text"]
@@ -52,7 +53,7 @@ class Landing:
 
     def miss(self, path: str, why: str) -> None:
         """Note that a path does not come."""
-        self.missing.setdefault(path, plain(why))
+        self.missing.setdefault(path, one_line(why))
 
     # --- files -----------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import evolve
 
 from lepton_sdk._executors.processes import alive
+from lepton_sdk.domain.words import one_line
 from lepton_sdk.spi.executor import ExecutionState, ExecutionStatus
 
 __all__ = ["REASONS", "ended_as", "is_code", "plausible", "read_json", "read_plain", "read_status"]
@@ -99,7 +100,7 @@ def _reason(record: dict[str, Any]) -> bool:
 
 def _detail(record: dict[str, Any]) -> str:
     detail = record.get("detail")
-    return plain(detail, _LONGEST_DETAIL) if isinstance(detail, str) else ""
+    return one_line(detail, _LONGEST_DETAIL) if isinstance(detail, str) else ""
 
 
 def _failures(codes: object) -> tuple[int, ...]:

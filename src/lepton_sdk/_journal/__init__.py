@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lepton_sdk._journal.journal import Journal
-from lepton_sdk._journal.store import Place, exists
+from lepton_sdk._journal.journal import AWAY, Journal
+from lepton_sdk._journal.lost import lost_at
+from lepton_sdk._journal.mark import Mark, Noted, noted_in
+from lepton_sdk._journal.store import Place, exists, key_of, put_aside
 
-__all__ = ["Journal", "Place", "exists"]
+__all__ = ["AWAY", "Journal", "Mark", "Noted", "Place", "exists", "key_of", "lost_at", "noted_in", "put_aside"]

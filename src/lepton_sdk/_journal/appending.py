@@ -7,7 +7,7 @@ from datetime import datetime
 
 from attrs import evolve, frozen
 
-from lepton_sdk._journal.rows import event_row, node_row, read_run, run_row
+from lepton_sdk._journal.rows import EVENT_COLUMNS, event_row, node_row, read_run, run_row
 from lepton_sdk._journal.spending import Spending
 from lepton_sdk._journal.store import Execute, Store
 from lepton_sdk.domain.caps import Caps
@@ -32,10 +32,15 @@ ON CONFLICT (token) DO UPDATE SET
 
 @frozen
 class Entry:
-    """Events of one run that stand or fall together, and the caps that they must keep."""
+    """Events of one run that stand or fall together, and the caps that they must keep.
+
+    Attributes:
+        again: nobody knows whether an earlier try has written them: a connection may break in the commit.
+    """
 
     events: tuple[Event, ...]
     caps: Caps | None = None
+    again: bool = False
 
 
 @frozen
@@ -52,6 +57,9 @@ def write_entries(store: Store, execute: Execute, entries: Iterable[Entry], spen
     seq = int(execute("SELECT coalesce(max(seq), 0) FROM events")[0][0])
     answers: list[Written | LeptonError] = []
     for entry in entries:
+        if entry.again and (found := _written_before(store, execute, entry.events)) is not None:
+            answers.append(found)
+            continue
         try:
             before, run = _applied(store, execute, entry.events)
             if entry.caps:
@@ -64,6 +72,20 @@ def write_entries(store: Store, execute: Execute, entries: Iterable[Entry], spen
         _insert(execute, before, run, events)
         answers.append(Written(run, events))
     return answers
+
+
+def _written_before(store: Store, execute: Execute, events: Sequence[Event]) -> Written | None:
+    """The events as they stand in the journal already, where all of them do."""
+    wanted = [event_row(event) for event in events]
+    at = sorted({row[1] for row in wanted})
+    query = f"SELECT {EVENT_COLUMNS} FROM events WHERE run = ? AND at IN ({', '.join('?' for _ in at)})"  # noqa: S608 - ours
+    known = {(row[1], row[2], row[4], row[5]): int(row[0]) for row in execute(query, (events[0].run, *at))}
+    numbers = [known.get((row[1], row[2], row[4], row[5]), 0) for row in wanted]
+    if not all(numbers):
+        return None
+    record = execute("SELECT id, record, checksum FROM runs WHERE id = ?", (events[0].run,))[0]
+    found = (evolve(event, seq=number) for event, number in zip(events, numbers, strict=True))
+    return Written(read_run(store, record), tuple(found))
 
 
 def _applied(store: Store, execute: Execute, events: Sequence[Event]) -> tuple[Run | None, Run]:

@@ -5,24 +5,42 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from lepton_sdk._clock import Clock
 from lepton_sdk._journal.appending import Entry, Written, write_entries
-from lepton_sdk._journal.claims import Claims
 from lepton_sdk._journal.group import Group
+from lepton_sdk._journal.lost import refuse_lost
 from lepton_sdk._journal.mark import Mark
 from lepton_sdk._journal.rows import event_row
-from lepton_sdk._journal.spending import Spending
-from lepton_sdk._journal.store import Execute, Place, open_store
+from lepton_sdk._journal.spending import Spending, rented_at
+from lepton_sdk._journal.store import Execute, Place, key_of, open_store
+from lepton_sdk._journal.times import Times
 from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.run import Event, Run
-from lepton_sdk.errors import JournalForeign, JournalRolledBack, LeptonError
+from lepton_sdk.errors import (
+    JournalError,
+    JournalForeign,
+    JournalLocked,
+    JournalLost,
+    JournalRolledBack,
+    JournalUnreachable,
+    JournalUnwritable,
+    LeptonError,
+)
 
-__all__ = ["Journal"]
+__all__ = ["AWAY", "Journal"]
 
 _ADOPT = "if the other one is gone for good, run lepton state adopt here; until then it can only be read"
+# What comes back by itself. What is damaged, foreign or lost does not.
+AWAY = (JournalUnreachable, JournalUnwritable, JournalLocked)
+# What is under way goes on to its end, also in a file that has no name any more.
+_BEGINS = frozenset({"run.planned", "node.intended"})
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+# A claim lasts a minute and is renewed four times in it.
+_TRUSTED_SECONDS = 40.0
 _NAME = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
 _RENAME = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _ACCOUNT = """
@@ -31,7 +49,7 @@ ON CONFLICT (provider) DO UPDATE SET account = excluded.account, at = excluded.a
 """
 
 
-class Journal(Claims):
+class Journal(Times):
     """The record of runs and nodes in one file or database, safe for several processes.
 
     Args:
@@ -39,13 +57,27 @@ class Journal(Claims):
         clock: gives every row its time.
         writable: ``False`` opens without any right to change, for questions.
         marks: the folder where this host notes how far it has seen a journal; without one an older copy is not known.
+        heir_of: owners of journals that were lost at this place; without their names no journal is begun where one was lost.
 
     Raises:
+        JournalLost: there is none any more, and something of it may be billed.
         JournalError: it is damaged, of a newer version, locked, out of reach or cannot be written.
     """
 
-    def __init__(self, place: Place, clock: Clock, *, writable: bool = True, marks: Path | None = None) -> None:
-        super().__init__(open_store(place, writable=writable), clock)
+    def __init__(
+        self,
+        place: Place,
+        clock: Clock,
+        *,
+        writable: bool = True,
+        marks: Path | None = None,
+        heir_of: tuple[str, ...] = (),
+    ) -> None:
+        fresh = partial(refuse_lost, marks, place, heir_of)
+        super().__init__(open_store(place, writable=writable, fresh=fresh), clock)
+        self._key = key_of(place)
+        # Called when a row waits because the journal is away.
+        self.when_away: Callable[[JournalError], object] = lambda _: None
         self._listeners: list[Callable[[Event], None]] = []
         self._group = Group(self._commit, self._told)
         self._spending = Spending(self._store)
@@ -56,10 +88,11 @@ class Journal(Claims):
             if self._store.is_small():
                 self._check_rows()
             if writable:
-                self._name_owner()
+                self._name_owner(fresh, heir_of)
             self._read_owner()
+            self._go_by_one_time(writable=writable and not self.is_foreign)
             if writable and marks is not None:
-                self._hold_against(Mark(marks, self.owner))
+                self._hold_against(self._mark_in(marks))
         except BaseException:
             self.close()
             raise
@@ -96,8 +129,27 @@ class Journal(Claims):
         return self._told(answer)
 
     async def write(self, *events: Event, caps: Caps | None = None) -> Run:
-        """`append` for coroutines: the event loop goes on until the rows are durable, and those who wait share a commit."""
-        return self._told(await self._group.write(Entry(events, caps)))
+        """`append` for coroutines: the event loop goes on until the rows are durable, and those who wait share a commit.
+
+        A journal that is away for a while is waited for: what has happened must not go unwritten.
+
+        Raises:
+            JournalError: it cannot be waited for; or the rows are written, and it was away for so long that the caller's claim
+                may have run out, so that nothing may follow on them before there is a fresh one.
+        """
+        entry, began, pause = Entry(events, caps), self._clock.monotonic(), _FIRST_PAUSE
+        while True:
+            try:
+                run = self._told(await self._group.write(entry))
+                break
+            except AWAY as error:
+                self.when_away(error)
+                entry, failure = Entry(events, caps, again=True), error
+            await self._clock.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 1.6)
+        if entry.again and self._clock.monotonic() - began > _TRUSTED_SECONDS:
+            raise failure
+        return run
 
     def _told(self, written: Written) -> Run:
         for event in written.events:
@@ -106,16 +158,22 @@ class Journal(Claims):
         return written.run
 
     def _commit(self, entries: list[Entry]) -> list[Written | LeptonError]:
+        if not self._store.is_there() and any(event.kind in _BEGINS for entry in entries for event in entry.events):
+            raise JournalLost(
+                f"the journal {self.place} was removed or replaced while it was in use: nothing is begun from it any more",
+                hint="lepton nodes shows what it held; put it back from a backup, or begin a new one with lepton state new",
+            )
         with self._store.transaction() as execute:
             # Behind the address of a database another one may answer by now, so it is asked each time.
             self._refuse_foreign()
             self._refuse_frozen(execute)
             lost = self._lost(execute)
             answers = [] if lost else write_entries(self._store, execute, entries, self._spending)
+            rented = rented_at(execute) if self._mark is not None else ()
         if lost:
             self.freeze(lost)
             self.refuse_frozen()
-        self._note(answers)
+        self._note(answers, rented)
         return answers
 
     def settle(self, provider: str, account: str | None) -> None:
@@ -132,10 +190,17 @@ class Journal(Claims):
         self.owners = (self.owner, *former)
         self.host = self._meta("host") or ""
 
-    def _name_owner(self) -> None:
+    def _name_owner(self, fresh: Callable[[], object], heir_of: tuple[str, ...]) -> None:
         if self._meta("owner"):
             return
-        values = (("owner", new_id(self._clock.now(), os.urandom(6))), ("host", self._store.home))
+        if self._store.query("SELECT 1 FROM events LIMIT 1"):
+            raise self._store.corrupt("the name of its owner is gone")
+        fresh()
+        values = (
+            ("owner", new_id(self._clock.now(), os.urandom(6))),
+            ("host", self._store.home),
+            ("former_owners", json.dumps(heir_of)),
+        )
         with self._store.transaction() as execute:
             # Another process may have been first; its name stands.
             for value in values:
@@ -175,11 +240,16 @@ class Journal(Claims):
                 execute(_RENAME, value)
             execute("DELETE FROM meta WHERE name = 'frozen'")
             write_entries(self._store, execute, [Entry((event,)) for event in events], self._spending)
+            newest = execute("SELECT seq, checksum FROM events ORDER BY seq DESC LIMIT 1")
+            rented = rented_at(execute)
         self._read_owner()
         self._seen = None
         if self._mark is not None:
             self._mark.close()
-        self._mark = Mark(self._marks, self.owner) if self._marks is not None else None
+        self._mark = self._mark_in(self._marks) if self._marks is not None else None
+        if self._mark is not None and newest:
+            self._seen = (int(newest[0][0]), int(newest[0][1]))
+            self._mark.write(*self._seen, rented)
 
     def refuse_frozen(self) -> None:
         """Raise when nothing may be done from this journal.
@@ -216,9 +286,12 @@ class Journal(Claims):
         text = "is another one" if rows else "is missing"
         return f"the journal {self.place} is older than what was seen of it from this host: row {seq} {text}"
 
-    def _note(self, answers: list[Written | LeptonError]) -> None:
-        newest = next((answer.events[-1] for answer in reversed(answers) if isinstance(answer, Written)), None)
+    def _mark_in(self, folder: Path) -> Mark:
+        return Mark(folder, self.owner, self._key, self._store.home)
+
+    def _note(self, answers: list[Written | LeptonError], rented: tuple[str, ...]) -> None:
+        newest = max((answer.events[-1] for answer in answers if isinstance(answer, Written)), key=lambda e: e.seq, default=None)
         if newest is not None:
             self._seen = (newest.seq, event_row(newest)[-1])
             if self._mark is not None:
-                self._mark.write(*self._seen)
+                self._mark.write(*self._seen, rented)

@@ -29,7 +29,7 @@ from lepton_sdk.spi.secret import Secret
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["PostgresStore", "is_there"]
+__all__ = ["PostgresStore", "is_there", "set_aside"]
 
 _LOCK_SECONDS = 10
 # A server that is cut off shows within this time, and not when the system gives its connection up.
@@ -47,13 +47,24 @@ SELECT (SELECT oid FROM pg_database WHERE datname = current_database())::text,
        has_function_privilege('pg_control_system()', 'execute')
 """
 _SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
+_RESTORE = (
+    "restore the schema lepton_sdk from a backup, or begin a new journal with lepton state new; lepton nodes shows what the "
+    "damaged one may still hold"
+)
+_TABLES = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'lepton_sdk'"
+# The server says so while it refuses a connection, without a code that the driver hands on.
+_NO_DATABASE = "does not exist"
 _T = TypeVar("_T")
 
 
 class PostgresStore:
-    """A `Store` in the schema ``lepton_sdk`` of a database."""
+    """A `Store` in the schema ``lepton_sdk`` of a database.
 
-    def __init__(self, url: Secret, *, writable: bool) -> None:
+    Args:
+        fresh: called before a journal is made where there is none; it may refuse.
+    """
+
+    def __init__(self, url: Secret, *, writable: bool, fresh: Callable[[], object] = lambda: None) -> None:
         self._url = url
         self.place = shown_address(url)
         self._reader: psycopg.Connection[Row] | None = None
@@ -62,12 +73,15 @@ class PostgresStore:
         self._turn = Lock()
         self.home = ""
         try:
-            self._check_version()
+            if not self._check_version():
+                fresh()
             if writable:
                 self._check_fsync()
                 self._migrate()
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, JournalUnreachable) and _NO_DATABASE in error.message:
+                fresh()
             raise
 
     def query(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
@@ -95,6 +109,10 @@ class PostgresStore:
                     writer.execute("ROLLBACK")
                 raise
 
+    def is_there(self) -> bool:
+        """The server speaks for its tables by itself."""
+        return True
+
     def now(self, clock: Clock) -> datetime:
         """The server's time: the clocks of its clients differ."""
         found: datetime = self.query("SELECT clock_timestamp()")[0][0]
@@ -108,7 +126,7 @@ class PostgresStore:
         """The error for rows that are not what was written."""
         return JournalCorrupt(
             f"the journal {self.place} is damaged: {what}",
-            hint="restore the schema lepton_sdk from a backup; machines that it knew must be looked for at their providers",
+            hint=_RESTORE,
         )
 
     def is_small(self) -> bool:
@@ -156,15 +174,21 @@ class PostgresStore:
         self.home = f"{system}/{database}"
         return connection
 
-    def _check_version(self) -> None:
-        if not self.query("SELECT to_regclass('lepton_sdk.meta') IS NOT NULL")[0][0]:
-            return
-        version = int(self.query("SELECT value FROM meta WHERE name = 'version'")[0][0])
+    def _check_version(self) -> bool:
+        """Whether there is a journal at all."""
+        tables = self.query(_TABLES)
+        if not tables:
+            return False
+        found = self.query("SELECT value FROM meta WHERE name = 'version'") if ("meta",) in tables else []
+        if not found:
+            raise self.corrupt("the table of its version is gone or empty")
+        version = int(found[0][0])
         if version > VERSION:
             raise JournalTooNew(
                 f"the journal {self.place} has version {version}; this lepton_sdk knows up to {VERSION}",
                 hint="install the newer lepton_sdk again",
             )
+        return True
 
     def _check_fsync(self) -> None:
         fsync = self.query("SHOW fsync")[0][0]
@@ -205,6 +229,22 @@ def is_there(url: Secret) -> bool:
         raise _translate(error, url) from None
 
 
+def set_aside(url: Secret) -> str | None:
+    """Rename what is left of the schema; its name then, ``None`` where there is none."""
+    import psycopg
+
+    try:
+        with _connected(url) as connection:
+            names = {row[0] for row in _run(connection, "SELECT nspname::text FROM pg_namespace")}
+            if "lepton_sdk" not in names:
+                return None
+            number = next(n for n in range(1, len(names) + 2) if f"lepton_sdk_old_{n}" not in names)
+            _run(connection, f"ALTER SCHEMA lepton_sdk RENAME TO lepton_sdk_old_{number}")
+            return f"lepton_sdk_old_{number}"
+    except psycopg.Error as error:
+        raise _translate(error, url) from None
+
+
 def _connected(url: Secret) -> psycopg.Connection[Row]:
     try:
         import psycopg
@@ -233,7 +273,8 @@ def _run(connection: psycopg.Connection[Row], statement: str, values: Sequence[o
 def _translate(error: psycopg.Error, url: Secret) -> JournalError:
     from psycopg import errors
 
-    text = str(error).strip()
+    # The driver writes over several lines, and a message is one.
+    text = " ".join(str(error).split())
     for password in passwords_in(url):
         text = text.replace(password, "••••••")
     where = f"the journal {shown_address(url)}"
@@ -241,13 +282,15 @@ def _translate(error: psycopg.Error, url: Secret) -> JournalError:
         return JournalLocked(
             f"{where} has been locked by another process for {_LOCK_SECONDS} seconds", hint="see who holds it (pg_locks)"
         )
+    if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn | errors.InvalidSchemaName):
+        return JournalCorrupt(f"{where} is damaged: a table of it is gone: {text}", hint=_RESTORE)
     if isinstance(error, errors.DiskFull | errors.ReadOnlySqlTransaction | errors.InsufficientPrivilege):
-        return JournalUnwritable(f"{where} cannot be written: {text}", hint="free space or grant the rights; nothing was started")
+        return JournalUnwritable(f"{where} cannot be written: {text}", hint="free space or grant the rights")
     if isinstance(error, errors.OperationalError | errors.InterfaceError):
         return JournalUnreachable(
             f"{where} does not answer: {text}",
-            hint="start the server or mend the address in LEPTON_SDK_STATE; nothing was started",
+            hint="start the server or mend the address in LEPTON_SDK_STATE",
         )
     if isinstance(error, errors.DataCorrupted | errors.IndexCorrupted):
-        return JournalCorrupt(f"{where} is damaged: {text}", hint="restore the schema lepton_sdk from a backup")
+        return JournalCorrupt(f"{where} is damaged: {text}", hint=_RESTORE)
     return JournalError(f"{where} failed: {text}", hint="run lepton doctor")

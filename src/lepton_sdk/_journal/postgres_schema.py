@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["MIGRATIONS", "VERSION"]
 
 _FIRST = """
-CREATE SCHEMA lepton_sdk;
+CREATE SCHEMA IF NOT EXISTS lepton_sdk;
 
 CREATE TABLE meta (name text PRIMARY KEY, value text NOT NULL);
 INSERT INTO meta (name, value) VALUES ('version', '0');

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lepton_sdk._clock import Clock
-from lepton_sdk._journal.rows import EVENT_COLUMNS, check_event, read_event, read_run
+from lepton_sdk._journal.rows import EVENT_COLUMNS, GIVEN_UP, check_event, read_event, read_run
 from lepton_sdk._journal.store import Row, Store
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import Event, Run, apply
@@ -69,6 +69,11 @@ class Reading:
         nodes = f"SELECT run FROM nodes WHERE open = 1 AND provider = ? AND stage IN ({', '.join('?' for _ in stages)})"  # noqa: S608
         rows = self._store.query(f"SELECT id, record, checksum FROM runs WHERE id IN ({nodes})", (provider, *map(str, stages)))  # noqa: S608
         return [read_run(self._store, row) for row in rows]
+
+    def given_up(self) -> list[Run]:
+        """Runs that have a node which was given up by hand."""
+        query = "SELECT id, record, checksum FROM runs WHERE id IN (SELECT run FROM nodes WHERE open = ?)"
+        return [read_run(self._store, row) for row in self._store.query(query, (GIVEN_UP,))]
 
     def open_runs(self) -> list[str]:
         """The ids of runs that have not ended, oldest first."""

@@ -10,10 +10,12 @@ from zlib import crc32
 from lepton_sdk._journal.store import Row, Store
 from lepton_sdk.domain.run import Event, NodeRecord, Run
 
-__all__ = ["EVENT_COLUMNS", "check_event", "event_row", "node_row", "read_event", "read_run", "run_row"]
+__all__ = ["EVENT_COLUMNS", "GIVEN_UP", "check_event", "event_row", "node_row", "read_event", "read_run", "run_row"]
 
 # A run is read several times for each time that it changes, and reading its record anew takes a millisecond.
 _READ_OFTEN = 256
+# Neither open nor closed: no query for what is open finds it, and its own is one step in the same index.
+GIVEN_UP = 2
 EVENT_COLUMNS = "seq, at, kind, run, token, data, checksum"
 
 
@@ -36,10 +38,11 @@ def run_row(run: Run) -> Row:
 
 
 def node_row(node: NodeRecord) -> Row:
-    """The columns of a node: ``token, run, provider, stage, open, price, currency``."""
+    """The columns of a node: ``token, run, provider, stage, open, price, currency``; one that was given up has ``open`` 2."""
     price = node.hourly if node.open else node.price
     money = (None, None) if price is None else (str(price), price.currency)
-    return (node.token, node.run, node.offer.provider, str(node.stage), int(node.open), *money)
+    standing = int(node.open) or (GIVEN_UP if node.given_up_at is not None and node.released_at is None else 0)
+    return (node.token, node.run, node.offer.provider, str(node.stage), standing, *money)
 
 
 def read_event(store: Store, row: Row) -> Event:

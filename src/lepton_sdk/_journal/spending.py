@@ -9,10 +9,25 @@ from lepton_sdk._journal.store import Execute, Row, Store
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.run import Run
 
-__all__ = ["Spending"]
+__all__ = ["Spending", "rented_at"]
 
 # SQLite takes so many variables in one statement.
 _AT_ONCE = 500
+# A step from each provider to the next in the index, and two looks at each: ten thousand open nodes cost no more than one.
+_RENTED = """
+WITH RECURSIVE found(name) AS (
+    SELECT min(provider) FROM nodes WHERE open = 1
+    UNION ALL
+    SELECT (SELECT min(provider) FROM nodes WHERE open = 1 AND provider > found.name) FROM found WHERE found.name IS NOT NULL
+)
+SELECT name FROM found WHERE EXISTS (SELECT 1 FROM nodes WHERE open = 1 AND provider = name AND price IS NULL)
+    OR EXISTS (SELECT 1 FROM nodes WHERE open = 1 AND provider = name AND price > '0' AND CAST(price AS REAL) > 0)
+"""
+
+
+def rented_at(execute: Execute) -> tuple[str, ...]:
+    """The providers where something is open that is billed, or may be."""
+    return tuple(str(row[0]) for row in execute(_RENTED))
 
 
 class Spending:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import socket
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
 
 from lepton_sdk._clock import Clock
+from lepton_sdk._journal.host import this_host
 from lepton_sdk._journal.schema import APPLICATION_ID, MIGRATIONS, VERSION
 from lepton_sdk._journal.store import Execute, Row
 from lepton_sdk.errors import (
@@ -26,27 +26,34 @@ from lepton_sdk.errors import (
     JournalUnwritable,
 )
 
-__all__ = ["SqliteStore", "this_host"]
+__all__ = ["SqliteStore", "set_aside"]
 
 # How long one process waits for another's transaction. Ours last milliseconds.
 _BUSY_SECONDS = 10.0
 _UNWRITABLE = ("readonly", "full", "unable to open", "disk i/o")
 _CORRUPT = ("malformed", "not a database", "corrupt")
+# SQLite has no smaller page, so that a file with fewer bytes is what is left of one.
+_LEAST_BYTES = 512
 # A journal up to this size is read whole on opening (a few milliseconds); a larger one row by row as it is used.
 _SMALL_BYTES = 1024 * 1024
 
 
 class SqliteStore:
-    """A `Store` in one file, safe for several processes and threads of one host."""
+    """A `Store` in one file, safe for several processes and threads of one host.
 
-    def __init__(self, path: Path, *, writable: bool) -> None:
+    Args:
+        fresh: called before a journal is made where there is none; it may refuse.
+    """
+
+    def __init__(self, path: Path, *, writable: bool, fresh: Callable[[], object] = lambda: None) -> None:
         self.place = str(path)
         self.home = this_host()
         self._path = path
-        self._reader = _connect(path, writable=writable)
+        self._reader = _connect(path, writable=writable, fresh=fresh)
         # Of its own, so that nobody reads what is not committed, or waits for a commit on its way to the disk.
         self._writer: sqlite3.Connection | None = None
         self._turn = Lock()
+        self._file = _identity(path)
 
     def query(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         """Read what is committed."""
@@ -72,6 +79,10 @@ class SqliteStore:
                     writer.execute("ROLLBACK")
                 raise
 
+    def is_there(self) -> bool:
+        """Whether the file that is open is still the one at its place: rows in one that was removed are nobody's."""
+        return _identity(self._path) == self._file
+
     def now(self, clock: Clock) -> datetime:
         """The time of this host: nobody else writes here."""
         return clock.now()
@@ -96,12 +107,12 @@ class SqliteStore:
             connection.close()
 
 
-def this_host() -> str:
-    """The host's own id, which a copy of a file does not bring along (machine-id(5)); its name where it has none."""
+def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        return Path("/etc/machine-id").read_text().strip() or socket.gethostname()
+        found = path.stat()
     except OSError:
-        return socket.gethostname()
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextmanager
@@ -114,7 +125,7 @@ def translated(path: Path) -> Iterator[None]:
     except OSError as error:
         raise JournalUnwritable(
             f"the journal's folder {path.parent} cannot be used: {error.strerror or error}",
-            hint="free space or fix its rights, or name another folder in LEPTON_SDK_STATE; nothing was started",
+            hint="free space or fix its rights, or name another folder in LEPTON_SDK_STATE",
         ) from error
 
 
@@ -130,7 +141,7 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> JournalError:
     if any(word in text for word in _UNWRITABLE):
         return JournalUnwritable(
             f"the journal {path} cannot be written: {error}",
-            hint="free space or fix its rights, or name another folder in LEPTON_SDK_STATE; nothing was started",
+            hint="free space or fix its rights, or name another folder in LEPTON_SDK_STATE",
         )
     return JournalError(f"the journal {path} failed: {error}", hint="run lepton doctor")
 
@@ -140,9 +151,24 @@ def corrupt(path: Path, what: str) -> JournalCorrupt:
     copy = _set_aside(path, "damaged")
     return JournalCorrupt(
         f"the journal {path} is damaged: {what}",
-        hint=f"a copy lies at {copy}; restore a backup, or move the file away to begin a new journal "
-        "(machines that the old one knew must then be looked for at their providers)",
+        hint=f"a copy lies at {copy}; restore a backup, or begin a new journal with lepton state new; lepton nodes shows what "
+        "the damaged one may still hold",
     )
+
+
+def set_aside(path: Path) -> Path | None:
+    """Move what is left of a journal and its side files out of the way; where it lies then."""
+    if not path.exists():
+        return None
+    number = 1
+    while (place := path.with_name(f"{path.name}.old-{number}")).exists():
+        number += 1
+    with translated(path):
+        for suffix in ("-wal", "-shm", ""):
+            source = path.with_name(path.name + suffix)
+            if source.exists():
+                source.rename(place.with_name(place.name + suffix))
+    return place
 
 
 def _set_aside(path: Path, why: str) -> Path:
@@ -157,9 +183,11 @@ def _set_aside(path: Path, why: str) -> Path:
     return copy
 
 
-def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
+def _connect(path: Path, *, writable: bool, fresh: Callable[[], object] = lambda: None) -> sqlite3.Connection:
     """A connection to a journal that holds; with ``writable`` the file is made or brought to our version."""
     with translated(path):
+        if _is_nothing(path):
+            fresh()
         if writable:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)
@@ -172,7 +200,7 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
             check_same_thread=False,
         )
         try:
-            _check(connection, path)
+            _check(connection, path, fresh)
             if writable:
                 _prepare(connection)
         except BaseException:
@@ -181,11 +209,28 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     return connection
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def _is_nothing(path: Path) -> bool:
+    """Whether no journal is there at all, not even a damaged one.
+
+    Raises:
+        JournalUnwritable, JournalCorrupt: a folder is in its place, or what is left of a file.
+    """
+    if path.is_dir():
+        raise JournalUnwritable(f"the journal {path} is a folder", hint="move it away, or name another place in LEPTON_SDK_STATE")
+    size = path.stat().st_size if path.exists() else 0
+    if 0 < size < _LEAST_BYTES:
+        raise corrupt(path, f"of the file {size} bytes are left")
+    return size == 0
+
+
+def _check(connection: sqlite3.Connection, path: Path, fresh: Callable[[], object]) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     ours = connection.execute("PRAGMA application_id").fetchone()[0]
     if ours not in (0, APPLICATION_ID) or (ours == 0 and (version or _has_tables(connection))):
         raise corrupt(path, "it is not a journal of lepton_sdk")
+    if ours == 0:
+        # Another process may be making it now, or its rows were in a side file that is gone.
+        fresh()
     if version > VERSION:
         raise JournalTooNew(
             f"the journal {path} has version {version}; this lepton_sdk knows up to {VERSION}",

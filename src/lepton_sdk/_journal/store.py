@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -12,7 +13,7 @@ from lepton_sdk._clock import Clock
 from lepton_sdk.errors import JournalCorrupt
 from lepton_sdk.spi.secret import Secret
 
-__all__ = ["Execute", "Place", "Row", "Store", "exists", "open_store"]
+__all__ = ["Execute", "Place", "Row", "Store", "exists", "key_of", "open_store", "put_aside"]
 
 # A file, or the URL of a database, which may hold a password.
 Place = Path | Secret
@@ -52,6 +53,10 @@ class Store(Protocol):
         """
         ...
 
+    def is_there(self) -> bool:
+        """Whether what is open is still what others find at the place."""
+        ...
+
     def now(self, clock: Clock) -> datetime:
         """The time that claims are measured by: one for all who share the database."""
         ...
@@ -73,8 +78,11 @@ class Store(Protocol):
         ...
 
 
-def open_store(place: Place, *, writable: bool) -> Store:
+def open_store(place: Place, *, writable: bool, fresh: Callable[[], object] = lambda: None) -> Store:
     """Open the database at a place; with ``writable`` it is made, or brought to our version.
+
+    Args:
+        fresh: called when there is no journal at the place, before one is made; it may refuse.
 
     Raises:
         JournalError: it is not ours, of a newer version, out of reach or cannot be written.
@@ -82,8 +90,8 @@ def open_store(place: Place, *, writable: bool) -> Store:
     if isinstance(place, Path):
         from lepton_sdk._journal.sqlite import SqliteStore
 
-        return SqliteStore(place, writable=writable)
-    return _postgres()(place, writable=writable)
+        return SqliteStore(place, writable=writable, fresh=fresh)
+    return _postgres()(place, writable=writable, fresh=fresh)
 
 
 def exists(place: Place) -> bool:
@@ -93,6 +101,31 @@ def exists(place: Place) -> bool:
     from lepton_sdk._journal.postgres import is_there
 
     return is_there(place)
+
+
+def key_of(place: Place) -> str:
+    """A place as marks name it, the same however it is written; never with a password."""
+    if isinstance(place, Path):
+        return os.path.realpath(place)
+    from lepton_sdk._config.address import bare_address
+
+    return bare_address(place)
+
+
+def put_aside(place: Place) -> str | None:
+    """Move what is at a place out of the way and keep it; where it is then, ``None`` where nothing was.
+
+    Raises:
+        JournalError: it cannot be moved.
+    """
+    if isinstance(place, Path):
+        from lepton_sdk._journal.sqlite import set_aside
+
+        found = set_aside(place)
+        return None if found is None else str(found)
+    from lepton_sdk._journal import postgres
+
+    return postgres.set_aside(place)
 
 
 def _postgres() -> Callable[..., Store]:

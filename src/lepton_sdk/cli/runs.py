@@ -19,11 +19,12 @@ __all__ = ["logs_command", "ps_command", "pull_command", "stop_command"]
 @json_option
 def ps_command(everything: bool, limit: int | None, as_json: bool) -> None:
     """List runs, newest first."""
-    from lepton_sdk._clock import SystemClock
+    from lepton_sdk._clock import SteadyClock
 
-    now = SystemClock().now()
-    with Client() as client:
+    clock = SteadyClock()
+    with Client(clock=clock) as client:
         runs = client.runs(all=everything or as_json, limit=limit)
+    now = clock.now()
     if as_json:
         emit([run.to_dict(now) for run in runs])
         return
@@ -90,12 +91,13 @@ def pull_command(run: str, patterns: tuple[str, ...], target: str | None, as_jso
 @json_option
 def stop_command(runs: tuple[str, ...], as_json: bool) -> None:
     """End runs and give their machines back."""
-    from lepton_sdk._clock import SystemClock
+    from lepton_sdk._clock import SteadyClock
 
-    with Client() as client:
+    clock = SteadyClock()
+    with Client(clock=clock) as client:
         ended = [client.stop(run) for run in runs]
     if as_json:
-        emit([run.to_dict(SystemClock().now()) for run in ended])
+        emit([run.to_dict(clock.now()) for run in ended])
         return
     for run in ended:
         click.echo(f"{run.id} {run.state}")

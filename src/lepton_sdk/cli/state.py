@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lepton_sdk._clock import Clock, SteadyClock
 from lepton_sdk.cli.render import ago, emit, json_option, table, warn
 from lepton_sdk.client import Client
 
@@ -24,34 +25,52 @@ __all__ = ["follow_command", "nodes_command", "reconcile_command", "state_comman
 @json_option
 def nodes_command(as_json: bool) -> None:
     """List machines that we hold, with what they cost."""
-    with Client() as client:
+    clock = SteadyClock()
+    with Client(clock=clock) as client:
         nodes = client.nodes()
     if as_json:
         emit([node.to_dict() for node in nodes])
     else:
-        _show(nodes, "nothing is held")
+        _show(nodes, "nothing is held", clock)
 
 
 @click.command("reconcile")
 @click.option("--release-strays", is_flag=True, help="Also give back what is ours but unknown to this journal.")
 @click.option("--all-owners", is_flag=True, help="Also show the machines of other owners.")
+@click.option("--give-up", metavar="NODE", help="Close the row of a node (whole id or token) whose account is lost for good.")
+@click.option("-y", "--yes", is_flag=True, help="With --give-up: do not ask.")
 @json_option
-def reconcile_command(release_strays: bool, all_owners: bool, as_json: bool) -> None:
-    """Hold the journal against what providers list: take due steps, release duplicates, show the rest."""
-    with Client() as client:
-        report = client.reconcile(release_strays=release_strays, all_owners=all_owners)
+def reconcile_command(release_strays: bool, all_owners: bool, give_up: str | None, yes: bool, as_json: bool) -> None:
+    """Hold the journal against what providers list: take due steps, release duplicates, show the rest.
+
+    --give-up is for a machine that nobody can ask about any more. Its run ends, its row never counts as released, what it may
+    cost stays in the run (cost_at_most), and lepton nodes shows it for a while. Nothing ends the machine: do that at its
+    provider.
+    """
+    if give_up is not None and not yes:
+        _confirm_giving_up(give_up)
+    clock = SteadyClock()
+    with Client(clock=clock) as client:
+        report = client.reconcile(release_strays=release_strays, all_owners=all_owners, give_up=give_up)
     for name, message in report.unasked:
         warn(f"{name} could not be asked: {message}")
     if as_json:
         emit(report.to_dict())
     else:
-        _show(report.nodes, "nothing is held, and no provider lists anything of ours")
+        _show(report.nodes, "nothing is held, and no provider lists anything of ours", clock)
 
 
-def _show(nodes: Sequence[HeldNode], empty: str) -> None:
-    from lepton_sdk._clock import SystemClock
+def _confirm_giving_up(node: str) -> None:
+    from lepton_sdk.errors import UsageError
 
-    now = SystemClock().now()
+    if not sys.stdin.isatty():
+        raise UsageError(f"giving {node} up closes its row while its machine may be billed on", hint="add --yes to do it")
+    click.confirm(f"Nothing ends the machine {node}, and it may be billed on. Close its row all the same?", abort=True, err=True)
+
+
+def _show(nodes: Sequence[HeldNode], empty: str, clock: Clock) -> None:
+    # The time that the journal goes by: the wall clock may have been set since.
+    now = clock.now()
     rows = [
         (
             node.id,
@@ -79,16 +98,17 @@ def _cost(node: HeldNode) -> str:
 
 
 @click.command("state")
-@click.argument("action", type=click.Choice(["show", "adopt"]), default="show")
+@click.argument("action", type=click.Choice(["show", "adopt", "new"]), default="show")
 @json_option
 def state_command(action: str, as_json: bool) -> None:
     """Show whose journal this is. ADOPT makes one that came from elsewhere, or went back in time, this place's own.
+    NEW begins one where the old one is gone or damaged, and keeps what is left of that.
 
     Adopt only when the original is gone for good: two that act on one history release each other's machines. After a
-    roll-back open runs are stopped; machines of the old owner stay listed by lepton reconcile.
+    roll-back open runs are stopped; machines of the old owner, or of a journal that is gone, stay listed by lepton reconcile.
     """
     with Client() as client:
-        state = client.adopt_state() if action == "adopt" else client.state()
+        state = {"show": client.state, "adopt": client.adopt_state, "new": client.new_state}[action]()
     if as_json:
         emit(state)
         return

@@ -32,8 +32,9 @@ class Event:
         kind: ``run.planned``, ``run.stop``, ``run.finished``, ``attempt.failed``, ``node.announced`` (a billable thing
             that comes with a node is about to be made), ``node.armed`` (its watchdog lives), ``node.restarted`` (the
             command failed there, and the node started it again), ``node.duplicate`` (another machine of its token is
-            there, or is gone), ``node.left`` (it cannot be given back now, and the run goes on), ``node.unkept`` (what of its log
-            and outputs could not be fetched), ``node.hung`` (a plugin blocked the process that asked it), or ``node.<stage>``.
+            there, or is gone), ``node.left`` (it cannot be given back now, and the run goes on), ``node.given-up`` (a person
+            says that nobody will ever be able to give it back), ``node.unkept`` (what of its log and outputs could not be
+            fetched), ``node.hung`` (a plugin blocked the process that asked it), or ``node.<stage>``.
         data: plain JSON values.
         seq: the row's number; 0 until it was written.
     """
@@ -99,6 +100,7 @@ class NodeRecord:
         stopped: nobody could ask its machine, and the machine has certainly stopped the job by itself.
         unkept: what of its log and outputs could not be fetched before its machine was given back, a sentence each.
         hung: the name of a plugin that blocked the process of whoever asked it about this node; it is not asked again.
+        given_up_at: when a person closed the row without its provider's word; its machine may be billed on.
     """
 
     token: str
@@ -131,6 +133,7 @@ class NodeRecord:
     stopped: bool = False
     unkept: tuple[str, ...] = ()
     hung: str = ""
+    given_up_at: datetime | None = None
 
     @property
     def awaited(self) -> bool:
@@ -141,12 +144,12 @@ class NodeRecord:
     @property
     def held(self) -> bool:
         """Whether what was asked for may still cost something."""
-        return self.stage is not Stage.RELEASED
+        return self.stage is not Stage.RELEASED and self.given_up_at is None
 
     @property
     def open(self) -> bool:
         """Whether anything of its token may still cost something."""
-        return self.held or any(one.gone_at is None for one in self.duplicates)
+        return self.held or (self.given_up_at is None and any(one.gone_at is None for one in self.duplicates))
 
     @property
     def failed(self) -> bool:
@@ -173,7 +176,7 @@ class NodeRecord:
 
         A machine that was found gone is counted until then: nobody was told when its bill ended.
         """
-        return self._cost(now, self.released_at or now)
+        return self._cost(now, self.released_at or self.given_up_at or now)
 
     def cost_least(self, now: datetime) -> Money | None:
         """What it has certainly cost so far: a machine that was found gone is counted until it was last seen.
@@ -184,17 +187,26 @@ class NodeRecord:
         return self._cost(now, end, least=True)
 
     def cost_most(self, now: datetime) -> Money | None:
-        """What it may have cost so far at most: a machine that nobody has seen may be there since it was asked for.
+        """What it may have cost so far at most: a machine that nobody has seen may be there since it was asked for, and one that
+        was given up may be there still.
 
         ``None`` where its provider does not say the price of the machine, so that nothing bounds it.
         """
-        cost = self._cost(now, self.released_at or now)
+        cost = self._cost(now, self.released_at or self.billed_until(now))
         if self.node is not None and self._is_untold(self.node):
             return None
         if self.node is not None or cost is None or self.price is None:
             return cost
         end = now if self.held else self.intended_at + timedelta(seconds=self.unseen)
+        if self.given_up_at is not None and self.released_at is None:
+            end = self.billed_until(now)
         return cost + charged(self.price, self.intended_at, end, self.increment)
+
+    def billed_until(self, now: datetime) -> datetime:
+        """Until when it may be billed at most, as seen now: its own limits may end it before."""
+        if self.given_up_at is None or self.lasts is None:
+            return now
+        return min(now, self.intended_at + timedelta(seconds=self.lasts))
 
     def _cost(self, now: datetime, until: datetime, *, least: bool = False) -> Money | None:
         if self.price is None:
@@ -245,6 +257,7 @@ class NodeRecord:
             "armed_at",
             "there_at",
             "unknown_at",
+            "given_up_at",
         ):
             values[name] = read_time(values.get(name))
         values["offer"] = Offer.from_dict(values["offer"])

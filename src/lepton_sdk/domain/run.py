@@ -193,6 +193,7 @@ def _shown(node: NodeRecord) -> dict[str, object]:
         "reason": node.reason,
         "failures": list(node.failures),
         "unkept": list(node.unkept),
+        "given_up_at": node.given_up_at.isoformat() if node.given_up_at else None,
     }
 
 
@@ -220,6 +221,8 @@ def apply(run: Run | None, event: Event) -> Run:
         return Run(id=event.run, job=Job.from_dict(event.data["job"]), created_at=event.at)
     if run is not None and event.kind == "node.duplicate":
         return _duplicate(run, event)
+    if run is not None and event.kind == "node.given-up":
+        return _give_up(run, event)
     if run is not None and run.state.ended and event.kind in _STEPS and any(n.token == event.token and n.late for n in run.nodes):
         return _step(run, event)
     if run is None or run.state.ended:
@@ -252,6 +255,13 @@ def _leave(run: Run, event: Event) -> Run:
     if node is None or not stopped or node.stage is not Stage.RELEASING:
         raise ContractViolation(f"node {event.token} of run {run.id} cannot be left: its job may run on there")
     return _noted(run, event, late=True, stopped=True)
+
+
+def _give_up(run: Run, event: Event) -> Run:
+    """Nobody waits for it any more, and nothing says that it is gone: what it may cost is counted on at most."""
+    if not any(node.token == event.token and node.open for node in run.nodes):
+        raise ContractViolation(f"node {event.token} of run {run.id} holds nothing that could be given up")
+    return _noted(run, event, given_up_at=event.at, detail=event.data.get("detail", ""))
 
 
 def _finish(run: Run, event: Event) -> Run:
@@ -293,6 +303,8 @@ def _step(run: Run, event: Event) -> Run:
     before = known.get(event.token or "")
     if stage not in STAGES[before.stage if before else None]:
         raise ContractViolation(f"node {event.token} cannot go from {before.stage if before else 'nothing'} to {stage}")
+    if before is not None and before.given_up_at is not None and stage is not Stage.RELEASED:
+        raise ContractViolation(f"node {event.token} was given up: nothing is done with it any more")
     if before is not None and event.data.get("seen", before.stage) != before.stage:
         # Legal from here as well, and decided on what is true no more.
         raise ContractViolation(f"node {event.token} was {event.data['seen']} when {stage} was decided, and is {before.stage}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from lepton_sdk._clock import SteadyClock
 from lepton_sdk.testing.simworld import World
 from lepton_sdk.testing.virtual import VirtualClock
 
@@ -14,18 +15,30 @@ class Died(BaseException):
     """The simulated process was killed here; nothing of it runs on."""
 
 
-class SimProcess:
-    """One client process: a clock that stops with it, and a life that can end at any step."""
+_HOUR = 3600.0
+
+
+class SimProcess(SteadyClock):
+    """One client process: a clock that stops with it, a wall clock that somebody sets, and a life that can end at any step."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.dead = False
         self._asleep_until = 0.0
         self._clock = VirtualClock()
+        self._off = 0.0
+        super().__init__()
 
-    def now(self) -> datetime:
-        """The time of day."""
-        return self._clock.now()
+    def wall(self) -> datetime:
+        """What its host's wall clock says, or what this process alone is told of it."""
+        return self._clock.now() + timedelta(seconds=self.world.wall_off + self._off)
+
+    @staticmethod
+    def _boot() -> str:
+        return "simulated"
+
+    def _beside_the_kernel(self) -> float:
+        return 0.0
 
     def monotonic(self) -> float:
         """Seconds since the simulation began."""
@@ -47,6 +60,7 @@ class SimProcess:
     async def step(self, longest: float = 2.0) -> None:
         """One action of the process: it takes time, and the process may die or stand still in it."""
         self.mortal_moment()
+        self._be_set()
         self._stand_still()
         await self.sleep(self.world.between(0.001, longest))
         self.mortal_moment()
@@ -62,6 +76,16 @@ class SimProcess:
         if struck:
             self._asleep_until = self.monotonic() + self.world.between(10, 400)
         return struck
+
+    def _be_set(self) -> None:
+        """The wall clock jumps by hours: for this process alone, or for good for every process of its host."""
+        hours = self.world.sets_a_clock()
+        if hours is None:
+            return
+        if self.world.clocks.random() < 0.5:
+            self.world.wall_off = hours * _HOUR
+        else:
+            self._off = hours * _HOUR
 
     def mortal_moment(self) -> None:
         """A moment at which the process may be killed."""

@@ -46,6 +46,7 @@ class Faults:
         truncate: a listing breaks off without saying so.
         clone: somebody copies a machine in the console, tags and all.
         unstamp: somebody takes a machine's tags off.
+        jump: of a wall clock, by hours in either direction, for one process or for good.
     """
 
     die: float = 0.0
@@ -66,6 +67,7 @@ class Faults:
     truncate: float = 0.0
     clone: float = 0.0
     unstamp: float = 0.0
+    jump: float = 0.0
 
 
 @define
@@ -150,6 +152,8 @@ class World:
             that nobody rents.
         lies: what every node does from now on, by what it is asked for (``poll``, ``cancel``, ``logs``, ``fetch``, ``armed``,
             ``start``): ``garble``, ``mute``, ``deaf`` (mute, and its executor heeds no cancellation), ``trickle`` or ``endless``.
+        clocks: the dice of whoever sets clocks.
+        wall_off: by how many seconds the wall clock of the clients' host is wrong.
         on_fault: called with the name of a fault (an attribute of `Faults`) at the moment at which it strikes.
     """
 
@@ -160,11 +164,15 @@ class World:
     watchdog: WatchdogWay = WatchdogWay.STARTUP
     stranded: set[str] = field(factory=set)
     lies: dict[str, str] = field(factory=dict)
+    wall_off: float = 0.0
     on_fault: Callable[[str], None] | None = None
+    clocks: random.Random = field(init=False)
     random: random.Random = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.random = random.Random(self.seed)  # noqa: S311 - a simulation wants the same numbers again
+        # Of their own, so that a clock that jumps changes nothing else that happens in the world.
+        self.clocks = random.Random(f"clocks {self.seed}")  # noqa: S311
 
     @property
     def spec(self) -> ProviderSpec:
@@ -174,6 +182,13 @@ class World:
     def happens(self, chance: float) -> bool:
         """Whether it happens this time."""
         return chance > 0 and self.random.random() < chance
+
+    def sets_a_clock(self) -> float | None:
+        """By how many hours somebody sets a wall clock now; ``None`` for nobody does."""
+        if self.faults.jump <= 0 or self.clocks.random() >= self.faults.jump:
+            return None
+        self._tell("jump")
+        return self.clocks.choice((-1, 1)) * self.clocks.uniform(1, 20)
 
     def strikes(self, fault: str, *, later: bool = False) -> bool:
         """Whether a fault of `Faults` strikes this time; with ``later`` it is told when its effect is there."""

@@ -136,7 +136,8 @@ class Signature(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Add the two headers."""
-        timestamp = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        # The vendor holds it against its own clock, so it is what this host's wall clock says, and not the journal's time.
+        timestamp = getattr(self._clock, "wall", self._clock.now)().strftime("%Y-%m-%dT%H:%M:%SZ")
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
         signature = sign(self._key, request.method, unquote(path), query, timestamp)
         request.headers["X-Crusoe-Timestamp"] = timestamp

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lepton_sdk._executors.ssh.deadline import within
+from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import LeptonError, NodeUnreachable
 from lepton_sdk.spi.executor import CommandResult
 
@@ -42,7 +43,7 @@ def unreachable(where: str, *, besides: type[Exception] | tuple[()] = ()) -> Ite
     except Exception as error:
         if isinstance(error, besides):
             raise
-        text = plain(str(error)) or type(error).__name__
+        text = one_line(str(error)) or type(error).__name__
         raise NodeUnreachable(
             f"the connection to {where} broke: {text}", hint="the run goes on there; it is asked again"
         ) from error
@@ -120,7 +121,7 @@ class Channel:
     def nonsense(self, said: bytes | str, what: str = "what makes no sense") -> NodeUnreachable:
         """The error for an answer that is none. The connection ends with it: who talks without end may never stop by himself."""
         self._line.connection.abort()
-        return NodeUnreachable(f"{self._where} answered with {what}: {plain(said, 100)!r}", hint=_HINT)
+        return NodeUnreachable(f"{self._where} answered with {what}: {one_line(said, 100)!r}", hint=_HINT)
 
     async def _end(self) -> None:
         await within(self._clock, _END_SECONDS, self._process.wait_closed(), self._where)
@@ -177,7 +178,7 @@ class Channel:
         """What the other side has put on its error output, in one line."""
         with suppress(NodeUnreachable), unreachable(self._where):
             text = await within(self._clock, _NOTE_SECONDS, self._process.stderr.read(most), self._where)
-            return plain(text, most)
+            return one_line(text, most)
         return ""
 
     async def aside(self, kept: bytearray, most: int) -> None:

@@ -15,6 +15,7 @@ from lepton_sdk._executors.ssh.status import read_answer, told_clock
 from lepton_sdk._executors.ssh.trail import Trails
 from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.node import Node
+from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import ContractViolation, JobCancelled, NodeError, NodeUnreachable, StaleEpoch
 from lepton_sdk.spi.executor import (
     CommandResult,
@@ -150,7 +151,7 @@ class SSHExecutor:
         finally:
             channel.close()
         if said:
-            text = f"the watchdog cannot be installed on {remote.title}: {plain(said[0].removeprefix('error '))}"
+            text = f"the watchdog cannot be installed on {remote.title}: {one_line(said[0].removeprefix('error '))}"
             raise NodeError(text, hint="the user there must be root, or allowed to sudo without a password")
 
     async def logs(self, node: Node, execution: Execution, offset: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
@@ -247,10 +248,10 @@ class SSHExecutor:
             channel.close()
         word, _, rest = (said or [""])[0].partition(" ")
         if word == "left":
-            text = f"processes {plain(rest) or 'of it'} on {remote.title} did not end"
+            text = f"processes {one_line(rest) or 'of it'} on {remote.title} did not end"
             raise NodeUnreachable(text, hint="end them by hand, as the user they run as")
         if word != "ok":
-            raise NodeError(f"{remote.title} could not cancel the run: {plain(rest or word) or 'it said nothing'}")
+            raise NodeError(f"{remote.title} could not cancel the run: {one_line(rest or word) or 'it said nothing'}")
 
     # --- nodes -----------------------------------------------------------------------------------------------------
 
@@ -327,7 +328,7 @@ def heed(execution: Execution, said: list[str], where: str) -> None:
         case "cancelled":
             raise JobCancelled(f"run {execution.run_id} was cancelled before it started")
         case "error":
-            raise NodeError(f"{where} cannot start the run: {plain(rest)}", hint="is the home writable there, with room left?")
+            raise NodeError(f"{where} cannot start the run: {one_line(rest)}", hint="is the home writable there, with room left?")
     raise NodeUnreachable(f"{where} did not take the run's orders", hint="the connection may have broken; try again")
 
 

@@ -15,6 +15,7 @@ from lepton_sdk._executors.ignore import chosen
 from lepton_sdk._executors.landing import Landing
 from lepton_sdk._executors.outputs import to_its_end
 from lepton_sdk._executors.ssh.unpacking import Broken, Enough, Unpacking
+from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import NodeError, NodeUnreachable
 from lepton_sdk.spi.executor import Fetched
 
@@ -130,7 +131,7 @@ async def _names(remote: Remote, path: str, means: Callable[[str], bool], landin
         # A job that runs takes files away, too.
         lines = [line for line in bytes(notes).splitlines() if not (line.startswith(b"find: ") and line.endswith(_GONE))]
         if lines:
-            landing.miss(".", f"not everything there could be looked at: {plain(lines[0])}")
+            landing.miss(".", f"not everything there could be looked at: {one_line(lines[0])}")
     finally:
         channel.close()
     return sorted(listing.wanted)
@@ -166,7 +167,7 @@ async def _archive(remote: Remote, path: str, wanted: Sequence[str], landing: La
         channel.close()
     if why is None:
         if not unpacking.entries and notes:
-            raise NodeError(f"{remote.title} cannot pack files: {plain(bytes(notes))}", hint="the node needs tar")
+            raise NodeError(f"{remote.title} cannot pack files: {one_line(bytes(notes))}", hint="the node needs tar")
         _explain(wanted, unpacking.again, bytes(notes), landing)
     return why or _LEFT_OUT
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lepton_sdk._executors.ssh.hostkeys import HostKeys
 from lepton_sdk.domain.access import SSHAccess
+from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import ConfigError, LeptonError, NodeError, NodeUnreachable
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None, mac
             )
         )
     except asyncssh.HostKeyNotVerifiable as error:
-        text = check.refused or f"the host key of {title(access)} cannot be verified: {plain(error.reason)}"
+        text = check.refused or f"the host key of {title(access)} cannot be verified: {one_line(error.reason)}"
         raise NodeError(text, hint=check.hint or "compare the host's key with your known_hosts") from error
     except asyncssh.PermissionDenied as error:
         raise _denied(access, settings) from error
@@ -97,7 +98,7 @@ async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None, mac
         raise
     except Exception as error:
         # What the other side says is read by a library, which may stumble over it in any way.
-        text = plain(str(error)) or "no answer in time"
+        text = one_line(str(error)) or "no answer in time"
         raise NodeUnreachable(
             f"{title(access)} cannot be reached: {text}", hint="is the host up, and its SSH port open to us?"
         ) from error

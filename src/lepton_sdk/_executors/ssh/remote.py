@@ -16,6 +16,7 @@ from lepton_sdk._executors.ssh.deadline import within
 from lepton_sdk._executors.ssh.hostkeys import HostKeys
 from lepton_sdk._executors.ssh.line import Line, open_line, title
 from lepton_sdk.domain.access import SSHAccess
+from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import NodeError, NodeUnreachable
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ class Remote:
         note = await channel.note() if not said else ""
         channel.close()
         if not said or brought:
-            text = f"{self.title} has no shell for us: {plain(noise) or note or 'it said nothing'}"
+            text = f"{self.title} has no shell for us: {one_line(noise) or note or 'it said nothing'}"
             raise NodeError(text, hint="the user needs a POSIX login shell there")
         await self._bring()
         return await self._attend(brought=True)
@@ -231,7 +232,7 @@ class Remote:
             if said != "ready":
                 note = await channel.note()
                 raise NodeError(
-                    f"nothing can be written on {self.title}: {note or plain(noise) or 'it said nothing'}",
+                    f"nothing can be written on {self.title}: {note or one_line(noise) or 'it said nothing'}",
                     hint="is there room in the user's home, and may the user write there?",
                 )
         finally:

@@ -1,0 +1,147 @@
+"""A row whose account can never be opened again: a person closes it, and what it may cost stays said."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+from writing import NOW, intend, plan
+
+from lepton_sdk import Client, Job
+from lepton_sdk._engine.lines import given_up_lines
+from lepton_sdk.domain.money import Money
+from lepton_sdk.domain.node import Node, Stage
+from lepton_sdk.domain.run import Event, Run, RunState, apply
+from lepton_sdk.errors import AuthError, ContractViolation, UsageError
+from lepton_sdk.testing import FakeProvider, fake_offer
+
+MakeClient = Callable[[FakeProvider], Client]
+
+
+class Closed(FakeProvider):
+    """A cloud whose account is closed from one moment on: nothing that needs the key is answered."""
+
+    closed = False
+
+    def _refuse(self) -> None:
+        if self.closed:
+            raise AuthError("the account is closed", provider="fake")
+
+    async def find(self, owner: str, token: str | None = None) -> Any:
+        self._refuse()
+        async for node in super().find(owner, token):
+            yield node
+
+    async def inspect(self, node: Node) -> Node:
+        self._refuse()
+        return await super().inspect(node)
+
+    async def release(self, node: Node) -> Node:
+        self._refuse()
+        return await super().release(node)
+
+
+def _stranded(client: Client, cloud: Closed) -> tuple[str, Node]:
+    """A run whose machine is there and whose account is closed."""
+    session = client._client._session
+    run, token, offer = session.new_id(), session.new_id(), fake_offer()
+    now = session.clock.now
+    job = Job("true", resources="H100:8")
+    node = Node("fake", "m-1", token, session.journal.owner, price=offer.price, since=now(), instance_type="h100x8")
+    data = {"attempt": 1, "rank": 0, "epoch": 1, "offer": offer.to_dict(), "increment": 1}
+    session.journal.append(
+        Event("run.planned", run, now(), None, {"job": job.to_dict()}),
+        Event("node.intended", run, now(), token, data),
+        Event("node.owned", run, now(), token, {"node": node.to_dict()}),
+        Event("node.releasing", run, now(), token),
+    )
+    cloud.closed = True
+    return run, node
+
+
+def test_a_row_is_given_up_and_its_run_ends(tmp_path: Path, where: str, make_client: MakeClient) -> None:
+    cloud = Closed(tmp_path / "cloud")
+    client = make_client(cloud)
+    run_id, node = _stranded(client, cloud)
+    with pytest.raises(UsageError, match="no open row has a node 'm-2'"):
+        client.reconcile(give_up="m-2")
+    assert client.get(run_id).state is RunState.STOPPING
+    report = client.reconcile(give_up="m-1")
+    assert [(line.id, str(line.difference)) for line in report.nodes] == [("m-1", "given-up")]
+    assert "nothing here ends its bill" in report.nodes[0].action
+    run = client.wait(run_id)
+    assert run.state is RunState.STOPPED
+    (record,) = run.nodes
+    assert record.stage is Stage.RELEASING
+    assert record.released_at is None
+    assert record.given_up_at is not None
+    assert "it may be billed at $24.00 an hour until somebody ends it at fake" in record.detail
+    # It holds nobody up any more, and is still told.
+    assert client._client._session.journal.providers_with_open_nodes() == []
+    assert [(line.id, str(line.difference)) for line in client.nodes()] == [("m-1", "given-up")]
+    told = run.to_dict(record.given_up_at + timedelta(hours=10))
+    assert float(str(told["cost_at_most"])) >= 240 > float(str(told["cost"]))
+    with pytest.raises(UsageError):
+        client.reconcile(give_up=node.id)
+    assert client._client._session.journal.verify() > 0
+
+
+def test_it_is_told_for_a_month_or_until_its_limits_end_it(tmp_path: Path, where: str, make_client: MakeClient) -> None:
+    cloud = Closed(tmp_path / "cloud")
+    client = make_client(cloud)
+    _stranded(client, cloud)
+    client.reconcile(give_up="m-1")
+    session = client._client._session
+    now = session.clock.now()
+    assert given_up_lines(session, now + timedelta(days=29))
+    assert not given_up_lines(session, now + timedelta(days=31))
+
+
+def _owned(**more: object) -> Run:
+    first = intend("r", "t")
+    run = apply(apply(None, plan("r")), evolve(first, data={**first.data, **more}))
+    node = Node("fake", "m", "t", price=fake_offer().price, since=NOW)
+    return apply(run, Event("node.owned", "r", NOW, "t", {"node": node.to_dict()}))
+
+
+def test_what_it_may_cost_ends_with_the_limits_on_the_machine() -> None:
+    run = apply(_owned(lasts=7200), Event("node.given-up", "r", NOW + timedelta(hours=1), "t"))
+    (record,) = run.nodes
+    later = NOW + timedelta(days=3)
+    assert record.cost(later) == Money("24")
+    assert record.cost_most(later) == Money("48")
+    assert record.cost_least(later) == Money("0")
+    assert Run.from_record(run.to_record()) == run
+
+
+def test_nothing_is_done_any_more_with_what_was_given_up() -> None:
+    run = apply(_owned(), Event("node.given-up", "r", NOW, "t"))
+    for kind in ("node.reachable", "node.lost", "node.releasing"):
+        with pytest.raises(ContractViolation, match="was given up"):
+            apply(run, Event(kind, "r", NOW, "t"))
+    with pytest.raises(ContractViolation, match="nothing that could be given up"):
+        apply(run, Event("node.given-up", "r", NOW, "t"))
+    ended = apply(run, Event("run.finished", "r", NOW, None, {"state": "stopped"}))
+    assert ended.state is RunState.STOPPED
+
+
+def test_a_released_row_cannot_be_given_up() -> None:
+    run = apply(apply(_owned(), Event("node.releasing", "r", NOW, "t")), Event("node.released", "r", NOW, "t"))
+    with pytest.raises(ContractViolation):
+        apply(run, Event("node.given-up", "r", NOW, "t"))
+
+
+def test_the_command_asks_before_it_gives_anything_up(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lepton_sdk", "reconcile", "--give-up", "m-1"]
+    done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=tmp_path)
+    assert done.returncode != 0
+    assert "--yes" in done.stderr
+    done = subprocess.run([*command, "--yes"], env=dict(os.environ), capture_output=True, text=True, cwd=tmp_path)
+    assert "no open row has a node 'm-1'" in done.stderr
