@@ -10,16 +10,12 @@ from zlib import crc32
 import pytest
 from attrs import evolve, frozen
 from clients import MortalJournal
-from schedule import DAY
 
-from lepton_sdk._clock import Clock
-from lepton_sdk._engine import acquire, boot, bounded, duplicates, execute, keep, late, reconcile, release
+from lepton_sdk._engine import acquire, boot, duplicates, execute, late, reconcile, release
 from lepton_sdk._engine import run as story
-from lepton_sdk._engine.hurry import Hurry
 from lepton_sdk._engine.lines import Difference
 from lepton_sdk._engine.pace import Pace
 from lepton_sdk._engine.session import Session
-from lepton_sdk._engine.side_by_side import SideBySide
 from lepton_sdk._journal import Journal, sqlite
 from lepton_sdk.domain import run as domain
 from lepton_sdk.domain.caps import Caps
@@ -398,59 +394,3 @@ def decided_on_what_is_true_no_more(patch: pytest.MonkeyPatch) -> None:
 def attempt_that_is_over_made_again(patch: pytest.MonkeyPatch) -> None:
     """A follower that slept through an attempt asks for a node of it."""
     patch.setattr(domain, "_intend", lambda run, event: domain._intended(event))
-
-
-@mutant(finds="was never asked back|is still billed", where="liars")
-def one_class_of_errors_expected(patch: pytest.MonkeyPatch) -> None:
-    """What an executor raises is expected to be what its contract says."""
-
-    async def ask_node(what: str, work: Any, seconds: float, clock: Clock, **_: Any) -> Any:
-        return await bounded.bounded(bounded._begun(work), seconds, clock)
-
-    patch.setattr(execute, "ask_node", ask_node)
-
-
-@mutant(finds="too late|was never asked back", where="liars")
-def kept_without_an_end(patch: pytest.MonkeyPatch) -> None:
-    """Log and outputs are fetched for as long as that takes."""
-
-    async def ask_node(what: str, work: Any, seconds: float, clock: Clock, **_: Any) -> Any:
-        return await bounded.ask_node(what, work, DAY, clock)
-
-    patch.setattr(keep, "ask_node", ask_node)
-
-
-@mutant(finds="was never asked back after limit", where="liars")
-def limit_on_the_nodes_word(patch: pytest.MonkeyPatch) -> None:
-    """A limit acts when the node says that it has acted."""
-    patch.setattr(execute, "is_overdue", lambda *_: False)
-
-
-@mutant(finds="after (stop|now): too late|was never asked back", where="liars")
-def stop_waits_for_its_turn(patch: pytest.MonkeyPatch) -> None:
-    """A look at the node that is under way ends before a stop is looked at."""
-    patch.setattr(SideBySide, "break_off", lambda _: None)
-
-
-@mutant(finds="too late|was never asked back", where="liars")
-def deaf_work_awaited(patch: pytest.MonkeyPatch) -> None:
-    """An executor that does not heed its cancellation is waited for."""
-
-    async def finish(task: Any, _: Clock) -> None:
-        task.cancel()
-        await asyncio.wait([task])
-
-    patch.setattr(bounded, "_end", finish)
-
-
-@mutant(finds="after now: too late", where="liars")
-def second_stop_unheard(patch: pytest.MonkeyPatch) -> None:
-    """Whoever asks again is told to wait as long as before."""
-    honest = Hurry.stop
-    patch.setattr(Hurry, "stop", lambda self, now=False: honest(self))
-
-
-@mutant(finds="after (stop|now): too late", where="liars")
-def stop_cuts_nothing_short(patch: pytest.MonkeyPatch) -> None:
-    """A stop waits for log and outputs as the end of a job does."""
-    patch.setattr(Hurry, "stop", lambda *_, **__: None)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 
 import mutants_of_clocks
+import mutants_of_release
 import pytest
 from liars import liars
 from mutants import MUTANTS, Mutant
@@ -15,7 +16,7 @@ from stranded import strand
 from twins import twins
 
 # Each file of bugs adds its own to the list.
-assert mutants_of_clocks.__all__
+assert mutants_of_clocks.__all__ + mutants_of_release.__all__
 # After so many schedules without a finding the bug counts as not found.
 _PATIENCE = 150
 _WHERE: dict[str, Callable[[int], Iterable[str]]] = {
