@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 __all__ = ["Portal"]
 
@@ -24,13 +24,19 @@ class Portal:
         self._starting = threading.Lock()
 
     def call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        """Run to the end and give the result. An interrupt cancels the coroutine and waits until it has tidied up."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._running())
+        """Run to the end and give the result. An interrupt cancels the coroutine and waits until it has tidied up.
+
+        What the coroutine then notes on its own error is noted on the interrupt as well.
+        """
+        work = _Work(coroutine)
+        future = asyncio.run_coroutine_threadsafe(work.result(), self._running())
         try:
             return future.result()
-        except BaseException:
-            if not future.done() and future.cancel():
-                self._drain()
+        except BaseException as error:
+            if not future.done():
+                self._end(work)
+                for note in work.notes:
+                    error.add_note(note)
             raise
 
     def iterate(self, items: AsyncIterator[_T]) -> Iterator[_T]:
@@ -66,17 +72,45 @@ class Portal:
                 self._thread.start()
             return self._loop
 
-    def _drain(self) -> None:
-        """Give cancelled tasks the time to run their clean-up."""
-        asyncio.run_coroutine_threadsafe(_settle(), self._running()).result()
+    def _end(self, work: _Work[Any]) -> None:
+        """Cancel work and see it end. An interrupt more cancels it again: the first time it may stay to stop its run."""
+        loop = self._running()
+        while not work.over.is_set():
+            loop.call_soon_threadsafe(work.cancel)
+            try:
+                work.over.wait()
+            except KeyboardInterrupt:
+                continue
+
+
+class _Work(Generic[_T]):
+    """A coroutine that another thread waits for.
+
+    Attributes:
+        notes: what its error says beside its message.
+        over: whether it has come to its end.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, _T]) -> None:
+        self._coroutine = coroutine
+        self._task: asyncio.Task[Any] | None = None
+        self.notes: list[str] = []
+        self.over = threading.Event()
+
+    async def result(self) -> _T:
+        self._task = asyncio.current_task()
+        try:
+            return await self._coroutine
+        except BaseException as error:
+            self.notes += getattr(error, "__notes__", ())
+            raise
+        finally:
+            self.over.set()
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
 
 async def _next(items: AsyncIterator[_T]) -> _T | object:
     return await anext(items, _END)
-
-
-async def _settle() -> None:
-    me = asyncio.current_task()
-    rest = [task for task in asyncio.all_tasks() if task is not me and task.cancelling()]
-    if rest:
-        await asyncio.wait(rest)

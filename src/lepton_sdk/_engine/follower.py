@@ -203,8 +203,16 @@ def _told(session: Session, run_id: str, task: asyncio.Task[Run | None] | None) 
     return _TROUBLE_SECONDS
 
 
-def request_stop(session: Session, run_id: str) -> None:
-    """Write that the run shall end; whoever drives it sees the row."""
+def request_stop(session: Session, run_id: str, *, now: bool = False) -> None:
+    """Write that the run shall end; whoever drives it sees the row.
+
+    Args:
+        now: also that its machines go back at once, whatever has not been kept of them.
+    """
     run = session.journal.run(run_id)
-    if not run.state.ended and not run.stop_requested:
-        session.journal.append(Event("run.stop", run_id, session.clock.now()))
+    if run.state.ended:
+        return
+    rows = [event for event in session.journal.events(run_id) if event.kind == "run.stop"] if run.stop_requested else []
+    if not rows or (now and not any(event.data.get("now") for event in rows)):
+        data = {"now": True} if now else {}
+        session.journal.append(Event("run.stop", run_id, session.clock.now(), None, data))

@@ -105,9 +105,13 @@ def read_secrets(job: Job, environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[name] for name in job.secrets}
 
 
-def record(session: Session, job: Job) -> Run:
-    """Write the run's first row."""
-    planned = Event("run.planned", session.new_id(), session.clock.now(), None, {"job": job.to_dict()})
+def record(session: Session, job: Job, run_id: str = "") -> Run:
+    """Write the run's first row.
+
+    Args:
+        run_id: its id, made before; a new one without it.
+    """
+    planned = Event("run.planned", run_id or session.new_id(), session.clock.now(), None, {"job": job.to_dict()})
     return session.journal.append(planned)
 
 
