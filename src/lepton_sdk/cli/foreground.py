@@ -191,6 +191,8 @@ class Foreground:
         line: asyncio.Future[str | None] = self._loop.create_future()
 
         def read() -> None:
+            # The next line answers the next question.
+            self._loop.remove_reader(_STDIN)
             try:
                 data = os.read(_STDIN, 4096)
             except OSError:
