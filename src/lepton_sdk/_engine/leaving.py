@@ -39,14 +39,15 @@ async def or_leave(session: Session, run_id: str, work: Coroutine[Any, Any, _T],
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError as error:
-        try:
-            if on_cancel == "stop":
+        last = error
+        if on_cancel == "stop":
+            try:
                 await _stopped(session, run_id, task)
-        finally:
-            # Also when a second cancellation has come meanwhile.
-            await _ended(task)
-            _tell(session, run_id, error)
-        raise
+            except asyncio.CancelledError as again:
+                last = again
+        last = await _ended(task) or last
+        _tell(session, run_id, last)
+        raise last from None
     except BaseException as error:
         _tell(session, run_id, error)
         raise
@@ -66,12 +67,20 @@ def _is_let_be(run: Run) -> bool:
     return any(member.awaited and member.stage in _LET_BE for member in run.members)
 
 
-async def _ended(task: asyncio.Future[Any]) -> None:
-    """Cancel work and see it end; what it ended with is of no use to anybody any more."""
-    task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled():
+async def _ended(task: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+    """Cancel work and see it end; one more cancellation of our own waits for it as well, and is given back."""
+    again = None
+    for _ in range(2):
+        task.cancel()
+        try:
+            await asyncio.wait({task})
+            break
+        except asyncio.CancelledError as error:
+            again = error
+    if task.done() and not task.cancelled():
+        # What it ended with is of no use to anybody any more.
         task.exception()
+    return again
 
 
 def _tell(session: Session, run_id: str, error: BaseException) -> None:

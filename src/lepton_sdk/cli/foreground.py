@@ -1,7 +1,6 @@
 """A run in the foreground: what a person, a terminal that closes and a polite kill can do to it.
 
-Signals come as words into one queue, so that they are heard at any time and interrupt nothing by themselves. However the
-foreground ends, the run has ended, or somebody follows it.
+However the foreground ends, the run has ended, or somebody follows it.
 """
 
 from __future__ import annotations
@@ -10,13 +9,13 @@ import asyncio
 import errno
 import logging
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lepton_sdk.cli.signals import SIGNALS, Ears, over
 from lepton_sdk.cli.status import StatusLine
 from lepton_sdk.errors import ExposureNotAccepted, LeptonError
 
@@ -27,8 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Foreground"]
 
-_SIGNALS = {signal.SIGINT: "interrupt", signal.SIGTERM: "terminate", signal.SIGHUP: "hangup"}
 _LOOK_SECONDS = 0.1
+# Interrupts that come faster are impatience with what the last one began, and no wish for something else.
+_BURST_SECONDS = 2.0
 _STDIN = 0
 _QUESTION = (
     "\nThe run goes on while you choose: [s]top it and give its machine back, or [d]etach and leave it running? (Enter: {}) "
@@ -53,9 +53,8 @@ class Foreground:
         self._client = client
         self._policy = policy
         self._accept = accept_exposure
-        self._heard: asyncio.Queue[str] = asyncio.Queue()
+        self._ears = Ears()
         self._loop = asyncio.get_running_loop()
-        self._may_hang_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._status = StatusLine(self._on_lost, output_to_stderr=as_json)
         self._run_id = ""
         # Tokens of create calls that are under way, with their provider.
@@ -67,7 +66,7 @@ class Foreground:
 
     async def drive(self, job: Job) -> Run:
         """The run, ended, or left to a follower."""
-        with _signals(self._loop, self._heard), _unlogged():
+        with self._ears.open(), _unlogged():
             try:
                 return await self._watched(asyncio.ensure_future(self._run(job)))
             finally:
@@ -119,12 +118,12 @@ class Foreground:
 
     def _on_lost(self, error: OSError) -> None:
         """Nobody reads the output any more. A full disk is told at the end; a reader or terminal that left wants us to leave."""
-        if error.errno == errno.EPIPE or (error.errno == errno.EIO and self._may_hang_up):
-            self._loop.call_soon_threadsafe(self._heard.put_nowait, "hangup")
+        if error.errno == errno.EPIPE or (error.errno == errno.EIO and self._ears.hears_hangup):
+            self._ears.tell("hangup")
 
     async def _watched(self, run: asyncio.Task[Run]) -> Run:
         try:
-            heard = await self._either(run)
+            heard = await self._ears.hear(run)
             return await self._leave(run, heard) if heard else run.result()
         except (click.Abort, ExposureNotAccepted):
             raise
@@ -132,24 +131,13 @@ class Foreground:
             await self._hand_on(error)
             raise
         finally:
-            await _over(run)
-
-    async def _either(self, *work: asyncio.Future[Any], seconds: float | None = None) -> str:
-        """The next word that is heard; ``""`` when any of the work has ended first, or the time."""
-        heard = asyncio.ensure_future(self._heard.get())
-        try:
-            await asyncio.wait({heard, *work}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if heard.done() and not any(one.done() for one in work):
-                return heard.result()
-            return ""
-        finally:
-            heard.cancel()
+            await over(run)
 
     # --- leaving ---------------------------------------------------------------------------------------------------
 
     async def _leave(self, run: asyncio.Task[Run], heard: str) -> Run:
         if not self._run_id:
-            await _over(run)
+            await over(run)
             if not self._run_id:
                 raise click.Abort
         choice = self._policy
@@ -202,7 +190,7 @@ class Foreground:
 
         self._loop.add_reader(_STDIN, read)
         try:
-            heard = await self._either(line, *work)
+            heard = await self._ears.hear(line, *work)
             return None if heard or not line.done() else line.result()
         finally:
             self._loop.remove_reader(_STDIN)
@@ -220,9 +208,9 @@ class Foreground:
             return False
         # The follower waits for us to let go. A create call is not cut off: its answer says what there is to follow.
         self._tell_of_creating("the follower takes its machine over when it answers")
-        while self._asked and not run.done() and await self._either(run, seconds=_LOOK_SECONDS) not in _SIGNALS.values():
+        while self._asked and not run.done() and await self._ears.hear(run, seconds=_LOOK_SECONDS) not in SIGNALS.values():
             pass
-        await _over(run)
+        await over(run)
         return True
 
     async def _accepts(self, run: asyncio.Task[Run], error: ExposureNotAccepted) -> bool:
@@ -249,7 +237,7 @@ class Foreground:
         ended = asyncio.ensure_future(self._client.stop(self._run_id))
         self._status.waiting(_STOPPING)
         creates = self._tell_of_creating("its machine goes back at once when it answers")
-        cuts = 0
+        cut_at: float | None = None
         try:
             while not ended.done():
                 # What would hold the stop up here is begun anew by it; a create call whose answer is lost would have to be
@@ -257,21 +245,23 @@ class Foreground:
                 if creates and not self._asked:
                     creates = False
                     self._status.waiting(_STOPPING)
-                if cuts or not (self._asked or self._is_ending):
+                if cut_at is not None or not (self._asked or self._is_ending):
                     run.cancel()
-                heard = await self._either(ended, seconds=_LOOK_SECONDS)
+                heard = await self._ears.hear(ended, seconds=_LOOK_SECONDS)
                 if heard not in {"interrupt", "terminate"}:
                     continue
-                cuts += 1
-                if cuts > 1:
+                if cut_at is not None and self._loop.time() - cut_at < _BURST_SECONDS:
+                    continue
+                if cut_at is not None:
                     await self._hand_on(None)
                     return await self._client.get(self._run_id)
+                cut_at = self._loop.time()
                 self._status.say("lepton: giving the machine back at once; Ctrl-C again leaves that to a follower process")
-                await _over(ended)
+                await over(ended)
                 ended = asyncio.ensure_future(self._client.stop(self._run_id, now=True))
             return ended.result()
         finally:
-            await _over(ended)
+            await over(ended)
 
     async def _hand_on(self, error: Exception | None) -> None:
         """The last resort: whatever went wrong here, a follower process goes on with the run."""
@@ -289,27 +279,6 @@ class Foreground:
             )
             return
         self._status.say(f"lepton: a follower process goes on with run {self._run_id}; see it with lepton ps and lepton nodes")
-
-
-async def _over(work: asyncio.Future[Any]) -> None:
-    """Cancel work that still goes on, and see it end."""
-    work.cancel()
-    await asyncio.wait({work})
-    if not work.cancelled():
-        work.exception()
-
-
-@contextmanager
-def _signals(loop: asyncio.AbstractEventLoop, heard: asyncio.Queue[str]) -> Iterator[None]:
-    """Hear a closed terminal and a polite kill as Ctrl-C is heard. What was ignored before (nohup) stays ignored."""
-    numbers = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    for number in numbers:
-        loop.add_signal_handler(number, heard.put_nowait, _SIGNALS[number])
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
 
 
 @contextmanager

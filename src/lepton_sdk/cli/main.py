@@ -123,8 +123,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _code(arguments: list[str] | None) -> int:
-    from lepton_sdk.cli.render import note
-
     try:
         code = cli.main(arguments, prog_name="lepton", standalone_mode=False)
         # What is left in a buffer may find nobody to read it, too.
@@ -135,7 +133,7 @@ def _code(arguments: list[str] | None) -> int:
             error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        note("interrupted")
+        _note("interrupted")
         return 130
     except BrokenPipeError:
         return 141
@@ -150,12 +148,17 @@ def _code(arguments: list[str] | None) -> int:
 
 
 def _show(error: LeptonError, *, as_json: bool) -> None:
-    from lepton_sdk.cli.render import note, styled
+    from lepton_sdk.cli.render import styled
 
-    note(json.dumps(error.to_dict()) if as_json else f"{styled('error:', fg='red')} {error}")
-    for line in getattr(error, "__notes__", ()):
-        if not as_json:
-            note(line)
+    _note(json.dumps(error.to_dict()) if as_json else f"{styled('error:', fg='red')} {error}")
+    for line in getattr(error, "__notes__", ()) if not as_json else ():
+        _note(line)
+
+
+def _note(text: str) -> None:
+    from lepton_sdk.cli.render import note
+
+    note(text)
 
 
 def _fill_closed_streams() -> None:
