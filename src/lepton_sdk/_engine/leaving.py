@@ -59,7 +59,8 @@ async def _stopped(session: Session, run_id: str, task: asyncio.Future[Any]) -> 
         async with asyncio.timeout(_STOP_SECONDS):
             while not task.done() and _is_let_be(session.journal.run(run_id)):
                 await session.clock.sleep(_LOOK_SECONDS)
-            await _ended(task)
+            if (again := await _ended(task)) is not None:
+                raise again
             await wait_for(session, run_id)
 
 
