@@ -155,18 +155,27 @@ def _remove(context: ProviderContext) -> click.Command:
     @_some_hosts
     @_json
     def remove(names: Sequence[str], as_json: bool) -> None:
-        """Take hosts off the list. What runs there goes on; the SDK takes it for given back."""
+        """Take hosts off the list, also those that do not answer. What runs there goes on; the SDK takes it for given back."""
         fleet = Fleet(context)
         added = fleet.roster.added()
-        for name in names:
-            if fleet.roster.host(name).name not in {host.name for host in added}:
-                raise UsageError(f"{name} stands in the configuration itself", hint="take it out of config.toml")
-        fleet.roster.write([host for host in added if host.name not in names])
-        for name in names:
+        hosts = [fleet.roster.host(name) for name in names]
+        written = [host.name for host in hosts if host.name in {one.name for one in added}]
+        fleet.roster.write([host for host in added if host.name not in written])
+        for name in written:
             fleet.looks.forget(name)
-        _print([{"host": name, "removed": True} for name in names], as_json, ("host", "removed"))
+        _print([{"host": name, "removed": True} for name in written], as_json, ("host", "removed"))
+        for host in hosts:
+            if host.name not in written:
+                raise _configured(fleet, host)
 
     return remove
+
+
+def _configured(fleet: Fleet, host: FleetHost) -> UsageError:
+    """What the user must take out, who wrote it there."""
+    path, lines = fleet.roster.settings, fleet.roster.stanza(host.name)
+    step = f"take these lines out of it:\n{lines}" if lines else f'take the table with name = "{host.name}" out of hosts there'
+    return UsageError(f"{host.name} stands in {path} itself, which only you change", hint=step)
 
 
 def _summary(host: FleetHost, look: Look | None, now: datetime) -> dict[str, Any]:
@@ -275,10 +284,10 @@ def _cordon(context: ProviderContext) -> click.Command:
         hosts = _named(context, names)
         answers = _each(context, hosts, lambda fleet, host: fleet.cordon(host, reason, _me()))
         rows = [
-            _failed(host, answer) if isinstance(answer, LeptonError) else {"host": host.name, "cordon": reason}
+            _failed(host, answer) if isinstance(answer, LeptonError) else {"host": host.name, "cordon": reason, "note": answer}
             for host, answer in zip(hosts, answers, strict=True)
         ]
-        _print(rows, as_json, ("host", "cordon"))
+        _print(rows, as_json, ("host", "cordon", "note"))
         _end(rows)
 
     return cordon
