@@ -8,10 +8,13 @@ import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, Generic, TypeVar
 
+from lepton_sdk.errors import UsageError
+
 __all__ = ["Portal"]
 
 _T = TypeVar("_T")
 _END = object()
+_SETTLE_SECONDS = 1.0
 
 
 class Portal:
@@ -28,6 +31,12 @@ class Portal:
 
         What the coroutine then notes on its own error is noted on the interrupt as well.
         """
+        if self._is_ours():
+            coroutine.close()
+            raise UsageError(
+                "a client cannot be called from a callback of its own: the call would wait for itself",
+                hint="use AsyncClient, another client, or another thread",
+            )
         work = _Work(coroutine)
         future = asyncio.run_coroutine_threadsafe(work.result(), self._running())
         try:
@@ -49,15 +58,25 @@ class Portal:
             if close is not None and self._loop is not None:
                 self.call(close())
 
+    def end_calls(self) -> None:
+        """Cancel what other threads still wait for, and see it end."""
+        if self._loop is not None and self._pid == os.getpid() and not self._is_ours():
+            asyncio.run_coroutine_threadsafe(_ended(), self._loop).result()
+
     def close(self) -> None:
         """Stop the loop and its thread."""
         loop, thread = self._loop, self._thread
         self._loop = self._thread = None
         if loop is None or thread is None or self._pid != os.getpid():
             return
+        asyncio.run_coroutine_threadsafe(_settled(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+    def _is_ours(self) -> bool:
+        """Whether we are in the loop's own thread, in a callback."""
+        return threading.current_thread() is self._thread and self._pid == os.getpid()
 
     def _running(self) -> asyncio.AbstractEventLoop:
         # A thread does not survive a fork: the child makes its own, and a lock that it did not take.
@@ -110,6 +129,22 @@ class _Work(Generic[_T]):
     def cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
+
+
+async def _settled() -> None:
+    """Close generators that were left in the middle; those that the garbage collector found first close themselves."""
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    if rest := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(rest, timeout=_SETTLE_SECONDS)
+    await _ended()
+
+
+async def _ended() -> None:
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=_SETTLE_SECONDS)
 
 
 async def _next(items: AsyncIterator[_T]) -> _T | object:

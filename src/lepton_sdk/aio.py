@@ -63,6 +63,8 @@ class AsyncClient:
         self._providers = providers
         self._clock = clock
         self._opened: Session | None = None
+        self._inherited: Session | None = None
+        self._pid = os.getpid()
 
     @property
     def config(self) -> Config:
@@ -71,6 +73,9 @@ class AsyncClient:
 
     @property
     def _session(self) -> Session:
+        if self._pid != os.getpid():
+            # After a fork nothing of what our parent has open may be used here, nor closed.
+            self._inherited, self._opened, self._pid = self._opened, None, os.getpid()
         if self._opened is None:
             from lepton_sdk._engine.session import Session
 
@@ -85,7 +90,7 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close connections and the journal. Runs go on."""
-        if self._opened is not None:
+        if self._opened is not None and self._pid == os.getpid():
             await self._opened.aclose()
             self._opened = None
 
@@ -209,7 +214,7 @@ class AsyncClient:
 
         Args:
             on_plan: called with the plan before anything is written or taken.
-            on_event: called with each row of the journal as it is written.
+            on_event: called with each row of this run in the journal as it is written.
             on_output: called with each piece of the job's output as it arrives. What it returns is awaited where it can be, and
                 the next piece comes after that.
             on_progress: called a few times a second with a line on what takes long in this client, such as a workdir that is

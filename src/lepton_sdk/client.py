@@ -72,7 +72,8 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """See `AsyncClient.aclose`."""
+        """See `AsyncClient.aclose`. A call that another thread waits for is cancelled."""
+        self._portal.end_calls()
         self._portal.call(self._client.aclose())
         self._portal.close()
 

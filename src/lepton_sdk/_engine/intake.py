@@ -69,7 +69,11 @@ async def run_to_end(
         work = _driven(session, run_id, secrets, plan)
         return await with_output(session, run_id, work, on_output)
 
-    with session.shown_to(on_event, on_progress):
+    def mine(event: Event) -> None:
+        if on_event is not None and event.run == run_id:
+            on_event(event)
+
+    with session.shown_to(mine if on_event else None, on_progress):
         return await or_leave(session, run_id, followed(), on_cancel)
 
 

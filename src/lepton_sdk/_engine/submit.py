@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -144,6 +145,6 @@ def leave_follower(session: Session, run_id: str, secrets: Mapping[str, str]) ->
     assert process.stdin is not None
     with process.stdin as stdin:
         stdin.write(json.dumps(dict(secrets)).encode())
-    # The follower is on its own from here; waiting for it is the business of init.
-    process.returncode = 0
+    # It may outlive us. Where it ends before us, somebody must take note of its end, or it stays in the list of processes.
+    threading.Thread(target=process.wait, name="lepton-follower", daemon=True).start()
     return process.pid
