@@ -242,7 +242,7 @@ def test_a_run_is_named_by_its_id_its_jobs_name_or_the_beginning_of_its_id(
         with pytest.raises(UsageError, match="no run is called"):
             client.get(word)
     for word in ("", " ", "\t"):
-        with pytest.raises(UsageError, match="an empty word names no run"):
+        with pytest.raises(UsageError, match="this name is empty"):
             client.stop(word)
 
 

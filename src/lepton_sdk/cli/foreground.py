@@ -17,7 +17,14 @@ import click
 
 from lepton_sdk.cli.signals import SIGNALS, Ears, over
 from lepton_sdk.cli.status import StatusLine
-from lepton_sdk.errors import ExposureNotAccepted, LeptonError
+from lepton_sdk.errors import (
+    ExposureNotAccepted,
+    JournalCorrupt,
+    JournalForeign,
+    JournalRolledBack,
+    JournalTooNew,
+    LeptonError,
+)
 
 if TYPE_CHECKING:
     from lepton_sdk.aio import AsyncClient
@@ -36,6 +43,8 @@ _QUESTION = (
 _STOPPING = "stopping the run and giving its machine back, {clock}; Ctrl-C again does not wait for its logs and outputs"
 _STOP, _DETACH = "stop", "detach"
 _WORDS = {"s": _STOP, "stop": _STOP, "d": _DETACH, "detach": _DETACH}
+# No follower can do anything about these.
+_FOR_PEOPLE = (JournalCorrupt, JournalForeign, JournalRolledBack, JournalTooNew)
 # Rows after which a run's work here is not cut off by a stop: it gives the machine back, or waits for what does.
 _ENDING = frozenset({"node.finished", "node.lost", "node.releasing"})
 
@@ -266,6 +275,9 @@ class Foreground:
     async def _hand_on(self, error: Exception | None) -> None:
         """The last resort: whatever went wrong here, a follower process goes on with the run."""
         if not self._run_id:
+            return
+        if isinstance(error, _FOR_PEOPLE):
+            self._status.say(f"lepton: run {self._run_id} is open and nobody can follow it from this journal; see lepton state")
             return
         try:
             if (await self._client.get(self._run_id)).state.ended:
