@@ -16,7 +16,7 @@ from lepton_byoc.fleet import Fleet
 from lepton_byoc.health import Health, overall
 from lepton_byoc.looks import Look
 from lepton_byoc.machine import hostname
-from lepton_byoc.obstacles import host_obstacle
+from lepton_byoc.obstacles import host_obstacle, silent
 from lepton_byoc.preflight import PROFILES, Verdict, preflight
 from lepton_byoc.roster import FleetHost, parse_target
 from lepton_sdk.spi import LeptonError, ProviderContext, UsageError
@@ -204,6 +204,17 @@ def _summary(host: FleetHost, look: Look | None, now: datetime) -> dict[str, Any
     return row | {"seen": look.seen_at.isoformat(timespec="seconds"), "clock_offset": look.offset}
 
 
+def _listed(fleet: Fleet, host: FleetHost, now: datetime) -> dict[str, Any]:
+    """A host as it was last seen; one that was never seen may have been asked in vain, and may be cordoned all the same."""
+    look = fleet.looks.of(host.name)
+    row = _summary(host, look, now)
+    if look is None:
+        wish, silence = fleet.looks.wish(host.name), fleet.looks.silence(host.name)
+        row["cordon"] = wish.reason if wish else ""
+        row["obstacle"] = f"{host.name} is {wish}" if wish else silent(host, silence).what if silence else ""
+    return row
+
+
 def _list(context: ProviderContext) -> click.Command:
     @click.command("list")
     @click.option("--label", default="", help="Only hosts that bear it.")
@@ -212,7 +223,7 @@ def _list(context: ProviderContext) -> click.Command:
         """List hosts as they were last seen; asks nobody."""
         fleet = Fleet(context)
         hosts = [host for host in fleet.roster.hosts() if not label or label in host.labels]
-        rows = [_summary(host, fleet.looks.of(host.name), context.clock.now()) for host in hosts]
+        rows = [_listed(fleet, host, context.clock.now()) for host in hosts]
         _print(rows, as_json, ("host", "group", "gpus", "free", "price", "health", "seen", "obstacle"))
         if not rows and not as_json:
             click.echo("the fleet has no hosts" + (f" with the label {label}; lepton byoc list shows all" if label else ""))
