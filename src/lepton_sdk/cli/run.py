@@ -100,7 +100,7 @@ async def _foreground(job: Job, policy: str, accept_exposure: bool, *, as_json: 
 
 
 def _say_detached(run: Run, limits: list[str]) -> None:
-    note(f"lepton: run {run.id} goes on; see it with lepton logs -f {run.id}, end it with lepton stop {run.id}")
+    note(f"lepton: run {run.id} goes on; see it with lepton logs -f {run.id}, end it with lepton stop")
     for line in limits:
         note(f"lepton: without a follower: {line}")
 

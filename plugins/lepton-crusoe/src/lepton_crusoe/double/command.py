@@ -80,16 +80,16 @@ def _double(
     try:
         with kept_apart() as place:
             if command:
-                if not (sshd or machine):
-                    click.echo("machines of this double answer nobody, so no job can run; next: --sshd /usr/sbin/sshd", err=True)
-                click.get_current_context().exit(_around(command, variables | place))
+                click.get_current_context().exit(_around(command, variables | place, answers=bool(sshd or machine)))
             _say(variables, place, f"http://127.0.0.1:{control.server_address[1]}", as_json=as_json)
             _until_told()
     finally:
         hosts.stop_all()
 
 
-def _around(command: tuple[str, ...], variables: dict[str, str]) -> int:
+def _around(command: tuple[str, ...], variables: dict[str, str], *, answers: bool) -> int:
+    if not answers:
+        click.echo("machines of this double answer nobody, so no job can run; next: --sshd /usr/sbin/sshd", err=True)
     # Ours go before a key in the user's configuration, which leads elsewhere.
     key = {
         f"{_VARIABLE}_{name.removeprefix('CRUSOE_')}": value for name, value in variables.items() if name.startswith("CRUSOE_")
