@@ -6,12 +6,15 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
+
+from lepton_sdk.errors import UsageError
 
 __all__ = ["Portal"]
 
 _T = TypeVar("_T")
 _END = object()
+_SETTLE_SECONDS = 1.0
 
 
 class Portal:
@@ -24,13 +27,25 @@ class Portal:
         self._starting = threading.Lock()
 
     def call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        """Run to the end and give the result. An interrupt cancels the coroutine and waits until it has tidied up."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._running())
+        """Run to the end and give the result. An interrupt cancels the coroutine and waits until it has tidied up.
+
+        What the coroutine then notes on its own error is noted on the interrupt as well.
+        """
+        if self._is_ours():
+            coroutine.close()
+            raise UsageError(
+                "a client cannot be called from a callback of its own: the call would wait for itself",
+                hint="use AsyncClient, another client, or another thread",
+            )
+        work = _Work(coroutine)
+        future = asyncio.run_coroutine_threadsafe(work.result(), self._running())
         try:
             return future.result()
-        except BaseException:
-            if not future.done() and future.cancel():
-                self._drain()
+        except BaseException as error:
+            if not future.done():
+                self._end(work)
+                for note in work.notes:
+                    error.add_note(note)
             raise
 
     def iterate(self, items: AsyncIterator[_T]) -> Iterator[_T]:
@@ -43,15 +58,25 @@ class Portal:
             if close is not None and self._loop is not None:
                 self.call(close())
 
+    def end_calls(self) -> None:
+        """Cancel what other threads still wait for, and see it end."""
+        if self._loop is not None and self._pid == os.getpid() and not self._is_ours():
+            asyncio.run_coroutine_threadsafe(_ended(), self._loop).result()
+
     def close(self) -> None:
         """Stop the loop and its thread."""
         loop, thread = self._loop, self._thread
         self._loop = self._thread = None
         if loop is None or thread is None or self._pid != os.getpid():
             return
+        asyncio.run_coroutine_threadsafe(_settled(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+    def _is_ours(self) -> bool:
+        """Whether we are in the loop's own thread, in a callback."""
+        return threading.current_thread() is self._thread and self._pid == os.getpid()
 
     def _running(self) -> asyncio.AbstractEventLoop:
         # A thread does not survive a fork: the child makes its own, and a lock that it did not take.
@@ -66,17 +91,61 @@ class Portal:
                 self._thread.start()
             return self._loop
 
-    def _drain(self) -> None:
-        """Give cancelled tasks the time to run their clean-up."""
-        asyncio.run_coroutine_threadsafe(_settle(), self._running()).result()
+    def _end(self, work: _Work[Any]) -> None:
+        """Cancel work and see it end. An interrupt more cancels it again: the first time it may stay to stop its run."""
+        loop = self._running()
+        while not work.over.is_set():
+            loop.call_soon_threadsafe(work.cancel)
+            try:
+                work.over.wait()
+            except KeyboardInterrupt:
+                continue
+
+
+class _Work(Generic[_T]):
+    """A coroutine that another thread waits for.
+
+    Attributes:
+        notes: what its error says beside its message.
+        over: whether it has come to its end.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, _T]) -> None:
+        self._coroutine = coroutine
+        self._task: asyncio.Task[Any] | None = None
+        self.notes: list[str] = []
+        self.over = threading.Event()
+
+    async def result(self) -> _T:
+        self._task = asyncio.current_task()
+        try:
+            return await self._coroutine
+        except BaseException as error:
+            self.notes += getattr(error, "__notes__", ())
+            raise
+        finally:
+            self.over.set()
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+
+async def _settled() -> None:
+    """Close generators that were left in the middle; those that the garbage collector found first close themselves."""
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    if rest := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(rest, timeout=_SETTLE_SECONDS)
+    await _ended()
+
+
+async def _ended() -> None:
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=_SETTLE_SECONDS)
 
 
 async def _next(items: AsyncIterator[_T]) -> _T | object:
     return await anext(items, _END)
-
-
-async def _settle() -> None:
-    me = asyncio.current_task()
-    rest = [task for task in asyncio.all_tasks() if task is not me and task.cancelling()]
-    if rest:
-        await asyncio.wait(rest)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 from lepton_sdk._config import Config, load_config
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.resources import Resources
-from lepton_sdk.errors import NoOffers, UsageError
+from lepton_sdk.errors import UsageError
 
 if TYPE_CHECKING:
     from lepton_sdk._clock import Clock
+    from lepton_sdk._engine.leaving import OnCancel
     from lepton_sdk._engine.reach import Reach
     from lepton_sdk._engine.reconcile import HeldNode, Report
     from lepton_sdk._engine.session import Session
@@ -33,7 +34,8 @@ class AsyncClient:
     """One client of the market. Questions touch no network and no state; only `submit`, `run` and `stop` act.
 
     Where a method takes a job, it is a `Job`, a mapping with a job file's keys, or the path of a job file. Where it takes a
-    run, it is the run's id, the beginning or end of it, or the name of its job.
+    run, it is the run's id, the name of its job, or the beginning of the id: four letters or more. Of several runs of one
+    name the open one is meant; when none is open, the newest.
 
     Args:
         config_file: the settings' file; else ``LEPTON_SDK_CONFIG``, else ``~/.config/lepton/config.toml``.
@@ -61,6 +63,8 @@ class AsyncClient:
         self._providers = providers
         self._clock = clock
         self._opened: Session | None = None
+        self._inherited: Session | None = None
+        self._pid = os.getpid()
 
     @property
     def config(self) -> Config:
@@ -69,6 +73,9 @@ class AsyncClient:
 
     @property
     def _session(self) -> Session:
+        if self._pid != os.getpid():
+            # After a fork nothing of what our parent has open may be used here, nor closed.
+            self._inherited, self._opened, self._pid = self._opened, None, os.getpid()
         if self._opened is None:
             from lepton_sdk._engine.session import Session
 
@@ -83,7 +90,7 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close connections and the journal. Runs go on."""
-        if self._opened is not None:
+        if self._opened is not None and self._pid == os.getpid():
             await self._opened.aclose()
             self._opened = None
 
@@ -135,7 +142,7 @@ class AsyncClient:
         return await listed(self._session, open_only=not all, limit=limit)
 
     async def get(self, run: str) -> Run:
-        """One run by its id, the beginning or end of its id, or its job's name.
+        """One run by its id, its job's name, or the beginning of its id.
 
         Raises:
             UsageError: there is none, or there are several.
@@ -174,20 +181,14 @@ class AsyncClient:
             NoOffers: nothing in the market fits.
             ExposureNotAccepted: a machine may be billed on without a follower; nothing was started.
         """
-        from lepton_sdk._engine.exposure import exposures, refuse_exposure
-        from lepton_sdk._engine.submit import leave_follower, record
+        from lepton_sdk._engine.intake import submit
 
         if self._providers:
             raise UsageError(
                 "a follower process cannot know the providers that this program brought",
                 hint="use run(), or ship the provider as a plugin",
             )
-        job, plan, secrets = await self._examined(_job(job), on_plan)
-        if not accept_exposure:
-            refuse_exposure(exposures(self._session, (one.offer for one in plan), job.nodes))
-        run = record(self._session, job)
-        leave_follower(self._session, run.id, secrets)
-        return run
+        return await submit(self._session, _job(job), self._environment, on_plan=on_plan, accept_exposure=accept_exposure)
 
     async def run(
         self,
@@ -195,34 +196,42 @@ class AsyncClient:
         *,
         on_plan: Callable[[Plan], None] | None = None,
         on_event: Callable[[Event], None] | None = None,
-        on_output: Callable[[bytes], None] | None = None,
+        on_output: Callable[[bytes], object] | None = None,
         on_progress: Callable[[str], None] | None = None,
+        on_cancel: OnCancel = "leave",
     ) -> Run:
         """Run a job to its end and give the machine back.
 
-        Cancelling the call ends only the following: the job goes on, and `wait`, `stop` or ``lepton follow`` take over.
+        A call that is cancelled, times out or fails while the run is open names the run: in a note on the exception, and as a
+        warning of the logger ``lepton_sdk``. The run can then be followed with `wait` or ``lepton follow``, or ended with `stop`.
 
         Args:
             on_plan: called with the plan before anything is written or taken.
-            on_event: called with each row of the journal as it is written.
-            on_output: called with each piece of the job's output as it arrives.
+            on_event: called with each row of this run in the journal as it is written.
+            on_output: called with each piece of the job's output as it arrives. What it returns is awaited where it can be, and
+                the next piece comes after that.
             on_progress: called a few times a second with a line on what takes long in this client, such as a workdir that is
                 sent, and with ``""`` when it is over.
+            on_cancel: what a cancellation does to the run. ``"leave"``: it goes on, and nobody follows it. ``"stop"``: it is
+                stopped and its machine given back before the cancellation goes on; after three minutes, or when the call is
+                cancelled again, it is left all the same.
 
         Raises:
             JobSpecError: the job cannot run as it is; nothing was started.
             NoOffers: nothing in the market fits.
         """
-        from lepton_sdk._engine.follower import drive
-        from lepton_sdk._engine.logs import with_output
-        from lepton_sdk._engine.submit import record
+        from lepton_sdk._engine.intake import run_to_end
 
-        job, plan, secrets = await self._examined(_job(job), on_plan)
-        with self._session.shown_to(on_event, on_progress):
-            run = record(self._session, job)
-            work = drive(self._session, run.id, secrets=secrets, plan=plan)
-            ended = await with_output(self._session, run.id, work, on_output)
-        return ended or await self.wait(run.id)
+        return await run_to_end(
+            self._session,
+            _job(job),
+            self._environment,
+            on_plan=on_plan,
+            on_event=on_event,
+            on_output=on_output,
+            on_progress=on_progress,
+            on_cancel=on_cancel,
+        )
 
     async def detach(self, run: str, *, accept_exposure: bool = False) -> None:
         """Leave a follower process that drives an open run.
@@ -233,22 +242,15 @@ class AsyncClient:
         Raises:
             ExposureNotAccepted: a machine may be billed on without a follower; the run goes on as it was.
         """
-        from lepton_sdk._engine.exposure import exposures, refuse_exposure
-        from lepton_sdk._engine.submit import leave_follower, read_secrets
+        from lepton_sdk._engine.intake import detach
 
-        run_id = self._resolve(run)
-        found = self._session.journal.run(run_id)
-        if not accept_exposure:
-            refuse_exposure(exposures(self._session, (node.offer for node in found.nodes if node.open), found.job.nodes))
-        leave_follower(self._session, run_id, read_secrets(found.job, self._environment))
+        await detach(self._session, self._resolve(run), self._environment, accept_exposure=accept_exposure)
 
     async def unfollowed(self, run: str) -> list[str]:
         """What limits an open run while nobody follows it, a line each."""
         from lepton_sdk._engine.exposure import unfollowed
 
-        found = self._session.journal.run(self._resolve(run))
-        specs = [self._session.spec(node.offer.provider) for node in found.nodes if node.open]
-        return unfollowed(found, watched=bool(specs) and all(spec.watched for spec in specs))
+        return unfollowed(self._session, self._resolve(run))
 
     async def logs(self, run: str, *, offset: int = 0, follow: bool = False, node: int | None = None) -> AsyncIterator[bytes]:
         """The output of a run from byte ``offset``; with ``follow``, live until it has ended.
@@ -287,31 +289,39 @@ class AsyncClient:
             return Reach(self._session, *named, outside=True)
         return Reach(self._session, self._resolve(run), node)
 
-    async def wait(self, run: str, *, check: bool = False) -> Run:
+    async def wait(self, run: str, *, check: bool = False, on_cancel: OnCancel = "leave") -> Run:
         """Wait until a run has ended and its machine is given back, and drive it when nobody else does.
 
         Args:
             check: raise when the run did not succeed.
+            on_cancel: what a cancellation does to the run, as for `run`.
 
         Raises:
             JobFailed, JobTimedOut, JobCancelled, NodeLost, NoOffers: with ``check``, how it ended.
         """
         from lepton_sdk._engine.follower import wait_for
+        from lepton_sdk._engine.leaving import or_leave
 
-        ended = await wait_for(self._session, self._resolve(run))
+        run_id = self._resolve(run)
+        ended = await or_leave(self._session, run_id, wait_for(self._session, run_id), on_cancel)
         if check:
             from lepton_sdk._engine.outcome import raise_for
 
             raise_for(ended)
         return ended
 
-    async def stop(self, run: str) -> Run:
-        """End a run: its processes are ended and its machine is given back. Idempotent."""
+    async def stop(self, run: str, *, now: bool = False) -> Run:
+        """End a run: its processes are ended and its machine is given back. Idempotent.
+
+        Args:
+            now: give the machine back at once. Logs and outputs that are not here yet are lost.
+        """
         from lepton_sdk._engine.follower import request_stop, wait_for
+        from lepton_sdk._engine.leaving import or_leave
 
         run_id = self._resolve(run)
-        request_stop(self._session, run_id)
-        return await wait_for(self._session, run_id)
+        request_stop(self._session, run_id, now=now)
+        return await or_leave(self._session, run_id, wait_for(self._session, run_id))
 
     async def follow(
         self, *, only: Sequence[str] = (), until_idle: bool = False, secrets: Mapping[str, str] | None = None
@@ -366,23 +376,6 @@ class AsyncClient:
 
     def _resolve(self, run: str) -> str:
         return self._session.resolve(run)
-
-    async def _examined(self, job: Job, on_plan: Callable[[Plan], None] | None) -> tuple[Job, Plan, dict[str, str]]:
-        """Everything that can fail without cost, before the journal is touched."""
-        from lepton_sdk._engine.follower import catch_up
-        from lepton_sdk._engine.submit import check, plan_for, read_secrets
-
-        check(job)
-        secrets = read_secrets(job, self._environment)
-        if self._session.has_journal():
-            # What a dead client still holds is given back first: this job may need it.
-            await catch_up(self._session)
-        plan = await plan_for(self._session, job, live=True)
-        if plan.best is None and job.retry.no_capacity.duration is None:
-            raise NoOffers(plan.nearest_miss(), hint="lepton route shows why each offer was left out")
-        if on_plan is not None:
-            on_plan(plan)
-        return job, plan, secrets
 
 
 def _keys(resources: Mapping[str, Any] | str | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from lepton_sdk._clock import Clock
     from lepton_sdk._config import Config
+    from lepton_sdk._engine.leaving import OnCancel
     from lepton_sdk._engine.reach import Reach
     from lepton_sdk._engine.reconcile import HeldNode, Report
     from lepton_sdk._plugins.status import PluginStatus
@@ -71,7 +72,8 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """See `AsyncClient.aclose`."""
+        """See `AsyncClient.aclose`. A call that another thread waits for is cancelled."""
+        self._portal.end_calls()
         self._portal.call(self._client.aclose())
         self._portal.close()
 
@@ -125,12 +127,20 @@ class Client:
         *,
         on_plan: Callable[[Plan], None] | None = None,
         on_event: Callable[[Event], None] | None = None,
-        on_output: Callable[[bytes], None] | None = None,
+        on_output: Callable[[bytes], object] | None = None,
         on_progress: Callable[[str], None] | None = None,
+        on_cancel: OnCancel = "leave",
     ) -> Run:
-        """See `AsyncClient.run`. The callbacks run in the client's own thread."""
+        """See `AsyncClient.run`. The callbacks run in the client's own thread; an interrupt cancels the call."""
         return self._portal.call(
-            self._client.run(job, on_plan=on_plan, on_event=on_event, on_output=on_output, on_progress=on_progress)
+            self._client.run(
+                job,
+                on_plan=on_plan,
+                on_event=on_event,
+                on_output=on_output,
+                on_progress=on_progress,
+                on_cancel=on_cancel,
+            )
         )
 
     def detach(self, run: str, *, accept_exposure: bool = False) -> None:
@@ -153,13 +163,13 @@ class Client:
         """See `AsyncClient.reach`."""
         return self._portal.call(self._client.reach(run, node))
 
-    def wait(self, run: str, *, check: bool = False) -> Run:
+    def wait(self, run: str, *, check: bool = False, on_cancel: OnCancel = "leave") -> Run:
         """See `AsyncClient.wait`."""
-        return self._portal.call(self._client.wait(run, check=check))
+        return self._portal.call(self._client.wait(run, check=check, on_cancel=on_cancel))
 
-    def stop(self, run: str) -> Run:
+    def stop(self, run: str, *, now: bool = False) -> Run:
         """See `AsyncClient.stop`."""
-        return self._portal.call(self._client.stop(run))
+        return self._portal.call(self._client.stop(run, now=now))
 
     def follow(self, *, only: Sequence[str] = (), until_idle: bool = False, secrets: Mapping[str, str] | None = None) -> int:
         """See `AsyncClient.follow`."""

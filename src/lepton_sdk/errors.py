@@ -209,7 +209,23 @@ class ProviderError(LeptonError):
 
 
 class Unavailable(ProviderError):
-    """The provider did not answer, or answered that it cannot now."""
+    """The provider did not answer, or answered that it cannot now.
+
+    Attributes:
+        partly: only a part of it did not: what it had given before the error stands.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        partly: bool = False,
+        provider: str | None = None,
+        request: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, provider=provider, request=request, hint=hint)
+        self.partly = partly
 
 
 class RateLimited(ProviderError):

@@ -5,12 +5,40 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.cli.terminals import Terminal, Till
 
 Lepton = Callable[..., subprocess.CompletedProcess[str]]
+_TILL = Path(__file__).parent / "till"
+
+
+@pytest.fixture
+def terminals(place: Path, environment: dict[str, str]) -> Iterator[list[Terminal]]:
+    opened: list[Terminal] = []
+    yield opened
+    for terminal in opened:
+        terminal.close()
+    subprocess.run([sys.executable, "-m", "lepton_sdk", "stop", "long"], env=environment, capture_output=True)
+
+
+@pytest.fixture
+def till(tmp_path: Path, environment: dict[str, str]) -> Iterator[Till]:
+    """A cloud on the bill, installed beside the project in every process that has ``environment``."""
+    about = tmp_path / "site" / "lepton_till-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: lepton-till\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[lepton_sdk.providers.v1]\nfake = lepton_till:PROVIDER\n")
+    environment["PYTHONPATH"] = os.pathsep.join((str(about.parent), str(_TILL)))
+    environment["LEPTON_SDK_PROVIDERS_FAKE_FOLDER"] = str(tmp_path / "till")
+    cloud = Till(tmp_path / "till")
+    cloud.folder.mkdir()
+    yield cloud
+    for what in ("create", "release"):
+        (cloud.folder / f"hold-{what}").unlink(missing_ok=True)
+    subprocess.run([sys.executable, "-m", "lepton_sdk", "stop", "long"], env=environment, capture_output=True)
 
 
 @pytest.fixture

@@ -2,71 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-
-class Terminal:
-    """A command on a terminal of its own."""
-
-    def __init__(self, words: list[str], folder: Path, environment: dict[str, str]) -> None:
-        ours, theirs = pty.openpty()
-        self._ours = ours
-        self.seen = ""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "lepton_sdk", *words],
-            cwd=folder,
-            env=environment | {"TERM": "xterm"},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-            # The terminal's Ctrl-C goes to the foreground group of the session that owns it.
-            preexec_fn=lambda: __import__("fcntl").ioctl(theirs, __import__("termios").TIOCSCTTY, 0),
-        )
-        os.close(theirs)
-
-    def until(self, text: str, seconds: float = 30) -> None:
-        end = time.monotonic() + seconds
-        while text not in self.seen:
-            assert time.monotonic() < end, f"{text!r} did not appear in:\n{self.seen}"
-            if select.select([self._ours], [], [], 0.05)[0]:
-                self.seen += self._read()
-
-    def rest(self) -> None:
-        while text := self._read():
-            self.seen += text
-
-    def _read(self) -> str:
-        try:
-            return os.read(self._ours, 65536).decode(errors="replace")
-        except OSError:
-            return ""
-
-    def type(self, text: str) -> None:
-        os.write(self._ours, text.encode())
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._ours)
-
-
-@pytest.fixture
-def terminals(place: Path, environment: dict[str, str]) -> Iterator[list[Terminal]]:
-    opened: list[Terminal] = []
-    yield opened
-    for terminal in opened:
-        terminal.close()
-    subprocess.run([sys.executable, "-m", "lepton_sdk", "stop", "long"], env=environment, capture_output=True)
+from tests.cli.terminals import Terminal
 
 
 def test_a_live_line_shows_where_the_run_is(terminals: list[Terminal], place: Path, environment: dict[str, str]) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from lepton_sdk import AsyncClient, Client, Job, RunState
 from lepton_sdk.aio import JobLike
-from lepton_sdk.errors import JobSpecError, LeptonError
+from lepton_sdk.errors import JobSpecError, LeptonError, UsageError
 from lepton_sdk.spi import Resources
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider, fake_offer
 
@@ -140,3 +142,59 @@ def test_one_client_never_drives_a_run_twice(tmp_path: Path) -> None:
             return [waited.state, ran.state, len(cloud.machines())]
 
     assert asyncio.run(main()) == [RunState.SUCCEEDED, RunState.SUCCEEDED, 1]
+
+
+def test_a_run_goes_to_its_end_after_a_fork(tmp_path: Path) -> None:
+    with Client(state=tmp_path / "s", cache=tmp_path / "c", providers={FAKE_SPEC: FakeProvider(tmp_path / "f")}) as client:
+        assert client.run(Job("true", resources="H100:8", name="parent")).exit_code == 0
+        child = os.fork()
+        if child == 0:
+            # Nothing of pytest may run in the child, whatever happens.
+            code = 1
+            try:
+                code = client.run(Job("exit 6", resources="H100:8", name="child")).exit_code or 0
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 6
+        assert {run.name for run in client.runs(all=True)} == {"parent", "child"}
+
+
+def test_a_call_from_a_callback_of_its_own_is_refused(tmp_path: Path) -> None:
+    with Client(state=tmp_path / "s", cache=tmp_path / "c", providers={FAKE_SPEC: FakeProvider(tmp_path / "f")}) as client:
+        with pytest.raises(UsageError, match="callback of its own") as caught:
+            client.run(Job("true", resources="H100:8", name="called"), on_event=lambda event: print(client.get(event.run)))
+        assert any(client.get("called").id in note for note in caught.value.__notes__)
+        client.stop("called")
+
+
+def test_callbacks_see_their_own_run_alone(tmp_path: Path) -> None:
+    async def main() -> None:
+        cloud = FakeProvider(tmp_path / "f")
+        async with AsyncClient(state=tmp_path / "s", cache=tmp_path / "c", providers={FAKE_SPEC: cloud}) as client:
+            seen: dict[str, set[str]] = {"one": set(), "two": set()}
+            job = {name: Job("sleep 0.2", resources="H100:8", name=name) for name in seen}
+            runs = await asyncio.gather(
+                client.run(job["one"], on_event=lambda event: seen["one"].add(event.run)),
+                client.run(job["two"], on_event=lambda event: seen["two"].add(event.run)),
+            )
+            assert [seen[run.name] for run in runs] == [{run.id} for run in runs]
+
+    asyncio.run(main())
+
+
+def test_a_follower_that_has_ended_stays_in_no_list_of_processes(tmp_path: Path) -> None:
+    with Client(state=tmp_path / "s", cache=tmp_path / "c") as client:
+        before = _children()
+        run = client.submit(Job("true"))
+        assert client.wait(run.id).exit_code == 0
+        end = time.monotonic() + 60
+        while _children() != before:
+            assert time.monotonic() < end, "its process is still there"
+            time.sleep(0.05)
+
+
+def _children() -> set[str]:
+    listed = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+    if not listed.exists():
+        pytest.skip("/proc does not list children here")
+    return set(listed.read_text().split())

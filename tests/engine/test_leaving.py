@@ -38,9 +38,9 @@ def on_event(event):
         sys.stdin.readline()
 with Client(cache=folder / "cache", providers={FAKE_SPEC: Cloud(folder / "cloud")}) as client:
     if what == "run":
-        command = f"echo begun >>{folder}/begun; while ! [ -e {folder}/go ]; do sleep 0.02; done"
+        command = f"echo before; echo begun >>{folder}/begun; while ! [ -e {folder}/go ]; do sleep 0.02; done; echo after"
         job = Job(command, resources="H100:8", name="long")
-        run = client.run(job, on_event=on_event)
+        run = client.run(job, on_event=on_event, on_output=lambda chunk: print(chunk.decode(), end="", flush=True))
     else:
         run = client.wait("long")
     print("ended", run.state, flush=True)
@@ -94,8 +94,10 @@ def test_one_that_stood_still_finds_its_run_taken_over(
     until(lambda: _is_held_by(watcher, second))
     first.send_signal(signal.SIGCONT)
     (tmp_path / "go").touch()
-    for process in (first, second):
-        assert process.communicate(timeout=60)[0].endswith("ended succeeded\n")
+    said = [process.communicate(timeout=60)[0] for process in (first, second)]
+    assert all(text.endswith("ended succeeded\n") for text in said)
+    # Its output went on where it stood, to the last byte, though another one drove the run to its end.
+    assert [line for line in said[0].splitlines() if line in ("before", "after")][-1] == "after"
     assert (tmp_path / "begun").read_text() == "begun\n"
     cloud = FakeProvider(tmp_path / "cloud")
     assert (len(cloud.machines()), cloud.running()) == (1, [])

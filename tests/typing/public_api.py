@@ -94,7 +94,7 @@ def wrong_calls(client: Client, job: Job) -> None:
     client.route(8)  # type: ignore[arg-type]
     client.route(job, True)  # type: ignore[call-arg]
     client.runs(limit="5")  # type: ignore[arg-type]
-    client.run(job, on_output=lambda chunk: chunk + "\n")  # type: ignore[operator, arg-type]
+    client.run(job, on_output=lambda chunk: chunk + "\n")  # type: ignore[operator]
     client.logs("x").decode()  # type: ignore[attr-defined]
     client.aclose()  # type: ignore[attr-defined]
 

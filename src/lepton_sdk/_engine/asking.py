@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 from lepton_sdk._engine.answers import checked_node
 from lepton_sdk._engine.bounded import ask_provider
 from lepton_sdk._engine.session import Session
@@ -40,27 +38,27 @@ async def released(session: Session, node: Node) -> Node:
     return checked_node(answer, name, node)
 
 
-async def found(session: Session, name: str, owner: str, token: str | None = None) -> list[Node]:
+async def found(
+    session: Session, name: str, owner: str, token: str | None = None, *, into: list[Node] | None = None
+) -> list[Node]:
     """Everything that a provider lists for an owner. What cannot be a node is left out and told.
+
+    Args:
+        into: takes each node as it comes, so that those before an error are there.
 
     Raises:
         LeptonError, ContractViolation: as for `inspected`; a listing that breaks off is no listing.
     """
-    answers = await ask_provider(
-        name,
-        "listing what is ours",
-        lambda: _listed(session.provider(name).find(owner, token) if token else session.provider(name).find(owner)),
-        session.patience.provider,
-        session.clock,
-    )
-    nodes = []
-    for answer in answers:
-        try:
-            nodes.append(checked_node(answer, name))
-        except ContractViolation as error:
-            session.tell(f"{name}: {error.message}; it is left out of what is listed")
-    return nodes
+    nodes = [] if into is None else into
+    begin = len(nodes)
 
+    async def list_them() -> None:
+        provider = session.provider(name)
+        async for answer in provider.find(owner, token) if token else provider.find(owner):
+            try:
+                nodes.append(checked_node(answer, name))
+            except ContractViolation as error:
+                session.tell(f"{name}: {error.message}; it is left out of what is listed")
 
-async def _listed(nodes: AsyncIterator[Node]) -> list[Node]:
-    return [node async for node in nodes]
+    await ask_provider(name, "listing what is ours", list_them, session.patience.provider, session.clock)
+    return nodes[begin:]

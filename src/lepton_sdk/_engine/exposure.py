@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from attrs import frozen
 
 from lepton_sdk._engine.session import Session
+from lepton_sdk._engine.submit import plan_for
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.quantity import show_duration
@@ -14,7 +15,7 @@ from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import ExposureNotAccepted
 from lepton_sdk.spi.spec import PowerOff, ProviderSpec, WatchdogWay
 
-__all__ = ["Exposure", "exposures", "refuse_exposure", "unfollowed"]
+__all__ = ["Exposure", "exposures", "exposures_of", "refuse_exposure", "unfollowed"]
 
 _WORDS = {
     PowerOff.KEEPS: "powering a machine off does not end its bill there",
@@ -75,8 +76,20 @@ def refuse_exposure(found: tuple[Exposure, ...]) -> None:
         )
 
 
-def unfollowed(run: Run, *, watched: bool) -> list[str]:
+async def exposures_of(session: Session, run: Run) -> tuple[Exposure, ...]:
+    """What an open run may go on to cost without a follower: on the machines that it holds, else on those that it may take."""
+    offers = [node.offer for node in run.nodes if node.open]
+    if not offers:
+        # A follower would take a machine that nobody has agreed to leave alone.
+        offers = [one.offer for one in await plan_for(session, run.job, live=False)]
+    return exposures(session, offers, run.job.nodes)
+
+
+def unfollowed(session: Session, run_id: str) -> list[str]:
     """Which limits act on the node itself when nobody follows the run, a line each."""
+    run = session.journal.run(run_id)
+    specs = [session.spec(node.offer.provider) for node in run.nodes if node.open]
+    watched = bool(specs) and all(spec.watched for spec in specs)
     limits = run.job.limits
     lines = [f"the node ends the job after {text}" for text in _ends(limits.duration, limits.total)]
     if not lines:

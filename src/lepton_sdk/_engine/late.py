@@ -16,7 +16,7 @@ from lepton_sdk._engine.watchdog import unseen_seconds
 from lepton_sdk.domain.ids import is_id
 from lepton_sdk.domain.node import Node, NodeState, Stage
 from lepton_sdk.domain.run import Event, NodeRecord, Run
-from lepton_sdk.errors import ContractViolation, LeptonError
+from lepton_sdk.errors import ContractViolation, LeptonError, Unavailable
 
 __all__ = ["admit", "listing", "seek", "seek_everywhere", "shown"]
 
@@ -28,10 +28,15 @@ _DOUBLED_SECONDS = 600.0
 async def listing(session: Session, provider: str) -> list[Node]:
     """Everything of ours that a provider shows, once it is certain that it speaks of our account."""
     await assure(session, provider)
-    nodes = [node for owner in session.journal.owners for node in await found(session, provider, owner)]
-    # Listed first, and the journal read after: a row that is written in between can only explain more.
-    for node in nodes:
-        _freeze_if_older(session, node)
+    nodes: list[Node] = []
+    try:
+        for owner in session.journal.owners:
+            await found(session, provider, owner, into=nodes)
+    finally:
+        # Listed first, and the journal read after: a row that is written in between can only explain more. What came before
+        # an error counts.
+        for node in nodes:
+            _freeze_if_older(session, node)
     return nodes
 
 
@@ -54,7 +59,13 @@ async def admit(session: Session, provider: str) -> None:
     """
     await settle_account(session, provider)
     # What a journal has lost it has lost for good: a pipeline of a thousand runs does not need a thousand listings to see it.
-    await shown(session, provider, _ADMITTED_SECONDS)
+    try:
+        await shown(session, provider, _ADMITTED_SECONDS)
+    except Unavailable as error:
+        if not error.partly:
+            raise
+        # One host of a fleet that does not answer costs itself; the others have shown what they hold.
+        session.tell(f"{provider}: {error.message}" + (f"; next: {error.hint}" if error.hint else ""))
     session.journal.refuse_frozen()
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
+from inspect import isawaitable
 from typing import Any
 
 from lepton_sdk._engine.away import AWAY, Absence, patient
@@ -12,7 +13,7 @@ from lepton_sdk._engine.follower import drive, is_driven
 from lepton_sdk._engine.output import output_of
 from lepton_sdk._engine.session import Session
 from lepton_sdk.domain.run import NodeRecord, Run
-from lepton_sdk.errors import UsageError
+from lepton_sdk.errors import NodeError, UsageError
 
 __all__ = ["read_logs", "with_output"]
 
@@ -119,35 +120,55 @@ def _started(run: Run, rank: int) -> list[NodeRecord]:
 
 
 async def with_output(
-    session: Session, run_id: str, work: Coroutine[Any, Any, Run | None], on_output: Callable[[bytes], None] | None
-) -> Run | None:
-    """The result of ``work`` on a run, with its output passed on as it comes."""
+    session: Session, run_id: str, work: Coroutine[Any, Any, Run], on_output: Callable[[bytes], object] | None
+) -> Run:
+    """The result of ``work`` on a run, with its output passed on as it comes, to its last byte."""
     if on_output is None:
         return await work
-    seen = 0
-
-    async def pump(*, follow: bool) -> None:
-        nonlocal seen
-        async for chunk in read_logs(session, run_id, offset=seen, follow=follow):
-            seen += len(chunk)
-            on_output(chunk)
-
-    live = asyncio.ensure_future(pump(follow=True))
+    pump = _Pump(session, run_id, on_output)
+    live = asyncio.ensure_future(pump.go_on(follow=True))
     driven = asyncio.ensure_future(work)
     try:
         await asyncio.wait({live, driven}, return_when=asyncio.FIRST_COMPLETED)
-        if live.done():
-            # Raises when whoever wanted the output does not take it any more.
-            live.result()
+        if live.done() and (error := live.exception()) is not None and not isinstance(error, NodeError):
+            # Whoever wanted the output does not take it any more.
+            raise error
         result = await driven
-        if result is not None and result.job.nodes > 1:
+        if result.job.nodes > 1:
             # Lines of several nodes come in no fixed order, so the rest cannot be asked for by a place in them.
-            await live
+            await pump.told(live)
             return result
     finally:
         live.cancel()
         driven.cancel()
         await asyncio.gather(live, driven, return_exceptions=True)
     # Whatever came between the last look and the end.
-    await pump(follow=False)
+    await pump.told(pump.go_on(follow=False))
     return result
+
+
+class _Pump:
+    """Passes the output of a run on, from where it stood, whatever happened in between."""
+
+    def __init__(self, session: Session, run_id: str, on_output: Callable[[bytes], object]) -> None:
+        self._session, self._run_id, self._on_output = session, run_id, on_output
+        self._passed = 0
+
+    async def go_on(self, *, follow: bool) -> None:
+        async for chunk in read_logs(self._session, self._run_id, offset=self._passed, follow=follow):
+            self._passed += len(chunk)
+            answer = self._on_output(chunk)
+            if isawaitable(answer):
+                await answer
+
+    async def told(self, rest: Awaitable[None]) -> None:
+        """See the rest passed on; where it cannot be had, say so: an end without it must not look whole."""
+        try:
+            await rest
+        except (NodeError, OSError) as error:
+            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                raise
+            self._session.tell(
+                f"run {self._run_id}: its output could not be read beyond byte {self._passed}: {error}; "
+                f"next: lepton logs --offset {self._passed} {self._run_id}"
+            )

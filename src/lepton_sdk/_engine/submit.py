@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -105,15 +106,18 @@ def read_secrets(job: Job, environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[name] for name in job.secrets}
 
 
-def record(session: Session, job: Job) -> Run:
+def record(session: Session, job: Job, run_id: str = "") -> Run:
     """Write the run's first row.
+
+    Args:
+        run_id: its id, made before; a new one without it.
 
     Raises:
         JournalError: it could not be written; nothing was started.
     """
     try:
         session.journal.renew_time()
-        planned = Event("run.planned", session.new_id(), session.clock.now(), None, {"job": job.to_dict()})
+        planned = Event("run.planned", run_id or session.new_id(), session.clock.now(), None, {"job": job.to_dict()})
         return session.journal.append(planned)
     except JournalError as error:
         # Only here it is certain: later a machine may be there already.
@@ -150,6 +154,6 @@ def leave_follower(session: Session, run_id: str, secrets: Mapping[str, str]) ->
     assert process.stdin is not None
     with process.stdin as stdin:
         stdin.write(json.dumps(dict(secrets)).encode())
-    # The follower is on its own from here; waiting for it is the business of init.
-    process.returncode = 0
+    # It may outlive us. Where it ends before us, somebody must take note of its end, or it stays in the list of processes.
+    threading.Thread(target=process.wait, name="lepton-follower", daemon=True).start()
     return process.pid

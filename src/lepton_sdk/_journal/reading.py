@@ -5,6 +5,7 @@ from __future__ import annotations
 from lepton_sdk._clock import Clock
 from lepton_sdk._journal.rows import EVENT_COLUMNS, GIVEN_UP, check_event, read_event, read_run
 from lepton_sdk._journal.store import Row, Store
+from lepton_sdk.domain.ids import is_part_of_id
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import Event, Run, apply
 from lepton_sdk.errors import UsageError
@@ -14,6 +15,25 @@ __all__ = ["Reading"]
 _BATCH = 5000
 # A run counts as open until nothing of it can cost anything, be it a machine that may still turn up.
 _OPEN = "ended = 0 OR id IN (SELECT run FROM nodes WHERE open = 1)"
+
+
+_LIST = "list the runs with lepton ps --all"
+# A shorter beginning of an id is more likely a mistake than a name.
+_SHORTEST = 4
+# Several runs of one name are shown up to so many.
+_SHOWN = 5
+
+
+def _one(text: str, ids: list[str], more: str) -> str:
+    """The only one of these ids.
+
+    Raises:
+        UsageError: there are several.
+    """
+    if len(ids) > 1:
+        listed = ", ".join(ids[:_SHOWN]) + (", …" if len(ids) > _SHOWN else "")
+        raise UsageError(f"{text!r} names several runs: {listed}", hint=f"name {more}")
+    return ids[0]
 
 
 class Reading:
@@ -40,22 +60,32 @@ class Reading:
         return run
 
     def resolve(self, text: str) -> str:
-        """The id of the run that ``text`` names: an id, the end or beginning of one, or the name of the newest such job.
+        """The id of the run that ``text`` names: an id, the name of a job, or the beginning of an id.
+
+        Of several runs of one name the open one is meant; when none is open, the newest.
 
         Raises:
             UsageError: none or several.
         """
+        if not text.strip():
+            raise UsageError(
+                "a run is named by its id, its job's name or the beginning of its id; this name is empty", hint=_LIST
+            )
         if self._load(text):
             return text
-        escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        query = "SELECT id FROM runs WHERE id LIKE ? ESCAPE '\\' OR id LIKE ? ESCAPE '\\' LIMIT 3"
-        ids = [row[0] for row in self._store.query(query, (f"{escaped}%", f"%{escaped}"))]
-        if len(ids) > 1:
-            raise UsageError(f"{text!r} names several runs: {', '.join(ids)}…", hint="write more of the id")
-        named = self._store.query("SELECT max(id) FROM runs WHERE name = ?", (text,))[0][0]
-        if ids or named:
-            return str(ids[0] if ids else named)
-        raise UsageError(f"no run is called {text!r}", hint="list the runs with lepton ps --all")
+        if open_ones := self._ids(f"name = ? AND ({_OPEN})", text):
+            return _one(text, open_ones, "it by its id")
+        if named := self._ids("name = ?", text):
+            return named[0]
+        if len(text) >= _SHORTEST and is_part_of_id(text) and (begun := self._ids("id LIKE ?", f"{text}%")):
+            return _one(text, begun, "more of the id")
+        short = f"; the beginning of an id has {_SHORTEST} letters or more" if len(text) < _SHORTEST else ""
+        raise UsageError(f"no run is called {text!r}{short}", hint=_LIST)
+
+    def _ids(self, where: str, value: str) -> list[str]:
+        """Ids of runs, newest first, as far as a message shows them."""
+        query = f"SELECT id FROM runs WHERE {where} ORDER BY id DESC LIMIT {_SHOWN + 1}"  # noqa: S608 - ours
+        return [str(row[0]) for row in self._store.query(query, (value,))]
 
     def runs(self, *, open_only: bool = False, limit: int | None = None) -> list[Run]:
         """Runs, newest first."""

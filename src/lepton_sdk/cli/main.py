@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
+import os
 import sys
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -111,34 +114,70 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit with its code."""
     # Start-up makes many objects and no garbage: at the usual threshold a tenth of its time goes into looking for some.
     gc.set_threshold(100_000, 20, 20)
+    _fill_closed_streams()
+    try:
+        code = _code(arguments)
+    finally:
+        _mute_broken_streams()
+    sys.exit(code)
+
+
+def _code(arguments: list[str] | None) -> int:
     try:
         code = cli.main(arguments, prog_name="lepton", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        # What is left in a buffer may find nobody to read it, too.
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        with suppress(OSError, ValueError):
+            error.show()
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+        _note("interrupted")
+        return 130
     except BrokenPipeError:
-        _mute_stdout()
-        sys.exit(141)
+        return 141
     except LeptonError as error:
         _show(error, as_json="--json" in (arguments or sys.argv))
-        sys.exit(error.exit_code)
+        return error.exit_code
+    except OSError as error:
+        if error.errno != errno.EIO or error.filename is not None:
+            raise
+        # The terminal has gone.
+        return 129
 
 
 def _show(error: LeptonError, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(error.to_dict()), err=True)
-    else:
-        from lepton_sdk.cli.render import styled
+    from lepton_sdk.cli.render import styled
 
-        click.echo(f"{styled('error:', fg='red')} {error}", err=True)
+    _note(json.dumps(error.to_dict()) if as_json else f"{styled('error:', fg='red')} {error}")
+    for line in getattr(error, "__notes__", ()) if not as_json else ():
+        _note(line)
 
 
-def _mute_stdout() -> None:
-    """Whoever read our output has gone; the interpreter must not complain about it on exit."""
-    import os
+def _note(text: str) -> None:
+    from lepton_sdk.cli.render import note
 
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    note(text)
+
+
+def _fill_closed_streams() -> None:
+    """A stream that is closed from the start leads nowhere; else the journal or a connection would be opened in its place."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free is this one.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - for as long as the process lives
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def _mute_broken_streams() -> None:
+    """Whoever read our words has gone; the interpreter must not complain about it on exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

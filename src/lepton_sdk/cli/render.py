@@ -6,12 +6,13 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import click
 
-__all__ = ["ago", "emit", "json_option", "readable", "styled", "table", "warn"]
+__all__ = ["ago", "emit", "json_option", "note", "readable", "styled", "table", "warn"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys.")
 
@@ -26,10 +27,16 @@ def emit(value: Any) -> None:
     click.echo(json.dumps(value, indent=2 if sys.stdout.isatty() else None))
 
 
+def note(text: str, *, end: str = "\n") -> None:
+    """Words for a person on standard error; when nobody can read them any more, nothing depends on them."""
+    with suppress(OSError, ValueError):
+        click.echo(f"{text}{end}", err=True, nl=False)
+
+
 def warn(*lines: str) -> None:
     """Loud lines on standard error."""
     for line in lines:
-        click.echo(f"{styled('warning:', fg='yellow')} {line}", err=True)
+        note(f"{styled('warning:', fg='yellow')} {line}")
 
 
 def readable(name: str) -> str:

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import signal
+import asyncio
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lepton_sdk.cli.jobargs import JobCommand, job_from, job_options
-from lepton_sdk.cli.render import emit, json_option, warn
-from lepton_sdk.cli.status import StatusLine
+from lepton_sdk.cli.render import emit, json_option, note, warn
 from lepton_sdk.client import Client
 from lepton_sdk.errors import ExposureNotAccepted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lepton_sdk.domain.job import Job
-    from lepton_sdk.domain.run import Event, Run
+    from lepton_sdk.domain.run import Run
     from lepton_sdk.router import Plan
 
 __all__ = ["run_command"]
 
 # For a run that ended without an exit code of its own; 124 and 130 are what timeout(1) and a shell would give.
 _CODES = {"succeeded": 0, "failed": 1, "timed-out": 124, "stopped": 130, "lost": 69, "refused": 69}
-
-
-class _Interrupted(BaseException):
-    """The user, the terminal or the system wants us to leave."""
 
 
 @click.command("run", cls=JobCommand)
@@ -51,17 +43,23 @@ def run_command(file: str | None, detach: bool, on_interrupt: str, accept_exposu
     FILE is a job in YAML or TOML; or give the command after --. The exit code is the job's own.
     """
     job = job_from(file, flags)
+    if detach:
+        run = _detached(job, accept_exposure)
+        _report(run, as_json=as_json)
+        return 0
+    run, is_left = asyncio.run(_foreground(job, on_interrupt, accept_exposure, as_json=as_json))
+    _report(run, as_json=as_json)
+    return 0 if is_left else _exit_code(run)
+
+
+def _detached(job: Job, accept_exposure: bool) -> Run:
     with Client() as client:
         try:
-            if detach:
-                run = _submitted(client, job, accept_exposure)
-                _say_detached(client, run)
-            else:
-                run = _foreground(client, job, on_interrupt, accept_exposure, as_json=as_json)
+            run = _submitted(client, job, accept_exposure)
+            _say_detached(run, client.unfollowed(run.id))
+            return run
         finally:
             warn(*client.warnings())
-        _report(client, run, as_json=as_json)
-    return 0 if detach or not run.state.ended else _exit_code(run)
 
 
 def _submitted(client: Client, job: Job, accept_exposure: bool) -> Run:
@@ -77,91 +75,37 @@ def _accepts(error: ExposureNotAccepted) -> bool:
     """Whether a person at a terminal takes the exposure; elsewhere nobody does."""
     if not sys.stdin.isatty():
         return False
-    click.echo(f"\nlepton: {error.message}\nDetach all the same? [y/N] ", err=True, nl=False)
+    note(f"\nlepton: {error.message}\nDetach all the same? [y/N] ", end="")
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _foreground(client: Client, job: Job, on_interrupt: str, accept_exposure: bool, *, as_json: bool) -> Run:
-    status = StatusLine(sys.stderr if as_json else sys.stdout)
-    run_id: list[str] = []
-
-    def on_event(event: Event) -> None:
-        run_id[:] = [event.run]
-        status.event(event)
-
-    try:
-        with _signals():
-            return client.run(job, on_plan=_show_plan, on_event=on_event, on_output=status.output, on_progress=status.progress)
-    except (KeyboardInterrupt, _Interrupted, BrokenPipeError) as cause:
-        status.close()
-        if not run_id:
-            raise KeyboardInterrupt from None
-        return _leave(client, run_id[0], on_interrupt, accept_exposure, cause)
-    finally:
-        status.close()
-
-
 def _show_plan(plan: Plan) -> None:
-    click.echo(f"{plan}\n", err=True)
+    note(f"{plan}\n")
 
 
-@contextmanager
-def _signals() -> Iterator[None]:
-    """A closed terminal and a polite kill end us the same way as Ctrl-C: with the run stopped or handed on."""
+async def _foreground(job: Job, policy: str, accept_exposure: bool, *, as_json: bool) -> tuple[Run, bool]:
+    """The run, and whether it was left to a follower."""
+    from lepton_sdk.aio import AsyncClient
+    from lepton_sdk.cli.foreground import Foreground
 
-    def leave(*_: object) -> None:
-        raise _Interrupted
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _leave(client: Client, run_id: str, policy: str, accept_exposure: bool, cause: BaseException) -> Run:
-    # A second interrupt while we tidy up must not leave less behind than the first.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    if policy == "ask":
-        asks = isinstance(cause, KeyboardInterrupt) and sys.stdin.isatty()
-        policy = _ask() if asks else "stop"
-    if policy == "detach" and _detached(client, run_id, accept_exposure):
-        run = client.get(run_id)
-        _say_detached(client, run)
-        return run
-    click.echo("lepton: stopping the run and giving its machine back", err=True)
-    return client.stop(run_id)
+    async with AsyncClient() as client:
+        work = Foreground(client, policy, accept_exposure=accept_exposure, as_json=as_json)
+        try:
+            run = await work.drive(job)
+            if work.is_left:
+                _say_detached(run, await client.unfollowed(run.id))
+            return run, work.is_left
+        finally:
+            warn(*(line for line in (work.lost_output(), *await client.warnings()) if line))
 
 
-def _detached(client: Client, run_id: str, accept_exposure: bool) -> bool:
-    try:
-        client.detach(run_id, accept_exposure=accept_exposure)
-    except ExposureNotAccepted as error:
-        if not _accepts(error):
-            click.echo(f"lepton: not left alone: {error.message}", err=True)
-            return False
-        client.detach(run_id, accept_exposure=True)
-    return True
+def _say_detached(run: Run, limits: list[str]) -> None:
+    note(f"lepton: run {run.id} goes on; see it with lepton logs -f {run.id}, end it with lepton stop")
+    for line in limits:
+        note(f"lepton: without a follower: {line}")
 
 
-def _ask() -> str:
-    click.echo("\nThe run goes on until it is stopped. [s]top it, or [d]etach and leave it running? ", err=True, nl=False)
-    try:
-        answer = sys.stdin.readline().strip().lower()
-    except OSError:
-        answer = ""
-    return "stop" if answer.startswith("s") else "detach"
-
-
-def _say_detached(client: Client, run: Run) -> None:
-    click.echo(f"lepton: run {run.id} goes on; see it with lepton logs -f {run.id}, end it with lepton stop", err=True)
-    for line in client.unfollowed(run.id):
-        click.echo(f"lepton: without a follower: {line}", err=True)
-
-
-def _report(client: Client, run: Run, *, as_json: bool) -> None:
+def _report(run: Run, *, as_json: bool) -> None:
     from lepton_sdk._clock import SystemClock
     from lepton_sdk.cli.render import ago
 
@@ -181,10 +125,11 @@ def _report(client: Client, run: Run, *, as_json: bool) -> None:
         f"in {ago(began, run.finished_at or now)}",
         f"for {cost.display()}" if cost is not None else "",
     ]
-    click.echo(f"lepton: {', '.join(part for part in parts if part)}", err=True)
+    note(f"lepton: {', '.join(part for part in parts if part)}")
     if run.error:
-        click.echo(f"lepton: {run.error}", err=True)
+        note(f"lepton: {run.error}")
 
 
 def _exit_code(run: Run) -> int:
-    return run.exit_code if run.exit_code is not None else _CODES[str(run.state)]
+    # An open one was left to a follower process by a third interrupt.
+    return run.exit_code if run.exit_code is not None else _CODES.get(str(run.state), 130)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import codecs
 import json
 import sys
+from collections.abc import Generator
+from contextlib import closing
+from typing import cast
 
 import click
 
@@ -55,15 +60,22 @@ def ps_command(everything: bool, limit: int | None, as_json: bool) -> None:
 @click.option("--node", type=click.IntRange(0), metavar="RANK", help="Only of this node, as it is.")
 @json_option
 def logs_command(run: str, follow: bool, offset: int, node: int | None, as_json: bool) -> None:
-    """Show the output of RUN (an id, a part of one, or a job's name)."""
-    with Client() as client:
-        for chunk in client.logs(run, offset=offset, follow=follow, node=node):
+    """Show the output of RUN (an id, a job's name, or the beginning of an id)."""
+    # A letter may lie on both sides of the place where two pieces meet.
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    with (
+        Client() as client,
+        closing(cast("Generator[bytes]", client.logs(run, offset=offset, follow=follow, node=node))) as chunks,
+    ):
+        for chunk in chunks:
             if as_json:
-                click.echo(json.dumps({"offset": offset, "text": chunk.decode(errors="replace")}))
+                click.echo(json.dumps({"offset": offset, "text": decoder.decode(chunk)}))
             else:
                 sys.stdout.buffer.write(chunk)
                 sys.stdout.buffer.flush()
             offset += len(chunk)
+        if as_json and (rest := decoder.decode(b"", final=True)):
+            click.echo(json.dumps({"offset": offset, "text": rest}))
 
 
 @click.command("pull")
@@ -88,16 +100,21 @@ def pull_command(run: str, patterns: tuple[str, ...], target: str | None, as_jso
 
 @click.command("stop")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--now", is_flag=True, help="Give machines back at once: logs and outputs that are not here yet are lost.")
 @json_option
-def stop_command(runs: tuple[str, ...], as_json: bool) -> None:
+def stop_command(runs: tuple[str, ...], now: bool, as_json: bool) -> int:
     """End runs and give their machines back."""
     from lepton_sdk._clock import SteadyClock
+    from lepton_sdk.cli.stopping import stop_all
 
     clock = SteadyClock()
     with Client(clock=clock) as client:
-        ended = [client.stop(run) for run in runs]
+        # When one word names no run, none is stopped.
+        names = list(dict.fromkeys(client.get(run).id for run in runs))
+    ended = asyncio.run(stop_all(names, now=now))
     if as_json:
         emit([run.to_dict(clock.now()) for run in ended])
-        return
-    for run in ended:
-        click.echo(f"{run.id} {run.state}")
+    else:
+        for run in ended:
+            click.echo(f"{run.id} {run.state}")
+    return 0 if all(run.state.ended for run in ended) else 130

@@ -1,13 +1,21 @@
-"""What a person sees while a run waits: one live line on a terminal, plain lines elsewhere."""
+"""What a person sees while a run waits: one live line on a terminal, plain lines elsewhere.
+
+One thread does all the writing, straight to the file descriptors. A terminal that is stopped, or a reader that is slow, then
+holds up nothing but the words for it; and one that is gone is an answer that the thread gives, never an error in the run.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import queue
+import select
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, TextIO
-
-import click
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from lepton_sdk.cli.render import styled
 
@@ -34,78 +42,195 @@ _WORDS = {
     "run.stop": "stop requested",
     "run.finished": "run ended",
 }
+_OUT, _ERR = 1, 2
+_CLOCK = "{clock}"
+# Where there is no live line, what is waited for is said again so often.
+_AGAIN_SECONDS = 15.0
+# A stopped terminal does not keep us from ending.
+_CLOSE_SECONDS = 2.0
 
 
 class StatusLine:
-    """Shows journal rows on standard error, and lets the job's own output pass through to ``stream``."""
+    """Shows journal rows on standard error, and lets the job's own output pass through.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._out = stream.buffer
-        self._live = sys.stderr.isatty()
-        self._lock = threading.Lock()
+    Args:
+        on_lost: called, from another thread, when the output cannot be written any more.
+        output_to_stderr: standard output is kept for something else.
+
+    Attributes:
+        lost: why the output cannot be written any more; ``None`` while it can.
+        passed: bytes of output that were written.
+    """
+
+    def __init__(self, on_lost: Callable[[OSError], object], *, output_to_stderr: bool = False) -> None:
+        self._on_lost = on_lost
+        self._out = _ERR if output_to_stderr else _OUT
+        self._live = os.isatty(_ERR)
+        self._deaf = False
+        self.lost: OSError | None = None
+        self.passed = 0
         self._text = self._passing = ""
-        self._began = time.monotonic()
+        self._began = self._waits_since = self._said_at = time.monotonic()
         self._shown = False
         self._fresh_line = True
-        self._ticker: threading.Thread | None = None
-        self._done = threading.Event()
+        self._is_asking = False
+        self._steps: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        for stream in (sys.stdout, sys.stderr):
+            # What was written before stands before what is written here.
+            stream.flush()
+        self._thread = threading.Thread(target=self._work, name="lepton-status", daemon=True)
+        self._thread.start()
+
+    # --- what others ask of it: none of this waits, except for the output ---------------------------------------------
 
     def event(self, event: Event) -> None:
         """Show what a journal row means."""
         if event.kind == "attempt.failed":
             data = event.data
-            self._line(f"{data['provider']} {data['instance_type']}: {data['message']}; next: {data['next']}")
+            line = f"{data['provider']} {data['instance_type']}: {data['message']}; next: {data['next']}"
         elif text := _WORDS.get(event.kind):
             offer = event.data.get("offer")
-            self._line(f"{text} at {offer['provider']} ({offer['instance_type']})" if offer else text)
+            line = f"{text} at {offer['provider']} ({offer['instance_type']})" if offer else text
+        else:
+            return
+        self._steps.put(lambda: self._line(line))
+
+    def waiting(self, text: str) -> None:
+        """Show what is waited for from now on; ``{clock}`` in it stands for the time that this has taken."""
+        self._steps.put(lambda: self._wait(text))
 
     def progress(self, text: str) -> None:
         """Show for a while what takes long, on a terminal; with ``""`` the last row again."""
-        if self._live:
-            with self._lock:
-                self._passing = text
-                self._draw()
+        self._steps.put(lambda: self._pass(text))
 
-    def output(self, chunk: bytes) -> None:
-        """Pass a piece of the job's output on at once."""
-        with self._lock:
-            self._clear()
-            self._out.write(chunk)
-            self._out.flush()
-            self._fresh_line = chunk.endswith(b"\n")
+    def say(self, text: str, *, end: str = "\n") -> None:
+        """Write text as it is, on standard error."""
+        self._steps.put(lambda: self._say(text + end))
+
+    def asking(self, text: str) -> None:
+        """Write a question; until `answered`, no live line is written over it."""
+        self._steps.put(lambda: self._ask(text))
+
+    def answered(self) -> None:
+        """The question is over."""
+        self._steps.put(lambda: setattr(self, "_is_asking", False))
+
+    async def output(self, chunk: bytes) -> None:
+        """Pass a piece of the job's output on; over when it was written, or cannot be."""
+        loop = asyncio.get_running_loop()
+        written = loop.create_future()
+
+        def tell() -> None:
+            if not written.done():
+                written.set_result(None)
+
+        def step() -> None:
+            self._pass_on(chunk)
+            # A loop that has ended waits for nothing any more.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(tell)
+
+        self._steps.put(step)
+        await written
 
     def close(self) -> None:
         """Take the live line away."""
-        self._done.set()
-        with self._lock:
-            self._clear()
+        self._steps.put(self._clear)
+        self._steps.put(None)
+        self._thread.join(_CLOSE_SECONDS)
 
-    def _line(self, text: str) -> None:
-        with self._lock:
-            self._text = text
-            if not self._live:
-                click.echo(f"lepton: {text}", err=True)
+    # --- in the thread --------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            try:
+                step = self._steps.get(timeout=1)
+            except queue.Empty:
+                step = self._tick
+            if step is None:
                 return
-            self._draw()
-        if self._ticker is None:
-            self._ticker = threading.Thread(target=self._tick, daemon=True)
-            self._ticker.start()
+            step()
 
     def _tick(self) -> None:
-        while not self._done.wait(1):
-            with self._lock:
-                self._draw()
+        if self._live:
+            self._draw()
+        elif _CLOCK in self._text and time.monotonic() - self._said_at >= _AGAIN_SECONDS:
+            self._line(self._text)
+
+    def _line(self, text: str) -> None:
+        self._text, self._said_at = text, time.monotonic()
+        if self._live:
+            self._draw()
+        else:
+            self._write_error(f"lepton: {self._clocked(text)}\n")
+
+    def _wait(self, text: str) -> None:
+        self._waits_since = time.monotonic()
+        self._line(text)
+
+    def _pass(self, text: str) -> None:
+        self._passing = text
+        if self._live:
+            self._draw()
+
+    def _say(self, text: str) -> None:
+        self._clear()
+        self._write_error(text if self._fresh_line else f"\n{text}")
+        self._fresh_line = True
+
+    def _ask(self, text: str) -> None:
+        self._say(text)
+        self._is_asking = True
+
+    def _pass_on(self, chunk: bytes) -> None:
+        if self.lost is not None:
+            return
+        self._clear()
+        try:
+            _write(self._out, chunk)
+        except OSError as error:
+            self.lost = error
+            self._on_lost(error)
+            return
+        self.passed += len(chunk)
+        self._fresh_line = chunk.endswith(b"\n")
+
+    def _clocked(self, text: str) -> str:
+        return text.replace(_CLOCK, _shown(self._waits_since))
 
     def _draw(self) -> None:
-        # A line of the job that has not ended yet must not be written over.
-        if not self._fresh_line or self._done.is_set():
+        # Neither a question nor a line of the job that has not ended yet must be written over.
+        text = self._passing or self._text
+        if not text or not self._fresh_line or self._is_asking:
             return
-        seconds = round(time.monotonic() - self._began)
-        text = styled(f"lepton: {self._passing or self._text} ({seconds // 60}:{seconds % 60:02})", dim=True)
-        click.echo(f"\r\x1b[K{text}", err=True, nl=False)
+        clocked = self._clocked(text) if _CLOCK in text else f"{text} ({_shown(self._began)})"
+        self._write_error(f"\r\x1b[K{styled(f'lepton: {clocked}', dim=True)}")
         self._shown = True
 
     def _clear(self) -> None:
         if self._shown:
-            click.echo("\r\x1b[K", err=True, nl=False)
+            self._write_error("\r\x1b[K")
             self._shown = False
+
+    def _write_error(self, text: str) -> None:
+        """Words for a person; when nobody can read them any more, nothing depends on them."""
+        if self._deaf:
+            return
+        try:
+            _write(_ERR, text.encode(errors="replace"))
+        except OSError:
+            self._deaf = True
+
+
+def _shown(since: float) -> str:
+    seconds = round(time.monotonic() - since)
+    return f"{seconds // 60}:{seconds % 60:02}"
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:
+            # Another program on this terminal or pipe has made it non-blocking.
+            select.select([], [descriptor], [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-__all__ = ["ID_LENGTH", "is_id", "new_id"]
+__all__ = ["ID_LENGTH", "is_id", "is_part_of_id", "new_id"]
 
 # Crockford's base 32 in lower case: no i, l, o, u, so that an id can be read aloud and used in any vendor's name rules.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -29,3 +29,8 @@ def new_id(now: datetime, entropy: bytes) -> str:
 def is_id(text: str) -> bool:
     """Whether ``text`` has the shape of an id."""
     return _ID.fullmatch(text) is not None
+
+
+def is_part_of_id(text: str) -> bool:
+    """Whether an id may begin with ``text``."""
+    return 0 < len(text) <= ID_LENGTH and set(text) <= set(_ALPHABET)

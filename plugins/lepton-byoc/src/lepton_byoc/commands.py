@@ -16,7 +16,7 @@ from lepton_byoc.fleet import Fleet
 from lepton_byoc.health import Health, overall
 from lepton_byoc.looks import Look
 from lepton_byoc.machine import hostname
-from lepton_byoc.obstacles import host_obstacle
+from lepton_byoc.obstacles import host_obstacle, silent
 from lepton_byoc.preflight import PROFILES, Verdict, preflight
 from lepton_byoc.roster import FleetHost, parse_target
 from lepton_sdk.spi import LeptonError, ProviderContext, UsageError
@@ -155,18 +155,27 @@ def _remove(context: ProviderContext) -> click.Command:
     @_some_hosts
     @_json
     def remove(names: Sequence[str], as_json: bool) -> None:
-        """Take hosts off the list. What runs there goes on; the SDK takes it for given back."""
+        """Take hosts off the list, also those that do not answer. What runs there goes on; the SDK takes it for given back."""
         fleet = Fleet(context)
         added = fleet.roster.added()
-        for name in names:
-            if fleet.roster.host(name).name not in {host.name for host in added}:
-                raise UsageError(f"{name} stands in the configuration itself", hint="take it out of config.toml")
-        fleet.roster.write([host for host in added if host.name not in names])
-        for name in names:
+        hosts = [fleet.roster.host(name) for name in names]
+        written = [host.name for host in hosts if host.name in {one.name for one in added}]
+        fleet.roster.write([host for host in added if host.name not in written])
+        for name in written:
             fleet.looks.forget(name)
-        _print([{"host": name, "removed": True} for name in names], as_json, ("host", "removed"))
+        _print([{"host": name, "removed": True} for name in written], as_json, ("host", "removed"))
+        for host in hosts:
+            if host.name not in written:
+                raise _configured(fleet, host)
 
     return remove
+
+
+def _configured(fleet: Fleet, host: FleetHost) -> UsageError:
+    """What the user must take out, who wrote it there."""
+    path, lines = fleet.roster.settings, fleet.roster.stanza(host.name)
+    step = f"take these lines out of it:\n{lines}" if lines else f'take the table with name = "{host.name}" out of hosts there'
+    return UsageError(f"{host.name} stands in {path} itself, which only you change", hint=step)
 
 
 def _summary(host: FleetHost, look: Look | None, now: datetime) -> dict[str, Any]:
@@ -195,6 +204,17 @@ def _summary(host: FleetHost, look: Look | None, now: datetime) -> dict[str, Any
     return row | {"seen": look.seen_at.isoformat(timespec="seconds"), "clock_offset": look.offset}
 
 
+def _listed(fleet: Fleet, host: FleetHost, now: datetime) -> dict[str, Any]:
+    """A host as it was last seen; one that was never seen may have been asked in vain, and may be cordoned all the same."""
+    look = fleet.looks.of(host.name)
+    row = _summary(host, look, now)
+    if look is None:
+        wish, silence = fleet.looks.wish(host.name), fleet.looks.silence(host.name)
+        row["cordon"] = wish.reason if wish else ""
+        row["obstacle"] = f"{host.name} is {wish}" if wish else silent(host, silence).what if silence else ""
+    return row
+
+
 def _list(context: ProviderContext) -> click.Command:
     @click.command("list")
     @click.option("--label", default="", help="Only hosts that bear it.")
@@ -203,7 +223,7 @@ def _list(context: ProviderContext) -> click.Command:
         """List hosts as they were last seen; asks nobody."""
         fleet = Fleet(context)
         hosts = [host for host in fleet.roster.hosts() if not label or label in host.labels]
-        rows = [_summary(host, fleet.looks.of(host.name), context.clock.now()) for host in hosts]
+        rows = [_listed(fleet, host, context.clock.now()) for host in hosts]
         _print(rows, as_json, ("host", "group", "gpus", "free", "price", "health", "seen", "obstacle"))
         if not rows and not as_json:
             click.echo("the fleet has no hosts" + (f" with the label {label}; lepton byoc list shows all" if label else ""))
@@ -275,10 +295,10 @@ def _cordon(context: ProviderContext) -> click.Command:
         hosts = _named(context, names)
         answers = _each(context, hosts, lambda fleet, host: fleet.cordon(host, reason, _me()))
         rows = [
-            _failed(host, answer) if isinstance(answer, LeptonError) else {"host": host.name, "cordon": reason}
+            _failed(host, answer) if isinstance(answer, LeptonError) else {"host": host.name, "cordon": reason, "note": answer}
             for host, answer in zip(hosts, answers, strict=True)
         ]
-        _print(rows, as_json, ("host", "cordon"))
+        _print(rows, as_json, ("host", "cordon", "note"))
         _end(rows)
 
     return cordon

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -11,10 +11,11 @@ from attrs import evolve
 from lepton_byoc.fleet_listing import fleet_offers, once_each, part_price
 from lepton_byoc.health import Finding
 from lepton_byoc.link import ask
-from lepton_byoc.looks import Cordon, Look, Looks
-from lepton_byoc.obstacles import host_obstacle
+from lepton_byoc.looks import Cordon, Look, Looks, Silence
+from lepton_byoc.obstacles import SILENT_SECONDS, host_obstacle, silent
 from lepton_byoc.roster import FleetHost, Roster
 from lepton_sdk.spi import (
+    ConfigError,
     Launch,
     LeptonError,
     NoCapacity,
@@ -33,6 +34,12 @@ from lepton_sdk.spi import (
 __all__ = ["Fleet"]
 
 
+# Until a host has answered, login included: what it holds is read from a file; a look wakes up to eight GPUs.
+_HELD_SECONDS, _LOOK_SECONDS, _CHANGE_SECONDS = 10.0, 45.0, 90.0
+# A host that did not answer is not asked for what it holds again so soon.
+_AGAIN_SECONDS = 30.0
+
+
 class Fleet:
     """The fleet of one configuration. What it hands out is written on the hosts themselves, so clients need no common place."""
 
@@ -43,6 +50,8 @@ class Fleet:
         self.looks = Looks(context.cache_dir)
         # Two nodes that are chosen at once would be sent to one host, and one of them away from it again.
         self._choosing = asyncio.Lock()
+        # Token → the host that was asked for it.
+        self._sent: dict[str, str] = {}
 
     # --- the market ------------------------------------------------------------------------------------------------
 
@@ -73,21 +82,40 @@ class Fleet:
             watch: seconds for which XID events are waited for.
         """
         sent = self._clock.now()
-        answer = await self._ask(host, {"do": "look", "watch": watch})
+        answer = await self._ask(host, {"do": "look", "watch": watch}, _LOOK_SECONDS + watch)
         now = self._clock.now()
         middle = sent.timestamp() + (now - sent).total_seconds() / 2
         offset = round(answer["probe"]["host"]["time"] - middle, 3)
-        look = Look(now, answer["probe"], tuple(answer["nodes"]), _cordon(answer), offset=offset)
-        return self.looks.keep(host.name, look)
+        wish = self.looks.wish(host.name)
+        look = self.looks.keep(host.name, Look(now, answer["probe"], tuple(answer["nodes"]), _cordon(answer), offset=offset))
+        if wish is None:
+            return look
+        # It could not be told before.
+        await self.cordon(host, wish.reason, wish.by)
+        return self.looks.of(host.name) or look
 
-    async def cordon(self, host: FleetHost, reason: str | None, by: str = "") -> None:
+    async def cordon(self, host: FleetHost, reason: str | None, by: str = "") -> str:
         """Keep new work away from a host, for every client; without a reason it may come again.
 
         Args:
             by: who says so, as the host shall write it down.
+
+        Returns:
+            What is to be known beside that: a host that does not answer is told later, and until then only this client knows.
         """
-        answer = await self._ask(host, {"do": "cordon", "reason": reason, "by": by})
+        now = self._clock.now()
+        if reason is None:
+            self.looks.note_wish(host.name, None)
+        try:
+            answer = await self._ask(host, {"do": "cordon", "reason": reason, "by": by}, _LOOK_SECONDS)
+        except NodeError as error:
+            if reason is None:
+                raise
+            self.looks.note_wish(host.name, Cordon(reason, by, now.timestamp()))
+            return f"it does not answer, and is told when it does; until then this holds here alone: {error.message}"
+        self.looks.note_wish(host.name, None)
         self._remember(host, answer)
+        return ""
 
     async def _guarded(self, host: FleetHost) -> tuple[Look, list[Finding]]:
         """A look, and what keeps work away; a host that is sick is cordoned by the way."""
@@ -97,8 +125,28 @@ class Fleet:
             await self.cordon(host, f"{sick[0].what}; {sick[0].action}", "the health check")
         return look, sick
 
-    async def _ask(self, host: FleetHost, request: dict[str, object]) -> dict[str, Any]:
-        return await ask(self._context.shell, host, request, provider=self._name)
+    async def _ask(self, host: FleetHost, request: dict[str, object], seconds: float = _CHANGE_SECONDS) -> dict[str, Any]:
+        """What a host answers within so many seconds, from the first packet on; whether it did is written down."""
+        try:
+            answer = await self._in_time(host, ask(self._context.shell, host, request, provider=self._name), seconds)
+        except NodeError as error:
+            self.looks.note_silence(host.name, Silence(self._clock.now(), error.message))
+            raise
+        self.looks.note_silence(host.name, None)
+        return answer
+
+    async def _in_time(self, host: FleetHost, work: Coroutine[Any, Any, dict[str, Any]], seconds: float) -> dict[str, Any]:
+        answer, limit = asyncio.ensure_future(work), asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            await asyncio.wait({answer, limit}, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+            text = f"{host.name} did not answer within {seconds:.0f} seconds"
+            raise NodeUnreachable(text, provider=self._name, hint="is the host up, and does a login there come to its end?")
+        finally:
+            answer.cancel()
+            limit.cancel()
+            await asyncio.gather(answer, limit, return_exceptions=True)
 
     def _remember(self, host: FleetHost, answer: Mapping[str, Any]) -> None:
         look = self.looks.of(host.name)
@@ -119,9 +167,11 @@ class Fleet:
             for host in self._in_order(offer, launch):
                 try:
                     uuids = await self._eligible(host, offer)
-                except (NodeError, Unavailable, NoCapacity) as error:
+                except (NodeError, Unavailable, NoCapacity, ConfigError) as error:
+                    # Whatever ails one host, another may be fit.
                     reasons.append(error.message)
                     continue
+                self._sent[launch.token] = host.name
                 try:
                     return await self._take(host, offer, launch, uuids)
                 except NodeUnreachable as error:
@@ -153,6 +203,9 @@ class Fleet:
 
     async def _eligible(self, host: FleetHost, offer: Offer) -> list[str]:
         now = self._clock.now()
+        if (silence := self.looks.silence(host.name)) and silence.lasts(now, SILENT_SECONDS):
+            dead = silent(host, silence)
+            raise NoCapacity(dead.what, provider=self._name, hint=dead.hint)
         past = self.looks.of(host.name) if host.is_quiet(now) else None
         look = past or (await self._guarded(host))[0]
         if why := host_obstacle(host, look, now):
@@ -182,21 +235,34 @@ class Fleet:
         """What hosts have written down for ``owner``.
 
         Raises:
-            Unavailable: a host did not answer; what the others hold came before.
+            Unavailable: hosts did not answer; what the others hold came before, and stands (``partly``).
         """
-        hosts = self.roster.hosts()
-        answers = await asyncio.gather(*(self._ask(host, {"do": "held"}) for host in hosts), return_exceptions=True)
+        sent = self._sent.get(token or "")
+        hosts = [host for host in self.roster.hosts() if sent in (None, host.name)]
+        answers = await asyncio.gather(*map(self._held, hosts), return_exceptions=True)
+        found = False
         for answer in answers:
             for row in answer["nodes"] if isinstance(answer, dict) else ():
                 node = Node.from_dict(row)
                 if "host" in node.provider_data and owner in ("*", node.owner) and token in (None, node.token):
+                    found = True
                     yield node
-        for host, answer in zip(hosts, answers, strict=True):
-            if isinstance(answer, LeptonError):
-                text = f"{host.name} does not say what it holds: {answer.message}"
-                raise Unavailable(text, provider=self._name, hint=f"or take it out: lepton byoc remove {host.name}")
-            if isinstance(answer, BaseException):
-                raise answer
+        if bugs := [answer for answer in answers if isinstance(answer, BaseException) and not isinstance(answer, LeptonError)]:
+            raise bugs[0]
+        dead = {host.name: answer for host, answer in zip(hosts, answers, strict=True) if isinstance(answer, LeptonError)}
+        # One token is on one host.
+        if dead and not (token is not None and found):
+            text = "; ".join(f"{name} does not say what it holds: {error.message}" for name, error in dead.items())
+            name = next(iter(dead))
+            step = f"mend it, keep work away (lepton byoc cordon {name}), or take it off the list (lepton byoc remove {name})"
+            raise Unavailable(text, provider=self._name, hint=step, partly=True)
+
+    async def _held(self, host: FleetHost) -> dict[str, Any]:
+        silence = self.looks.silence(host.name)
+        if silence is not None and silence.lasts(self._clock.now(), _AGAIN_SECONDS):
+            # Whoever asks for many things in a row waits for a dead host once.
+            raise NodeUnreachable(silence.said, provider=self._name, hint=f"lepton byoc check {host.name}")
+        return await self._ask(host, {"do": "held"}, _HELD_SECONDS)
 
     async def inspect(self, node: Node) -> Node:
         """Ready while it is held and its GPUs are fit; failed, with the GPU and why, when one is not."""

@@ -38,7 +38,7 @@ def fleet_offers(provider: str, seen: Sequence[Seen], resources: Resources, now:
     first = _first_names(seen)
     for host, look in seen:
         name = first.get(look.identity, host.name)
-        obstacle = host_obstacle(host, look, now) if name == host.name else twin_obstacle(host, name)
+        obstacle = host_obstacle(host, look, now) or (twin_obstacle(host, name) if name != host.name else None)
         for gpu, count in _withheld_parts(look, resources) if obstacle else _parts(look, resources):
             part = (host.group, gpu, count, part_price(host, look, count))
             if why := obstacle or _full(host, look, part, now):
@@ -68,9 +68,9 @@ def once_each(seen: Sequence[Seen]) -> list[Seen]:
 
 
 def _first_names(seen: Sequence[Seen]) -> dict[tuple[str, str] | None, str]:
-    """Machine → the first host that it is listed as; those that show no identity are left out."""
+    """Machine → the first host that it is listed as and that answers; those that show no identity are left out."""
     names: dict[tuple[str, str] | None, str] = {}
-    for host, look in seen:
+    for host, look in sorted(seen, key=lambda one: one[1].silence is not None):
         if look.identity is not None:
             names.setdefault(look.identity, host.name)
     return names

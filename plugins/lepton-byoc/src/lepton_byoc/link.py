@@ -54,17 +54,24 @@ async def _bring(shell: RemoteShell, host: FleetHost) -> None:
 
 
 def _parsed(host: FleetHost, done: CommandResult) -> dict[str, Any]:
-    """The last line that is ours: start-up files of the user may print before it."""
+    """The last answer that is ours: start-up files of the user may print before it, also without a line end."""
     for line in reversed(done.output.splitlines()):
-        if line.startswith(b"{"):
+        at = line.find(b"{")
+        while at >= 0:
             try:
-                return dict(json.loads(line))
+                return dict(json.loads(line[at:]))
             except ValueError:
-                break
+                at = line.find(b"{", at + 1)
     if done.exit_code is None:
         raise NodeUnreachable(f"the probe on {host.name} was ended from outside", provider="byoc", hint="try again")
-    note = " ".join(done.errors.decode(errors="replace").split()[-30:]) or "it said nothing"
-    raise NodeError(f"the probe fails on {host.name}: {note}", hint="python3 there must be 3.8 or newer")
+    # A host that lets nobody in says so on standard output.
+    said = done.errors if done.errors.strip() else done.output
+    note = " ".join(said.decode(errors="replace").split()[-30:])
+    text = "".join(letter for letter in note if letter.isprintable())
+    raise NodeError(
+        f"the probe fails on {host.name}: {text or 'it said nothing'}",
+        hint="python3 there must be 3.8 or newer, and a command over ssh must reach a shell",
+    )
 
 
 def _refusal(host: FleetHost, word: str, said: str, provider: str) -> Exception:

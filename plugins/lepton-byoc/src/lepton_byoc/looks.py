@@ -15,7 +15,7 @@ from attrs import asdict, evolve, field, frozen
 from lepton_byoc.health import Finding, History, judge
 from lepton_sdk.spi import Gpu
 
-__all__ = ["Cordon", "Look", "Looks"]
+__all__ = ["Cordon", "Look", "Looks", "Silence"]
 
 _SLOWDOWN = 0x08 | 0x40 | 0x80
 _REMEMBERED = timedelta(minutes=10)
@@ -42,6 +42,23 @@ class Cordon:
 
 
 @frozen
+class Silence:
+    """That a host did not answer when it was last asked.
+
+    Attributes:
+        at: when, UTC.
+        said: what was seen of it instead.
+    """
+
+    at: datetime
+    said: str
+
+    def lasts(self, now: datetime, seconds: float) -> bool:
+        """Whether that was less than so many seconds ago; a clock that was set back does not make it last longer."""
+        return 0 <= (now - self.at).total_seconds() < seconds
+
+
+@frozen
 class Look:
     """One host as it was last seen.
 
@@ -53,6 +70,7 @@ class Look:
         boots: ``"XID PCI"`` → the boots of the host in which that was seen.
         slowdowns: UUID → times at which its hardware slowed it down, of the last ten minutes.
         offset: seconds by which its clock is ahead of ours.
+        silence: that it has not answered since; ``None`` if it has.
     """
 
     seen_at: datetime
@@ -62,6 +80,7 @@ class Look:
     boots: Mapping[str, list[str]] = field(factory=dict)
     slowdowns: Mapping[str, list[str]] = field(factory=dict)
     offset: float = 0.0
+    silence: Silence | None = None
 
     @property
     def identity(self) -> tuple[str, str] | None:
@@ -130,8 +149,8 @@ class Looks:
         try:
             data = json.loads((self._folder / f"{host}.json").read_text())
             data["seen_at"], data["nodes"] = datetime.fromisoformat(data["seen_at"]), tuple(data["nodes"])
-            data["cordon"] = data["cordon"] and Cordon(**data["cordon"])
-            return Look(**data)
+            data["cordon"] = Cordon(**data["cordon"]) if data["cordon"] else self.wish(host)
+            return Look(**data, silence=self.silence(host))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -152,7 +171,50 @@ class Looks:
             draft.write_text(json.dumps(data))
             draft.replace(self._folder / f"{host}.json")
 
+    def silence(self, host: str) -> Silence | None:
+        """That a host did not answer when it was last asked; ``None`` if it did."""
+        data = self._note(host, "silent")
+        try:
+            return Silence(datetime.fromisoformat(data["at"]), str(data["said"])) if data else None
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def note_silence(self, host: str, silence: Silence | None) -> None:
+        """Write down that a host did not answer, or that it did."""
+        self._write_note(host, "silent", {"at": silence.at.isoformat(), "said": silence.said} if silence else None)
+
+    def wish(self, host: str) -> Cordon | None:
+        """A cordon that waits here until its host answers."""
+        data = self._note(host, "cordon")
+        try:
+            return Cordon(**data) if data else None
+        except TypeError:
+            return None
+
+    def note_wish(self, host: str, cordon: Cordon | None) -> None:
+        """Keep a cordon here, because its host does not answer; nothing without one."""
+        self._write_note(host, "cordon", asdict(cordon) if cordon else None)
+
+    def _note(self, host: str, kind: str) -> dict[str, Any] | None:
+        try:
+            data = json.loads((self._folder / f"{host}.{kind}").read_text())
+        except (OSError, ValueError):
+            return None
+        return data if isinstance(data, dict) else None
+
+    def _write_note(self, host: str, kind: str, data: Mapping[str, object] | None) -> None:
+        path = self._folder / f"{host}.{kind}"
+        with suppress(OSError):
+            if data is None:
+                path.unlink(missing_ok=True)
+                return
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft = self._folder / f"{host}.{kind}.{os.getpid()}.new"
+            draft.write_text(json.dumps(data))
+            draft.replace(path)
+
     def forget(self, host: str) -> None:
         """Nothing is known of the host any more."""
-        with suppress(OSError):
-            (self._folder / f"{host}.json").unlink()
+        for kind in ("json", "silent", "cordon"):
+            with suppress(OSError):
+                (self._folder / f"{host}.{kind}").unlink(missing_ok=True)

@@ -9,14 +9,16 @@ from typing import Any
 
 from attrs import frozen
 
-from lepton_byoc.looks import Look
+from lepton_byoc.looks import Look, Silence
 from lepton_byoc.roster import FleetHost
 from lepton_sdk.spi import Gpu
 
-__all__ = ["FRESH_SECONDS", "Obstacle", "held_by", "host_obstacle", "in_use", "taken", "twin_obstacle"]
+__all__ = ["FRESH_SECONDS", "SILENT_SECONDS", "Obstacle", "held_by", "host_obstacle", "in_use", "taken", "twin_obstacle"]
 
 # After so long nobody knows whether what was held then still is.
 FRESH_SECONDS = 60.0
+# A host that did not answer gets no work for so long; then it is asked again.
+SILENT_SECONDS = 300.0
 
 
 @frozen
@@ -42,11 +44,19 @@ def host_obstacle(host: FleetHost, look: Look, now: datetime) -> Obstacle | None
     if sick:
         text = f"{host.name} is unhealthy: {'; '.join(finding.what for finding in sick)}{_seen(look, now)}"
         return Obstacle(text, f"{sick[0].action}, then lepton byoc check {host.name}")
+    if look.silence is not None and look.silence.lasts(now, SILENT_SECONDS):
+        return silent(host, look.silence)
     if host.is_quiet(now):
         until = host.quiet_until(now)
         when = f"until {until:%H:%M} UTC" if until else "at all hours"
         return Obstacle(f"{host.name} has quiet hours {when}", f"wait, or change the quiet_hours of {host.name}")
     return None
+
+
+def silent(host: FleetHost, silence: Silence) -> Obstacle:
+    """That a host did not answer."""
+    text = f"{host.name} did not answer at {silence.at:%Y-%m-%d %H:%M} UTC: {silence.said}"
+    return Obstacle(text, f"lepton byoc check {host.name} asks again; lepton byoc remove {host.name} takes it off the list")
 
 
 def twin_obstacle(host: FleetHost, first: str) -> Obstacle:

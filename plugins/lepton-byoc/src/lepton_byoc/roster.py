@@ -7,6 +7,8 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from attrs import asdict, evolve, field, fields_dict, frozen
@@ -16,7 +18,9 @@ from lepton_sdk.spi import ConfigError, ProviderContext, SSHAccess, UsageError
 __all__ = ["FleetHost", "Roster", "parse_target"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_TARGET = re.compile(r"(?:(?P<user>\w[\w.-]*)@)?(?P<address>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][\w.-]*)(?::(?P<port>\d{1,5}))?")
+_TARGET = re.compile(
+    r"(?:(?P<user>\w[\w.-]*)@)?(?P<address>\[[0-9a-fA-F:.]+(?:%[\w.-]+)?\]|[A-Za-z0-9][\w.-]*)(?::(?P<port>\d{1,5}))?"
+)
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -134,7 +138,7 @@ def parse_target(text: str) -> FleetHost:
     """
     match = _TARGET.fullmatch(text)
     if match is None:
-        raise UsageError(f"{text!r} is no host", hint="write [USER@]ADDRESS[:PORT], IPv6 in brackets")
+        raise UsageError(f"{text!r} is no host", hint="write [USER@]ADDRESS[:PORT], IPv6 in brackets ([fe80::1%eth0])")
     address = match["address"].strip("[]")
     name = re.sub(r"[^A-Za-z0-9._-]", "-", address).lstrip("-._")[:63]
     table = {"name": name, "user": match["user"] or "", "port": int(match["port"] or 0)}
@@ -146,6 +150,7 @@ class Roster:
 
     def __init__(self, context: ProviderContext) -> None:
         self.path = context.config_dir / "byoc.toml"
+        self.settings = Path(os.environ.get("LEPTON_SDK_CONFIG") or context.config_dir / "config.toml")
         given = context.config.get("hosts") or []
         assert isinstance(given, Sequence)
         self._given = [FleetHost.parse(table, f"providers.{context.name}.hosts") for table in given]
@@ -185,6 +190,21 @@ class Roster:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{self.path} cannot be used: {error}", hint="mend it or delete it") from error
 
+    def stanza(self, name: str) -> str:
+        """The lines of the configuration in which a host stands, with their numbers; empty when they cannot be told apart."""
+        try:
+            lines = self.settings.read_text().splitlines()
+        except (OSError, ValueError):
+            return ""
+        heads = [number for number, line in enumerate(lines) if line.lstrip().startswith("[")] + [len(lines)]
+        for begin, end in pairwise(heads):
+            if _names_host("\n".join(lines[begin:end]), name):
+                while not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#"):
+                    # What stands before the next head belongs to that.
+                    end -= 1
+                return "\n".join(f"  {number + 1}: {lines[number]}" for number in range(begin, end))
+        return ""
+
     def write(self, hosts: Sequence[FleetHost]) -> None:
         """Replace the file's hosts as a whole, for its owner's eyes only.
 
@@ -205,6 +225,17 @@ class Roster:
             draft.replace(self.path)
         except OSError as error:
             raise UsageError(f"{self.path} cannot be written: {error.strerror}", hint="make its folder writable") from error
+
+
+def _names_host(text: str, name: str) -> bool:
+    """Whether a part of the configuration is the table of a host of this name."""
+    import tomllib
+
+    try:
+        hosts = tomllib.loads(text)["providers"]["byoc"]["hosts"]
+        return [host["name"] for host in hosts] == [name]
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _plain(host: FleetHost) -> list[tuple[str, object]]:

@@ -57,12 +57,13 @@ def _double(
 ) -> None:
     """A stand-in for Crusoe Cloud on this host: it keeps a bill and rents out nothing.
 
-    With COMMAND (after --) it runs that, with the variables that lead there, and ends with it.
+    With COMMAND (after --) it runs that, with the variables that lead there, and ends with it. What is done under it has a
+    journal, a cache and a configuration folder of its own: those of the user stay as they are.
     """
     from lepton_crusoe.double.cloud import Cloud
     from lepton_crusoe.double.server import Double, serve
     from lepton_crusoe.double.things import Rules
-    from lepton_sdk.testing import SSHMachines
+    from lepton_sdk.testing import SSHMachines, kept_apart
 
     # HMAC fills a key up with zeros: one that ended in a zero would be the same key without its end.
     secret = secret_key or secrets.token_urlsafe(23)[:-1] + "gE"
@@ -77,17 +78,18 @@ def _double(
         # Machines without a watchdog would be given back as soon as they boot.
         variables[f"{_VARIABLE}_WATCHDOG"] = "false"
     try:
-        if command:
-            if not (sshd or machine):
-                click.echo("machines of this double answer nobody, so no job can run; next: --sshd /usr/sbin/sshd", err=True)
-            click.get_current_context().exit(_around(command, variables))
-        _say(variables, f"http://127.0.0.1:{control.server_address[1]}", as_json=as_json)
-        _until_told()
+        with kept_apart() as place:
+            if command:
+                click.get_current_context().exit(_around(command, variables | place, answers=bool(sshd or machine)))
+            _say(variables, place, f"http://127.0.0.1:{control.server_address[1]}", as_json=as_json)
+            _until_told()
     finally:
         hosts.stop_all()
 
 
-def _around(command: tuple[str, ...], variables: dict[str, str]) -> int:
+def _around(command: tuple[str, ...], variables: dict[str, str], *, answers: bool) -> int:
+    if not answers:
+        click.echo("machines of this double answer nobody, so no job can run; next: --sshd /usr/sbin/sshd", err=True)
     # Ours go before a key in the user's configuration, which leads elsewhere.
     key = {
         f"{_VARIABLE}_{name.removeprefix('CRUSOE_')}": value for name, value in variables.items() if name.startswith("CRUSOE_")
@@ -106,12 +108,12 @@ def _variables(port: int, access_key_id: str, secret: str, project: str, ssh_por
     }
 
 
-def _say(variables: dict[str, str], control: str, *, as_json: bool) -> None:
+def _say(variables: dict[str, str], place: dict[str, str], control: str, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"environment": variables, "control": control}))
+        click.echo(json.dumps({"environment": variables, "place": place, "control": control}))
     else:
-        click.echo(f"A double of Crusoe Cloud; it is steered at {control}. In another terminal:")
-        for name, value in variables.items():
+        click.echo(f"A double of Crusoe Cloud; it is steered at {control}. In another terminal (its journal is its own):")
+        for name, value in (variables | place).items():
             click.echo(f"  export {name}={value}")
         click.echo("  lepton run --provider crusoe --gpu L40S:1 -- nvidia-smi")
     sys.stdout.flush()

@@ -59,31 +59,36 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 def _double(as_json: bool, command: tuple[str, ...], **options: Any) -> None:
     """Serve a double of Lambda Cloud until Ctrl-C: state, time, stock, bills, and with --sshd machines that are this host.
 
-    With COMMAND (after --) it runs that, with the variables that lead there, and ends with it.
+    With COMMAND (after --) it runs that, with the variables that lead there, and ends with it. What is done under it has a
+    journal, a cache and a configuration folder of its own: those of the user stay as they are.
     """
+    from lepton_sdk.testing import kept_apart
+
     if command:
         options["port"] = 0
     api, control = _servers(options)
     threading.Thread(target=control.serve_forever, daemon=True).start()
     try:
-        if command:
-            _around(command, api, options)
-        else:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: threading.Thread(target=api.shutdown).start())
-            _say(api, control, options, as_json=as_json)
-            api.serve_forever(poll_interval=0.05)
+        with kept_apart() as place:
+            environment = _environment(api, options)
+            if command:
+                _around(command, api, options, environment | place)
+            else:
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    signal.signal(number, lambda *_: threading.Thread(target=api.shutdown).start())
+                _say(environment, place, control, as_json=as_json)
+                api.serve_forever(poll_interval=0.05)
     finally:
         api.cloud.machines.stop_all()
 
 
-def _around(command: tuple[str, ...], api: ApiServer, options: dict[str, Any]) -> None:
+def _around(command: tuple[str, ...], api: ApiServer, options: dict[str, Any], environment: dict[str, str]) -> None:
     threading.Thread(target=api.serve_forever, daemon=True).start()
     if not (options["sshd"] or options["machine"]):
         click.echo("machines of this double answer nobody, so no job can run; next: --sshd /usr/sbin/sshd", err=True)
     # Ours goes before a key in the user's configuration, which leads elsewhere.
-    environment = os.environ | _environment(api, options) | {f"{_VARIABLE}_API_KEY": options["key"]}
-    code = subprocess.call(command, env=environment)  # noqa: S603 - the user's own command
+    whole = os.environ | environment | {f"{_VARIABLE}_API_KEY": options["key"]}
+    code = subprocess.call(command, env=whole)  # noqa: S603 - the user's own command
     click.get_current_context().exit(code)
 
 
@@ -112,13 +117,12 @@ def _environment(api: ApiServer, options: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _say(api: ApiServer, control: ControlServer, options: dict[str, Any], *, as_json: bool) -> None:
-    environment = _environment(api, options)
+def _say(environment: dict[str, str], place: dict[str, str], control: ControlServer, *, as_json: bool) -> None:
     steered = f"http://{_HOST}:{control.server_port}"
     if as_json:
-        click.echo(json.dumps({"environment": environment, "control": steered}))
+        click.echo(json.dumps({"environment": environment, "place": place, "control": steered}))
         return
-    click.echo(f"A double of Lambda Cloud; it is steered at {steered}. In another terminal:")
-    for name, value in environment.items():
+    click.echo(f"A double of Lambda Cloud; it is steered at {steered}. In another terminal (its journal is its own):")
+    for name, value in (environment | place).items():
         click.echo(f"  export {name}={value}")
     click.echo("  lepton run --provider lambda --gpu A10:1 -- nvidia-smi")
