@@ -12,6 +12,7 @@ from lepton_sdk.spi import CommandResult, NoCapacity, NodeError, NodeUnreachable
 
 __all__ = ["ask"]
 
+_LONGEST_NOTE = 500
 # Nothing of the request stands in a command line: it goes through standard input.
 _ASK = (
     'p=$HOME/.lepton/{name}; command -v python3 >/dev/null || {{ echo \'{{"refused": "no-python"}}\'; exit; }}; '
@@ -59,11 +60,13 @@ def _parsed(host: FleetHost, done: CommandResult) -> dict[str, Any]:
         if line.startswith(b"{"):
             try:
                 return dict(json.loads(line))
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
     if done.exit_code is None:
         raise NodeUnreachable(f"the probe on {host.name} was ended from outside", provider="byoc", hint="try again")
-    note = " ".join(done.errors.decode(errors="replace").split()[-30:]) or "it said nothing"
+    # What a host says is shown as one line that no terminal obeys.
+    said = "".join(c if c.isprintable() else " " for c in done.errors[-_LONGEST_NOTE:].decode(errors="replace"))
+    note = " ".join(said.split()[-30:]) or "it said nothing"
     raise NodeError(f"the probe fails on {host.name}: {note}", hint="python3 there must be 3.8 or newer")
 
 
