@@ -33,8 +33,6 @@ _MAY = {
     ("lepton_sdk._engine.follower", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
     ("lepton_sdk._engine.lost", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
     ("lepton_sdk._engine.leaving", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
-    ("lepton_sdk._engine.market", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
-    ("lepton_sdk._engine.output", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
     ("lepton_sdk._engine.reconcile", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
     ("lepton_sdk._executors._keeper", "time.time"): "a process of its own on the node; it must stand without the package",
     ("lepton_sdk._executors._kernel", "time.clock_gettime"): "shared with the keeper, which stands without the package",

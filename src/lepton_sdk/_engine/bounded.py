@@ -49,7 +49,7 @@ async def bounded(work: Awaitable[_T], seconds: float, clock: Clock, hurry: Hurr
     task = asyncio.ensure_future(_contained(work))
     try:
         # Most answers are there at once, and need no clock.
-        await asyncio.sleep(0)
+        await clock.sleep(0)
         await _until(task, seconds, clock, hurry)
         if not task.done():
             raise TimeoutError(f"no answer within {seconds:.0f} seconds")
@@ -69,7 +69,7 @@ async def _until(task: asyncio.Future[_T], seconds: float, clock: Clock, hurry: 
             left = min(left, hurry.left())
         if left <= _TICK:
             # Whatever is there without waiting is taken all the same.
-            await asyncio.sleep(0)
+            await clock.sleep(0)
             return
         timer = asyncio.ensure_future(clock.sleep(left))
         changed = [asyncio.ensure_future(hurry.changed())] if hurry is not None else []
@@ -135,7 +135,7 @@ async def ask_node(
     """One attempt at what an executor does on a node.
 
     Args:
-        what: for the message, such as ``"asking lambda i-1 for its job"``.
+        what: for the message, such as ``"asking i-1 for its job"``.
         passed: errors of the contract that mean something to whoever asks.
 
     Raises:

@@ -101,11 +101,22 @@ async def begin(session: Session, run: Run, record: NodeRecord, secrets: Mapping
     except JobCancelled as error:
         status = ExecutionStatus(ExecutionState.FINISHED, reason="cancelled", detail=words_of(error))
         return await _finished(session, run, record, status)
-    except (StaleEpoch, JournalError):
+    except JournalError:
         raise
+    except StaleEpoch as error:
+        # It is the node's word. Where the journal says that nobody has taken over, somebody there has made it up.
+        if not _is_claimed(session, run):
+            raise
+        return await _write(session, run, record, "node.lost", detail=words_of(error))
     except (Exception, SystemExit, BaseExceptionGroup) as error:
         return await _write(session, run, record, "node.lost", detail=words_of(error))
     return run
+
+
+def _is_claimed(session: Session, run: Run) -> bool:
+    """Whether the run is ours to drive by the journal's word, under the epoch that our orders carry."""
+    holder = session.journal.holder(run.id)
+    return run.id in session.claims and holder is not None and holder[0] == session.holder
 
 
 async def _start_there(session: Session, record: NodeRecord, node: Node, execution: Execution) -> None:
@@ -150,7 +161,7 @@ async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, *, 
         pace.mark("silent", record.token)
         status = await _out_of_reach(session, run, record, pace, error, ending=ending)
     else:
-        if overdue and status.state in _GOING:
+        if overdue and status.state in (*_GOING, ExecutionState.ABSENT):
             # The node ends its job by itself, and this one says that it goes on.
             text = "it went on beyond its time limit"
             return await _finished(session, run, record, evolve(status, state="finished", detail=text), reason="timeout")

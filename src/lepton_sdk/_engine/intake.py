@@ -30,7 +30,8 @@ async def _examined(
         # What a dead client still holds is given back first: this job may need it.
         await catch_up(session)
     plan = await plan_for(session, job, live=True)
-    if plan.best is None and job.retry.no_capacity.duration is None:
+    # A provider that only could not be asked just now is asked again by the run.
+    if plan.best is None and job.retry.no_capacity.duration is None and not session.passing:
         raise NoOffers(plan.nearest_miss(), hint="lepton route shows why each offer was left out")
     if on_plan is not None:
         on_plan(plan)

@@ -120,7 +120,8 @@ async def _keep_outputs(session: Session, run: Run, record: NodeRecord, budget: 
     if not run.job.outputs:
         return []
     place = kept_outputs(session, record)
-    part = part_of(place)
+    # A follower that died after it had fetched all of them left them where they belong.
+    part = place if place.is_dir() else part_of(place)
 
     async def bring() -> list[str]:
         fetched = await fetch(session, run, record, run.job.outputs, part, most=budget.bytes)
@@ -132,7 +133,8 @@ async def _keep_outputs(session: Session, run: Run, record: NodeRecord, budget: 
     except LeptonError as error:
         return [f"its outputs could not be fetched whole: {budget.why(error)}; what came lies in {part}"]
     try:
-        part.replace(place)
+        if part != place:
+            part.replace(place)
     except OSError as error:
         return [f"its outputs lie in {part}: they cannot be moved to {place}: {error.strerror}"]
     return missing

@@ -52,7 +52,8 @@ async def look(session: Session, resources: Resources, *, live: bool) -> Market:
         if error is not None:
             hint = error.hint or f"lepton doctor {name}"
             session.tell(f"{name}: {error.message}; next: {hint}")
-            if error.disposition is Disposition.RETRY_SAME:
+            # What is at hand does not mend itself while somebody waits for it.
+            if error.disposition is Disposition.RETRY_SAME and "local" not in session.spec(name).capabilities:
                 session.passing[name] = error
             if not offers:
                 standing[name] = Standing(False, f"could not be asked: {error.message}", hint)

@@ -13,6 +13,7 @@ from typing import Any
 
 from lepton_sdk._clock import Clock, SteadyClock
 from lepton_sdk._config import Config, shown_address
+from lepton_sdk._engine.bounded import ask_provider
 from lepton_sdk._engine.holder import this_process
 from lepton_sdk._engine.hurry import Hurry, Patience
 from lepton_sdk._engine.pace import Pace
@@ -91,9 +92,8 @@ class Session:
         self._onlookers: list[Callable[[str], None]] = []
         # What is claimed by some work of this very process, whatever the clock says of it, and whom to tell of its loss.
         self.claims: dict[str, tuple[int, Callable[[int], object]]] = {}
-        # How many runs are driven here under the eye of the thread that sees a blocked loop, and that none is any more.
-        self.watchers = 0
-        self.watch_over = threading.Event()
+        # How many runs are driven here under the eye of the thread that sees a blocked loop.
+        self.watchers, self.watch_over = 0, threading.Event()
         self.keeper: asyncio.Future[None] | None = None
         self.holder = this_process(self.new_id())
 
@@ -123,7 +123,8 @@ class Session:
         now, (asked, account) = self.clock.monotonic(), self._accounts.get(name, (None, None))
         if asked is None or account is None or now - asked > _ACCOUNT_SECONDS:
             provider: Any = self.provider(name)
-            account = await provider.account()
+            seconds = self.patience.provider
+            account = await ask_provider(name, "asking which account this is", provider.account, seconds, self.clock)
             self._accounts[name] = (now, account)
         return account
 

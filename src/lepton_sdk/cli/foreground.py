@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lepton_sdk.cli.render import plan_lines
 from lepton_sdk.cli.signals import SIGNALS, Ears, over
 from lepton_sdk.cli.status import StatusLine
 from lepton_sdk.errors import (
@@ -99,7 +100,7 @@ class Foreground:
     async def _run(self, job: Job) -> Run:
         return await self._client.run(
             job,
-            on_plan=lambda plan: self._status.say(f"{plan}\n"),
+            on_plan=lambda plan: self._status.say(plan_lines(plan, self._client.config.keeping)),
             on_event=self._on_event,
             on_output=self._on_output,
             on_progress=self._status.progress,

@@ -1,4 +1,4 @@
-"""Tables and JSON. No business words."""
+"""How answers look: tables, JSON, notes on standard error."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-__all__ = ["ago", "emit", "json_option", "note", "readable", "styled", "table", "warn"]
+if TYPE_CHECKING:
+    from lepton_sdk.domain.keeping import Keeping
+    from lepton_sdk.router import Plan
+
+__all__ = ["ago", "emit", "json_option", "note", "plan_lines", "readable", "styled", "table", "warn"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys.")
 
@@ -61,3 +65,9 @@ def ago(time: datetime | None, now: datetime) -> str:
     from lepton_sdk.domain.quantity import show_duration
 
     return "" if time is None else show_duration(max(0, (now - time).total_seconds()))
+
+
+def plan_lines(plan: Plan, keeping: Keeping) -> str:
+    """The plan, and what is spent after the job where that costs something."""
+    after = f"after the job: {keeping} are fetched before the machine goes back ([outputs] in the settings)\n"
+    return f"{plan}\n{after if plan.best and plan.best.hourly else ''}"

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lepton_sdk.cli.jobargs import JobCommand, job_from, job_options
-from lepton_sdk.cli.render import emit, json_option, note, warn
+from lepton_sdk.cli.render import emit, json_option, note, plan_lines, warn
 from lepton_sdk.client import Client
 from lepton_sdk.errors import ExposureNotAccepted
 
 if TYPE_CHECKING:
     from lepton_sdk.domain.job import Job
     from lepton_sdk.domain.run import Run
-    from lepton_sdk.router import Plan
 
 __all__ = ["run_command"]
 
@@ -64,7 +63,9 @@ def _detached(job: Job, accept_exposure: bool) -> Run:
 
 def _submitted(client: Client, job: Job, accept_exposure: bool) -> Run:
     try:
-        return client.submit(job, on_plan=_show_plan, accept_exposure=accept_exposure)
+        return client.submit(
+            job, on_plan=lambda plan: note(plan_lines(plan, client.config.keeping)), accept_exposure=accept_exposure
+        )
     except ExposureNotAccepted as error:
         if not _accepts(error):
             raise
@@ -79,15 +80,13 @@ def _accepts(error: ExposureNotAccepted) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def _show_plan(plan: Plan) -> None:
-    note(f"{plan}\n")
-
-
 async def _foreground(job: Job, policy: str, accept_exposure: bool, *, as_json: bool) -> tuple[Run, bool]:
     """The run, and whether it was left to a follower."""
+    from lepton_sdk._engine.stall import end_this_process
     from lepton_sdk.aio import AsyncClient
     from lepton_sdk.cli.foreground import Foreground
 
+    end_this_process()
     async with AsyncClient() as client:
         work = Foreground(client, policy, accept_exposure=accept_exposure, as_json=as_json)
         try:

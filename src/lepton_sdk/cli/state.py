@@ -122,6 +122,9 @@ def state_command(action: str, as_json: bool) -> None:
 @json_option
 def follow_command(runs: tuple[str, ...], until_idle: bool, secrets_on_stdin: bool, as_json: bool) -> None:
     """Drive open runs until stopped, as a service."""
+    from lepton_sdk._engine.stall import end_this_process
+
+    end_this_process()
     signal.signal(signal.SIGTERM, _interrupt)
     environment: dict[str, str] | None = None
     if secrets_on_stdin:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lepton_sdk._clock import Clock
 from lepton_sdk._executors.ssh.executor import SSHExecutor
 from lepton_sdk._executors.ssh.line import Line
 from lepton_sdk.domain.access import SSHAccess
@@ -123,9 +124,11 @@ class Connection:
         pass
 
 
-def reached(script: Script, folder: Path, greeting: bytes = b"ready\n") -> tuple[SSHExecutor, Connection]:
-    """An executor that is connected to such a node."""
-    executor = SSHExecutor(ExecutorContext(clock=Hasty(), runs_dir=folder / "runs"))
+def reached(
+    script: Script, folder: Path, greeting: bytes = b"ready\n", clock: Clock | None = None
+) -> tuple[SSHExecutor, Connection]:
+    """An executor that is connected to such a node; without a clock its patience is over soon."""
+    executor = SSHExecutor(ExecutorContext(clock=clock or Hasty(), runs_dir=folder / "runs"))
     connection: Any = Connection(script, greeting)
     executor._remote(NODE)._lines.append(Line(connection))
     return executor, connection

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.executors.ssh.hostile import Shell, Sped, endless, keeper, serve, trickle
 
+from lepton_sdk._clock import SystemClock
 from lepton_sdk._executors.ssh.executor import SSHExecutor
 from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.job import Job
@@ -160,8 +161,6 @@ def test_an_archive_that_never_ends_can_be_cancelled_at_any_time(how: str, tmp_p
         assert sum(line.channels for line in remote._lines) <= 3
         return sorted(path.name for path in target.iterdir())
 
-    from lepton_sdk._clock import SystemClock
-
     assert against(shell, cancelled, tmp_path, SystemClock()) == ["a"]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("asyncio_")]
 
@@ -180,7 +179,7 @@ def test_what_came_before_the_connection_broke_stays_and_the_rest_is_named(tmp_p
     async def fetch(executor: SSHExecutor, node: Node) -> Any:
         return await executor.fetch(node, _EXECUTION, ["*"], tmp_path / "got")
 
-    found = against(shell, fetch, tmp_path)
+    found = against(shell, fetch, tmp_path, SystemClock())
     assert isinstance(found, Fetched)
     assert found.paths == ("a",)
     assert [path for path, _ in found.missing] == ["b", "c"]
@@ -202,7 +201,7 @@ def test_a_sparse_file_costs_no_more_than_may_be_written(tmp_path: Path) -> None
     async def fetch(executor: SSHExecutor, node: Node) -> Any:
         return await executor.fetch(node, _EXECUTION, ["*"], tmp_path / "got", most=1 << 20)
 
-    found = against(shell, fetch, tmp_path)
+    found = against(shell, fetch, tmp_path, SystemClock())
     assert found.paths == ("b-good",)
     ((path, why),) = found.missing
     assert (path, "do not fit" in why) == ("a-bomb", True)

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.executors.ssh.lying import EXECUTION, NODE, Script, reached
 
+from lepton_sdk._clock import Clock, SystemClock
 from lepton_sdk._executors.ssh.executor import SSHExecutor
 from lepton_sdk._executors.ssh.status import read_answer, told_clock
 from lepton_sdk.errors import LeptonError, NodeError, NodeUnreachable
@@ -45,12 +46,12 @@ def _calls(folder: Path) -> dict[str, Callable[[SSHExecutor], Awaitable[Any]]]:
     }
 
 
-def outcome(call: str, script: Script, folder: Path, greeting: bytes = b"ready\n") -> Any:
+def outcome(call: str, script: Script, folder: Path, greeting: bytes = b"ready\n", clock: Clock | None = None) -> Any:
     """What one call gives, or its error; nothing that it opened stays open."""
 
     async def asked() -> Any:
         before = asyncio.all_tasks()
-        executor, connection = reached(script, folder, greeting)
+        executor, connection = reached(script, folder, greeting, clock)
         try:
             return await _calls(folder)[call](executor)
         except LeptonError as error:
@@ -195,9 +196,10 @@ def test_a_clock_is_a_number_that_a_shell_can_count_with(line: str) -> None:
 def test_a_good_answer_after_a_bad_one_is_heard(tmp_path: Path) -> None:
     good = "".join(f"{word} {value}\n" for word, value in _GOOD.items()).encode() + b".\n"
     answers = iter([b"nonsense\n.\n", b"x" * 100_000, good])
+    patient = SystemClock()
 
     async def asked() -> Any:
-        executor, _ = reached(lambda verb: next(answers) if verb == "poll" else b"", tmp_path)
+        executor, _ = reached(lambda verb: next(answers) if verb == "poll" else b"", tmp_path, clock=patient)
         try:
             for _ in range(2):
                 with pytest.raises(NodeUnreachable):
@@ -210,8 +212,11 @@ def test_a_good_answer_after_a_bad_one_is_heard(tmp_path: Path) -> None:
 
 
 def test_a_list_of_files_that_broke_off_is_none(tmp_path: Path) -> None:
-    assert isinstance(outcome("fetch", lambda _: b"./a\0./b\0", tmp_path), NodeUnreachable)
-    assert outcome("fetch", lambda verb: b"\0\0.\0" if verb == "list" else b"", tmp_path) == Fetched()
-    found = outcome("fetch", lambda verb: b"./a\0\0./pipe\0\0.\0" if verb == "list" else b"", tmp_path)
+    def fetched(names: bytes) -> Any:
+        return outcome("fetch", lambda verb: names if verb == "list" else b"", tmp_path, clock=SystemClock())
+
+    assert isinstance(fetched(b"./a\0./b\0"), NodeUnreachable)
+    assert fetched(b"\0\0.\0") == Fetched()
+    found = fetched(b"./a\0\0./pipe\0\0.\0")
     assert found.paths == ()
     assert sorted(path for path, _ in found.missing) == ["a", "pipe"]

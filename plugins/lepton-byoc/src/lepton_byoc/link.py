@@ -12,6 +12,7 @@ from lepton_sdk.spi import CommandResult, NoCapacity, NodeError, NodeUnreachable
 
 __all__ = ["ask"]
 
+_LONGEST_NOTE = 500
 # Nothing of the request stands in a command line: it goes through standard input.
 _ASK = (
     'p=$HOME/.lepton/{name}; command -v python3 >/dev/null || {{ echo \'{{"refused": "no-python"}}\'; exit; }}; '
@@ -60,16 +61,16 @@ def _parsed(host: FleetHost, done: CommandResult) -> dict[str, Any]:
         while at >= 0:
             try:
                 return dict(json.loads(line[at:]))
-            except ValueError:
+            except (ValueError, RecursionError):
                 at = line.find(b"{", at + 1)
     if done.exit_code is None:
         raise NodeUnreachable(f"the probe on {host.name} was ended from outside", provider="byoc", hint="try again")
-    # A host that lets nobody in says so on standard output.
-    said = done.errors if done.errors.strip() else done.output
-    note = " ".join(said.decode(errors="replace").split()[-30:])
-    text = "".join(letter for letter in note if letter.isprintable())
+    # A host that lets nobody in says so on standard output. What it says is shown as one line that no terminal obeys.
+    told = done.errors if done.errors.strip() else done.output
+    said = "".join(c if c.isprintable() else " " for c in told[-_LONGEST_NOTE:].decode(errors="replace"))
+    note = " ".join(said.split()[-30:]) or "it said nothing"
     raise NodeError(
-        f"the probe fails on {host.name}: {text or 'it said nothing'}",
+        f"the probe fails on {host.name}: {note}",
         hint="python3 there must be 3.8 or newer, and a command over ssh must reach a shell",
     )
 
