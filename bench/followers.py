@@ -96,7 +96,7 @@ async def play(runs: int, folder: Path) -> None:
         load_config(state=folder / "state", cache=folder / "cache", environ={"LEPTON_SDK_PLUGINS": "", "HOME": str(folder)}),
         clock=process,
         providers={SIM_SPEC: _Counted(process)},
-        executors={"LocalAccess": _Indexed(process)},
+        executors={"SSHAccess": _Indexed(process)},
         open_journal=open_journal,
         entropy=world.random.randbytes,
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lepton_sdk import Client, Job, RunState
-from lepton_sdk._clock import SystemClock
+from lepton_sdk._clock import SteadyClock
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider
 
 MakeClient = Callable[[FakeProvider], Client]
@@ -130,13 +130,14 @@ def test_a_create_call_does_not_leave_after_the_claim_ran_out(
     assert len(FakeProvider(tmp_path / "cloud").machines()) == 1
 
 
-class Jumping(SystemClock):
+class Jumping(SteadyClock):
     """The clock of this host, set forward or back by hours while it is in use."""
 
     def __init__(self) -> None:
         self.by = timedelta(0)
+        super().__init__()
 
-    def now(self) -> datetime:
+    def wall(self) -> datetime:
         return datetime.now(UTC) + self.by
 
 

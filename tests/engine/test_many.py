@@ -74,7 +74,7 @@ class Scene:
             load_config(state=folder / "state", cache=folder / "cache", environ={"LEPTON_SDK_PLUGINS": "", "HOME": str(folder)}),
             clock=process,
             providers={SIM_SPEC: self.cloud},
-            executors={"LocalAccess": SimNodes(process, longest=1e6)},
+            executors={"SSHAccess": SimNodes(process, longest=1e6)},
             open_journal=open_journal,
             entropy=self.world.random.randbytes,
         )

@@ -56,5 +56,11 @@ CREATE TABLE claims (
 CREATE TABLE accounts (provider text PRIMARY KEY, account text NOT NULL, at text NOT NULL);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+# Whoever drives a run asks at each look whether it was asked to stop. From here on rows may also say what could not be fetched,
+# which plugin blocked its client, and that a row was given up, so that an older client must not read them.
+_SECOND = """
+CREATE INDEX events_of_stops ON events (run) WHERE kind = 'run.stop';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
 VERSION = len(MIGRATIONS)

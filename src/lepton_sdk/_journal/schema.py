@@ -67,5 +67,11 @@ CREATE INDEX nodes_by_open ON nodes (open, provider, price, currency, run);
 CREATE TABLE accounts (provider TEXT PRIMARY KEY, account TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
+# Whoever drives a run asks at each look whether it was asked to stop. From here on rows may also say what could not be fetched,
+# which plugin blocked its client, and that a row was given up, so that an older client must not read them.
+_THIRD = """
+CREATE INDEX events_of_stops ON events (run) WHERE kind = 'run.stop';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
 VERSION = len(MIGRATIONS)
