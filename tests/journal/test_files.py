@@ -17,6 +17,7 @@ from lepton_sdk import Job, Run
 from lepton_sdk._clock import SystemClock
 from lepton_sdk._journal import Journal
 from lepton_sdk._journal.rows import checksum, event_row
+from lepton_sdk._journal.host import this_host
 from lepton_sdk._journal.schema import APPLICATION_ID, MIGRATIONS, VERSION
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.run import Event
@@ -182,6 +183,7 @@ def test_a_journal_of_the_version_before_is_brought_to_ours_with_its_open_run(tm
         older.executescript(migration)
     older.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     older.execute("PRAGMA user_version = 2")
+    older.execute("INSERT INTO meta VALUES ('owner', '1m8fzm4bsn4av3d5ap'), ('host', ?)", (this_host(),))
     run = Run("1m8fzm4m1yz9cta20m", Job("true", name="old"), datetime(2026, 11, 1, tzinfo=UTC))
     record = {name: value for name, value in run.to_record().items() if name != "stop_now"}
     text = json.dumps(record, separators=(",", ":"))
