@@ -104,8 +104,9 @@ def nightly(session: nox.Session) -> None:
     """A hundred thousand schedules of the simulation end well. ``nox -s nightly -- 5000`` plays as many."""
     prepare(session)
     many = session.posargs[0] if session.posargs else "100000"
-    places = {"LEPTON_SDK_SCHEDULES": many}
-    session.run("pytest", "-q", "--numprocesses=auto", "tests/simulation/test_schedules.py", env=places)
+    places = {"LEPTON_SDK_SCHEDULES": many, "LEPTON_SDK_EXAMPLES": "20"}
+    files = ("tests/simulation/test_schedules.py", "tests/simulation/test_nonsense.py")
+    session.run("pytest", "-q", "--numprocesses=auto", *files, env=places)
 
 
 @nox.session

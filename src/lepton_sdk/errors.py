@@ -104,6 +104,11 @@ class LeptonError(Exception):
     disposition: ClassVar[Disposition] = Disposition.GIVE_UP
     scope: BlockScope = BlockScope.NOTHING
     exit_code: ClassVar[int] = 70
+    # A subclass of a stranger may not call our constructor, and is an error all the same.
+    message: str = ""
+    provider: str | None = None
+    request: str | None = None
+    hint: str | None = None
 
     def __init__(self, message: str, *, provider: str | None = None, request: str | None = None, hint: str | None = None) -> None:
         super().__init__(message)

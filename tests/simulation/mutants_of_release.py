@@ -30,7 +30,7 @@ def one_class_of_errors_expected(patch: pytest.MonkeyPatch) -> None:
     """What an executor raises is expected to be what its contract says."""
 
     async def ask_node(what: str, work: Any, seconds: float, clock: Clock, **_: Any) -> Any:
-        return await bounded.bounded(bounded._begun(work), seconds, clock)
+        return await bounded.bounded(work, seconds, clock)
 
     patch.setattr(execute, "ask_node", ask_node)
 

@@ -104,7 +104,7 @@ async def _left_behind(scene: Scene, run_id: str, dice: random.Random) -> None:
         await _stop(scene, run_id, 0)
         world.faults = evolve(usual, truncate=0.5, forget_release=0.98, pause=0.4)
         return
-    for machine in world.machines:
+    for machine in (machine for machine in world.machines if machine.begun is None):
         machine.ready = machine.armed = machine.created + timings.boot + dice.uniform(0, timings.poll)
     await asyncio.sleep(timings.boot - dice.uniform(0, 40))
     world.faults = evolve(usual, pause=0.4)

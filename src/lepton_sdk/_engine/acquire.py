@@ -113,10 +113,10 @@ async def _in_any_case(session: Session, tokens: Sequence[str], work: Coroutine[
 async def _created(session: Session, run: Run, token: str, offer: Offer, rank: int) -> Run:
     launch = _launch(session, run, token, offer, rank)
     try:
-        answer = await bounded(_called(session, offer, launch), session.patience.create, session.clock)
+        answer = await bounded(lambda: _called(session, offer, launch), session.patience.create, session.clock)
     except LeptonError as error:
         return await _failed(session, run, token, offer, error)
-    except (Exception, SystemExit, BaseExceptionGroup) as error:
+    except Exception as error:
         # Nobody knows what a bug in a plugin has left behind.
         return await session.journal.write(_event(session, run, "node.unknown", token, detail=words_of(error)))
     try:
@@ -156,12 +156,12 @@ async def _created_group(session: Session, run: Run, tokens: list[str], offer: O
     made: dict[str | None, Node] = {}
     detail = "the provider's answer does not name it"
     try:
-        answers = await bounded(_called_group(session, offer, launches), session.patience.create, session.clock)
+        answers = await bounded(lambda: _called_group(session, offer, launches), session.patience.create, session.clock)
     except LeptonError as error:
         if error.disposition is not Disposition.RECONCILE:
             return await _refused_whole(session, run, tokens, offer, error)
         answers, detail = (), words_of(error)
-    except (Exception, SystemExit, BaseExceptionGroup) as error:
+    except Exception as error:
         answers, detail = (), words_of(error)
     for answer in answers:
         try:

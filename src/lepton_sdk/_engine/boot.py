@@ -45,6 +45,8 @@ async def look_at_boot(session: Session, run: Run, record: NodeRecord, pace: Pac
             return await _misnamed(session, run, record, words_of(error))
         return await _withdrawn(session, run, record, error)
     except LeptonError as error:
+        if pace.elapsed("seen", record.token) is None and not _is_new(session, record) and await _elsewhere(session, record):
+            return await _misnamed(session, run, record, words_of(error))
         return await _in_time(session, run, record, f"its provider does not tell: {words_of(error)}")
     if doubt := _doubt(session, record, seen):
         return await _misnamed(session, run, record, doubt)

@@ -23,8 +23,8 @@ _T = TypeVar("_T")
 _FAREWELL = 0.5
 # Less than that is no time: a clock of floats may not even move by it.
 _TICK = 1e-3
-# What a plugin may raise beside an Exception. Whatever else there is (a simulated death) is not the plugin's.
-_RAISED = (Exception, SystemExit, KeyboardInterrupt, BaseExceptionGroup)
+# A simulated death is no error of a plugin.
+_OWN = "lepton_sdk.testing."
 
 
 class _Raised(Exception):
@@ -35,16 +35,16 @@ class _Raised(Exception):
         self.error = error
 
 
-async def bounded(work: Awaitable[_T], seconds: float, clock: Clock, hurry: Hurry | None = None) -> _T:
-    """The result of ``work``.
+async def bounded(work: Callable[[], Awaitable[_T]], seconds: float, clock: Clock, hurry: Hurry | None = None) -> _T:
+    """The result of ``work()``.
 
     Args:
         seconds: it may take so long.
         hurry: shortens that while it is waited for.
 
     Raises:
-        TimeoutError: the time is used up. ``work`` was cancelled; where it does not heed that, nobody waits for it.
-        BaseException: what ``work`` raised.
+        TimeoutError: the time is used up. The work was cancelled; where it does not heed that, nobody waits for it.
+        Exception: what it raised. What is no Exception (a SystemExit, a cancellation of its own) comes as a RuntimeError.
     """
     task = asyncio.ensure_future(_contained(work))
     try:
@@ -55,7 +55,9 @@ async def bounded(work: Awaitable[_T], seconds: float, clock: Clock, hurry: Hurr
             raise TimeoutError(f"no answer within {seconds:.0f} seconds")
         return task.result()
     except _Raised as raised:
-        raise raised.error from None
+        if isinstance(raised.error, Exception):
+            raise raised.error from None
+        raise RuntimeError(words_of(raised.error)) from raised.error
     finally:
         if not task.done():
             await _end(task, clock)
@@ -102,17 +104,15 @@ def _heard(task: asyncio.Future[Any]) -> None:
         task.exception()
 
 
-async def _contained(work: Awaitable[_T]) -> _T:
+async def _contained(work: Callable[[], Awaitable[_T]]) -> _T:
     task = asyncio.current_task()
     try:
-        return await work
-    except asyncio.CancelledError as error:
-        if task is not None and task.cancelling():
+        # Even to make the call may raise: a plugin may not be there any more, or claim what another one claims.
+        return await work()
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             raise
-        # Nobody cancelled it: a plugin raised this by itself.
-        raise _Raised(RuntimeError("it cancelled itself")) from error
-    except _RAISED as error:
-        if isinstance(error, KeyboardInterrupt) and _is_ours():
+        if (isinstance(error, KeyboardInterrupt) and _is_ours()) or type(error).__module__.startswith(_OWN):
             raise
         raise _Raised(error) from error
 
@@ -142,16 +142,12 @@ async def ask_node(
         NodeUnreachable: it said nothing of use: it raised anything else, or gave nothing in time.
     """
     try:
-        return await bounded(_begun(work), seconds, clock, hurry)
+        return await bounded(work, seconds, clock, hurry)
     except passed:
         raise
-    except TimeoutError as error:
-        raise NodeUnreachable(f"{what}: {words_of(error) or 'no answer in time'}", hint="it is asked again") from error
     except NodeUnreachable:
         raise
-    except _RAISED as error:
-        if isinstance(error, KeyboardInterrupt) and _is_ours():
-            raise
+    except Exception as error:
         raise NodeUnreachable(f"{what}: {words_of(error)}", hint="it is asked again") from error
 
 
@@ -164,26 +160,18 @@ async def ask_provider(
         LeptonError: the plugin's own, or `Unavailable` for anything else that it raised, and for an answer that did not come.
     """
     try:
-        return await bounded(_begun(work), seconds, clock, hurry)
+        return await bounded(work, seconds, clock, hurry)
     except LeptonError:
         raise
-    except _RAISED as error:
-        if isinstance(error, KeyboardInterrupt) and _is_ours():
-            raise
+    except Exception as error:
         raise Unavailable(f"{what}: {words_of(error)}", provider=name, hint=f"lepton doctor {name}") from error
-
-
-async def _begun(work: Callable[[], Awaitable[_T]]) -> _T:
-    # Even to make the call may raise: a plugin may not be there any more, or claim what another one claims.
-    return await work()
 
 
 def words_of(error: BaseException) -> str:
     """What an error of a plugin says, for people and for the journal: one line, no control characters, of bounded length."""
     try:
         text = error.message if isinstance(error, LeptonError) else str(error)
-        if not isinstance(text, str):
-            text = repr(text)
+        text = text if isinstance(text, str) else repr(text)
     except Exception:
         # Even its words may be a bug.
         text = ""

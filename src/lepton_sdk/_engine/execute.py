@@ -90,11 +90,14 @@ async def begin(session: Session, run: Run, record: NodeRecord, secrets: Mapping
         text = f"the value of the secret {missing[0]} is not here: it is never stored, and the client that had it is gone"
         return await _finished(session, run, record, ExecutionStatus(ExecutionState.FINISHED, reason="refused", detail=text))
     execution = execution_of(session, run, record, secrets)
+
+    async def knock() -> None:
+        await retrying(lambda: _start_there(session, record, node, execution), session.clock, seconds=_SILENCE_SECONDS)
+
     # A workdir may take hours to send, and no longer than the job itself may.
     seconds = (time_limit(run, record) or _LONGEST_START) + _SILENCE_SECONDS
     try:
-        start_there = retrying(lambda: _start_there(session, record, node, execution), session.clock, seconds=_SILENCE_SECONDS)
-        await bounded(start_there, seconds, session.clock)
+        await bounded(knock, seconds, session.clock)
     except JobSpecError as error:
         status = ExecutionStatus(ExecutionState.FINISHED, reason="refused", detail=words_of(error))
         return await _finished(session, run, record, status)
@@ -108,7 +111,7 @@ async def begin(session: Session, run: Run, record: NodeRecord, secrets: Mapping
         if not _is_claimed(session, run):
             raise
         return await _write(session, run, record, "node.lost", detail=words_of(error))
-    except (Exception, SystemExit, BaseExceptionGroup) as error:
+    except Exception as error:
         return await _write(session, run, record, "node.lost", detail=words_of(error))
     return run
 

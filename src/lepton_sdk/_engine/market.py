@@ -81,12 +81,12 @@ async def _ask(session: Session, name: str, resources: Resources) -> tuple[list[
             offers.append(offer)
 
     try:
-        await bounded(list_them(), _SECONDS, session.clock)
+        await bounded(list_them, _SECONDS, session.clock)
     except TimeoutError:
         return offers, Unavailable(f"no answer within {_SECONDS:.0f} seconds", provider=name)
     except LeptonError as error:
         return offers, error
-    except (Exception, SystemExit, BaseExceptionGroup) as error:
+    except Exception as error:
         # A plugin's own bug must not take the others' offers with it.
         return offers, ContractViolation(words_of(error), provider=name)
     return offers, None

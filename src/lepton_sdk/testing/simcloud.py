@@ -97,18 +97,19 @@ class SimCloud:
         await self._process.step()
         self._answer()
         machine = self._machine(node)
-        seen = self._node(machine) if machine.account == self._account else node.with_state(NodeState.GONE)
+        is_here = machine is not None and machine.account == self._account
+        seen = self._node(machine) if machine is not None and is_here else node.with_state(NodeState.GONE)
         await self._process.hear()
         return seen
 
     async def release(self, node: Node) -> Node:
         """Begin to give it back."""
         machine = self._machine(node)
-        if machine.asked_back is None:
+        if machine is not None and machine.asked_back is None:
             machine.asked_back = self._process.monotonic()
         await self._process.step()
         self._answer()
-        if machine.account != self._account:
+        if machine is None or machine.account != self._account:
             return node.with_state(NodeState.GONE)
         if machine.id in self._world.stranded:
             raise Unavailable("it cannot be reached", provider=SIM_SPEC.name)
@@ -158,8 +159,9 @@ class SimCloud:
         world.machines.append(machine)
         return machine
 
-    def _machine(self, node: Node) -> Machine:
-        return next(machine for machine in self._world.machines if machine.id == node.id)
+    def _machine(self, node: Node) -> Machine | None:
+        """``None`` for an id that was never given."""
+        return next((machine for machine in self._world.machines if machine.id == node.id), None)
 
     def _node(self, machine: Machine) -> Node:
         now = self._process.monotonic()
