@@ -8,7 +8,8 @@
     ├─ MarketError        next-offer   NoOffers (give-up) · NoCapacity · QuotaExceeded · OfferGone
     ├─ ProviderError      retry-same   Unavailable · RateLimited · ContractViolation (give-up)
     │  └─ OutcomeUnknown  reconcile    the create call left, its answer did not come back
-    ├─ NodeError          next-offer   NodeLost · Interrupted · NodeUnreachable (retry-same) · StaleEpoch (give-up)
+    ├─ NodeError          next-offer   NodeLost · Interrupted · NodeUnreachable · NodeGarbled (both retry-same) ·
+    │                               StaleEpoch (give-up)
     ├─ JobError           give-up      JobFailed · JobTimedOut · JobCancelled
     ├─ JournalError       give-up      JournalLocked · JournalCorrupt · JournalTooNew · JournalUnwritable · JournalUnreachable ·
     │                               JournalForeign · JournalRolledBack
@@ -51,6 +52,7 @@ __all__ = [
     "NoCapacity",
     "NoOffers",
     "NodeError",
+    "NodeGarbled",
     "NodeLost",
     "NodeUnreachable",
     "OfferGone",
@@ -289,6 +291,10 @@ class NodeUnreachable(NodeError):
     """The machine is there but does not answer."""
 
     disposition = Disposition.RETRY_SAME
+
+
+class NodeGarbled(NodeUnreachable):
+    """The machine answers, and what it says means nothing: asked for long enough, it says nothing of use any more."""
 
 
 class StaleEpoch(NodeError):

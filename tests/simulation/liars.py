@@ -25,7 +25,7 @@ _LIMIT = 600
 # Seconds from each wish to the provider's release call, at most: what `Patience` says, the look that hears of the wish, and the
 # time that steps take here. Two minutes are left to a node that ends its job by itself at the
 # limit, and then log and outputs are fetched as after any other end.
-_ALLOWED = {"stop": 15.0, "now": 3.0, "limit": 490.0, "over": 320.0}
+_ALLOWED = {"stop": 15.0, "now": 3.0, "limit": 490.0, "over": 320.0, "nonsense": 190.0}
 
 
 @frozen
@@ -35,7 +35,7 @@ class _Wish:
 
 
 def liars(seed: int) -> list[str]:
-    """One run whose nodes lie when it is to be stopped, has reached its limit, or is over; what broke."""
+    """One run whose nodes lie when it is to be stopped, has reached its limit, is over, or goes on; what broke."""
     with as_for_users():
         return played(_lie, seed)
 
@@ -62,6 +62,8 @@ async def _lie(seed: int, folder: Path) -> list[str]:
         one.over = loop.time() + (60 if kind == "over" else 100_000)
     asked = ("logs", "fetch") if kind == "over" else _ASKED
     world.lies = {name: dice.choice(_LIES) for name in dice.sample(asked, dice.randint(1, len(asked)))}
+    if kind == "nonsense":
+        world.lies["poll"] = "garble"
     await asyncio.sleep(dice.uniform(0, 30))
     if kind in ("stop", "now") and dice.random() < 0.3:
         # Another follower takes over, which knows nothing of the node but the rows.
@@ -82,6 +84,9 @@ async def _wished(scene: Scene, kind: str, run_id: str, dice: random.Random) -> 
         over = max(one.over for one in executions(scene.world))
         await asyncio.sleep(over - loop.time())
         return _Wish(kind, over)
+    if kind == "nonsense":
+        # Nobody wishes anything: a node that only ever says what nobody can understand would never say that its job is over.
+        return _Wish(kind, loop.time())
     if kind == "limit":
         began = max(one.began for one in executions(scene.world))
         await asyncio.sleep(began + _LIMIT - loop.time())

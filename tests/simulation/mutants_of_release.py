@@ -18,6 +18,7 @@ __all__ = [
     "deaf_work_awaited",
     "kept_without_an_end",
     "limit_on_the_nodes_word",
+    "nonsense_taken_for_silence",
     "one_class_of_errors_expected",
     "second_stop_unheard",
     "stop_cuts_nothing_short",
@@ -79,3 +80,9 @@ def second_stop_unheard(patch: pytest.MonkeyPatch) -> None:
 def stop_cuts_nothing_short(patch: pytest.MonkeyPatch) -> None:
     """A stop waits for log and outputs as the end of a job does."""
     patch.setattr(Hurry, "stop", lambda *_, **__: None)
+
+
+@mutant(finds="was never asked back after nonsense|is still billed", where="liars")
+def nonsense_taken_for_silence(patch: pytest.MonkeyPatch) -> None:
+    """A node that answers and cannot be understood is waited for like one that is cut off."""
+    patch.setattr(execute, "_is_past_hope", lambda *_: False)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from lepton_sdk._clock import Clock
 from lepton_sdk._engine.hurry import Hurry
 from lepton_sdk.domain.words import one_line
-from lepton_sdk.errors import LeptonError, NodeUnreachable, Unavailable
+from lepton_sdk.errors import LeptonError, NodeGarbled, NodeUnreachable, Unavailable
 
 __all__ = ["ask_node", "ask_provider", "bounded", "words_of"]
 
@@ -139,7 +139,8 @@ async def ask_node(
         passed: errors of the contract that mean something to whoever asks.
 
     Raises:
-        NodeUnreachable: it said nothing of use: it raised anything else, or gave nothing in time.
+        NodeUnreachable: it gave nothing in time, or said so itself.
+        NodeGarbled: it raised anything else.
     """
     try:
         return await bounded(work, seconds, clock, hurry)
@@ -147,8 +148,10 @@ async def ask_node(
         raise
     except NodeUnreachable:
         raise
-    except Exception as error:
+    except TimeoutError as error:
         raise NodeUnreachable(f"{what}: {words_of(error)}", hint="it is asked again") from error
+    except Exception as error:
+        raise NodeGarbled(f"{what}: {words_of(error)}", hint="it is asked again") from error
 
 
 async def ask_provider(

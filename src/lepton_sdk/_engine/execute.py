@@ -29,6 +29,7 @@ from lepton_sdk.errors import (
     JobSpecError,
     JournalError,
     LeptonError,
+    NodeGarbled,
     NodeLost,
     NodeUnreachable,
     StaleEpoch,
@@ -160,6 +161,7 @@ async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, *, 
         status = await _looked(session, run, record, pace, ending=ending or overdue)
         pace.mark("reached", record.token)
         pace.forget("silent", record.token)
+        pace.forget("garbled", record.token)
     except NodeUnreachable as error:
         pace.mark("silent", record.token)
         status = await _out_of_reach(session, run, record, pace, error, ending=ending)
@@ -278,9 +280,20 @@ async def _out_of_reach(
         return ExecutionStatus(ExecutionState.LOST, detail=f"{words}: {error.message}")
     if is_overdue(run, record, session.clock.now()):
         return ExecutionStatus(ExecutionState.LOST, detail=f"out of reach beyond its time limit: {error.message}")
-    if record.hung:
+    if record.hung or _is_past_hope(record, pace, error):
         return ExecutionStatus(ExecutionState.LOST, detail=error.message)
     return ExecutionStatus(ExecutionState.RUNNING)
+
+
+def _is_past_hope(record: NodeRecord, pace: Pace, error: NodeUnreachable) -> bool:
+    """Whether the node has said nothing but nonsense for two minutes.
+
+    A silent node may only be cut off, and its job goes on. One that answers and cannot be understood will never say that its job
+    is over.
+    """
+    if isinstance(error, NodeGarbled):
+        pace.due("garbled", record.token)
+    return (pace.elapsed("garbled", record.token) or 0.0) > _SILENCE_SECONDS
 
 
 def has_stopped(run: Run, record: NodeRecord, pace: Pace) -> bool:

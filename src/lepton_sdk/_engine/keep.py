@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from math import inf
 from pathlib import Path
+from shutil import disk_usage
 
 from lepton_sdk._engine.bounded import ask_node, words_of
 from lepton_sdk._engine.hurry import Hurry
@@ -21,6 +22,8 @@ __all__ = ["keep"]
 
 # A reader of the log gets this much of it in memory at a time.
 _CHUNK = 1 << 16
+# So much of the disk is left free, or half of what is free.
+_SPARED = 256 << 20
 
 
 async def keep(session: Session, run: Run, record: NodeRecord, *, silent: bool) -> Run:
@@ -56,7 +59,9 @@ class _Budget:
             # The total counts this, too. A moment is always there, as for a node that says nothing.
             self.seconds = min(self.seconds, max(patience.silent, left))
         self._end = self._clock.monotonic() + self.seconds
-        self.bytes = keeping.size
+        room = _room(session.runs_dir)
+        self.bytes = min(keeping.size, room)
+        self.used_up = "outputs.size is used up" if keeping.size <= room else "the disk here has no more room to spare"
 
     @property
     def left(self) -> float:
@@ -70,6 +75,14 @@ class _Budget:
                 return "the time for it was used up: the run was stopped"
             return f"the time for it was used up: {show_duration(self.seconds)}, see outputs.time in the settings"
         return words_of(error)
+
+
+def _room(folder: Path) -> int:
+    """Bytes that may be written there: a job's output must not take the room that the journal on the same disk needs."""
+    while not folder.exists():
+        folder = folder.parent
+    free = disk_usage(folder).free
+    return free - min(_SPARED, free // 2)
 
 
 class _TooMuch(Exception):
@@ -96,7 +109,7 @@ async def _keep_log(session: Session, run: Run, record: NodeRecord, budget: _Bud
         await ask_node("fetching its log", copy, budget.left, session.clock, hurry=budget.hurry)
     except LeptonError as error:
         # What stands in the file is whole up to there, and nothing behind it is.
-        why = "outputs.size is used up" if isinstance(error.__cause__, _TooMuch) else budget.why(error)
+        why = budget.used_up if isinstance(error.__cause__, _TooMuch) else budget.why(error)
         return [f"its log could not be fetched beyond byte {_size(path)}: {why}"]
     return []
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lepton_sdk._executors.ssh.deadline import within
 from lepton_sdk.domain.words import one_line
-from lepton_sdk.errors import LeptonError, NodeUnreachable
+from lepton_sdk.errors import LeptonError, NodeGarbled, NodeUnreachable
 from lepton_sdk.spi.executor import CommandResult
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Channel:
     def nonsense(self, said: bytes | str, what: str = "what makes no sense") -> NodeUnreachable:
         """The error for an answer that is none. The connection ends with it: who talks without end may never stop by himself."""
         self._line.connection.abort()
-        return NodeUnreachable(f"{self._where} answered with {what}: {one_line(said, 100)!r}", hint=_HINT)
+        return NodeGarbled(f"{self._where} answered with {what}: {one_line(said, 100)!r}", hint=_HINT)
 
     async def _end(self) -> None:
         await within(self._clock, _END_SECONDS, self._process.wait_closed(), self._where)

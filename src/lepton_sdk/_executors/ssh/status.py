@@ -10,7 +10,7 @@ from attrs import evolve
 
 from lepton_sdk._executors.record import REASONS, ended_as, is_code, plausible
 from lepton_sdk.domain.words import one_line
-from lepton_sdk.errors import NodeUnreachable
+from lepton_sdk.errors import NodeGarbled
 from lepton_sdk.spi.executor import ExecutionState, ExecutionStatus
 
 __all__ = ["read_answer", "told_clock"]
@@ -87,9 +87,9 @@ def _time(text: str, now: datetime) -> datetime | None:
     return plausible(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=float(text)), now)
 
 
-def _nonsense(lines: Sequence[str]) -> NodeUnreachable:
+def _nonsense(lines: Sequence[str]) -> NodeGarbled:
     text = one_line(" / ".join(line[:100] for line in lines[:10]), 200)
-    return NodeUnreachable(
+    return NodeGarbled(
         f"the keeper of the run gave an answer that makes no sense: {text!r}",
         hint="did the job change the files beside its folder? lepton stop gives the machine back",
     )
