@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def pytest_configure() -> None:
     """A shell's background job ignores Ctrl-C, and nohup a hangup. What tests start must hear both, however they were begun."""
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
 

@@ -277,7 +277,13 @@ inline resolve() {
 		:: LISTED(0) && OF(0, t) && !doubled[0] -> m = 0
 		:: !(LISTED(0) && OF(0, t) && !doubled[0]) && LISTED(1) && OF(1, t) && !doubled[1] -> m = 1
 		:: PASSED(t) && !(LISTED(0) && OF(0, t)) && !(LISTED(1) && OF(1, t)) -> m = NOBODY
+#ifdef ROLLBACK
 		:: !(BILLED(0) && OF(0, t)) && !(BILLED(1) && OF(1, t)) -> m = TOO_LATE
+#else
+		/* It should be listed by now, or its provider cannot be asked, and the client that made the call still lives (so that no
+		   older journal can have come between): it may be there all the same. */
+		:: m = TOO_LATE
+#endif
 		fi
 	}
 #ifdef BUG_SURPLUS_BEFORE_THE_ROW

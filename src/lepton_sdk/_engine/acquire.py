@@ -37,6 +37,8 @@ from lepton_sdk.spi.provider import Launch
 
 __all__ = ["acquire", "confirm", "refusal", "resolve"]
 
+# A provider that does not say what became of a create call is asked for so long.
+_UNASKED_SECONDS = 120.0
 # Create calls of one attempt that are under way at the same time; the provider's own pace holds beside it.
 _AT_ONCE = 8
 
@@ -61,7 +63,7 @@ async def acquire(session: Session, run: Run, offer: Offer, epoch: int) -> Run:
     attempt = run.attempts + 1
     increment = session.spec(offer.provider).timings.billing_increment
     watched = session.spec(offer.provider).watched
-    after = max(session.patience.keeping.time, kept_seconds(run) if watched else 0.0)
+    after = max(session.patience.keeping.time, kept_seconds(run.job.limits) if watched else 0.0)
     lasts = longest_bill(run, offer, boot_seconds(session, offer), after=after, watched=watched)
     shared = {"attempt": attempt, "epoch": epoch, "offer": offer.to_dict(), "increment": increment, "lasts": lasts}
     now, tokens = session.clock.now(), [session.new_id() for _ in range(run.job.nodes)]
@@ -96,6 +98,7 @@ async def _in_any_case(session: Session, tokens: Sequence[str], work: Coroutine[
     A machine whose answer nobody heard would have to be sought for minutes.
     """
     task = asyncio.ensure_future(work)
+    session.called.update(tokens)
     for token in tokens:
         session.creating[token] = task
 
@@ -235,7 +238,14 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
     timings = session.spec(record.offer.provider).timings
     asked_at = session.clock.now()
     age = (asked_at - record.called_at).total_seconds()
-    listed = await _found(session, record)
+    try:
+        listed = await _found(session, record)
+    except ProviderError:
+        if age < timings.listing_lag + _UNASKED_SECONDS or record.token not in session.called:
+            # What another client has asked for may run already, if this journal is an older copy of what it was.
+            raise
+        # Nobody can say what became of it, and nobody who stops the run, or wants another offer, is held up by that.
+        return await _unresolved(session, run, record)
     if not _machines(listed) and age >= timings.listing_lag + timings.create_horizon:
         # With nothing found the row is closed for good, and a listing may be cut short: look once more.
         await session.clock.sleep(timings.poll)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from attrs import frozen
 
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.submit import plan_for
+from lepton_sdk._engine.watchdog import kept_seconds
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.quantity import show_duration
 from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import ExposureNotAccepted
+from lepton_sdk.router import Plan
 from lepton_sdk.spi.spec import PowerOff, ProviderSpec, WatchdogWay
 
-__all__ = ["Exposure", "exposures", "exposures_of", "refuse_exposure", "unfollowed"]
+__all__ = ["Exposure", "after_the_job", "exposures", "exposures_of", "refuse_exposure", "unfollowed"]
 
 _WORDS = {
     PowerOff.KEEPS: "powering a machine off does not end its bill there",
@@ -101,6 +104,21 @@ def unfollowed(session: Session, run_id: str) -> list[str]:
     if watched:
         lines.append("its watchdog powers the machine off when the job has ended and nobody came for its output")
     return lines
+
+
+def after_the_job(session: Session, plan: Plan) -> tuple[str, ...]:
+    """What the best offer's machine goes on to cost once its job is over, a line each; nothing for one that costs nothing."""
+    if plan.best is None or not plan.best.hourly:
+        return ()
+    offer, limits = plan.best.offer, plan.job.limits
+    spec = session.spec(offer.provider)
+    lines = [f"after the job: {session.config.keeping} are fetched before the machine goes back ([outputs] in the settings)"]
+    if reason := _reason(spec):
+        return (*lines, f"without a client: {plan.best.hourly.display()} an hour until the next one comes: {reason}")
+    kept = kept_seconds(limits)
+    cost = (plan.best.hourly * (Decimal(kept) / 3600)).rounded(4)
+    waits = f"waits {show_duration(kept)} for somebody to fetch its output ({cost.display()} at most)"
+    return (*lines, f"without a client: the machine {waits}, then powers itself off")
 
 
 def _ends(duration: int | None, total: Money | None) -> list[str]:

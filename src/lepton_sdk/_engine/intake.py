@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from lepton_sdk._engine.exposure import exposures, exposures_of, refuse_exposure
+from lepton_sdk._engine.exposure import after_the_job, exposures, exposures_of, refuse_exposure
 from lepton_sdk._engine.follower import catch_up, drive, wait_for
 from lepton_sdk._engine.leaving import OnCancel, or_leave
 from lepton_sdk._engine.logs import with_output
@@ -33,6 +33,7 @@ async def _examined(
     # A provider that only could not be asked just now is asked again by the run.
     if plan.best is None and job.retry.no_capacity.duration is None and not session.passing:
         raise NoOffers(plan.nearest_miss(), hint="lepton route shows why each offer was left out")
+    plan.aftermath = after_the_job(session, plan)
     if on_plan is not None:
         on_plan(plan)
     return plan, secrets

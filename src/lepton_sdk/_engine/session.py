@@ -80,15 +80,15 @@ class Session:
         self.patience = patience or Patience().with_keeping(config.keeping)
         # By run: how much time is left for what stands before its machines' release.
         self._hurries: dict[str, Hurry] = {}
-        # By token: create calls that have not answered. They go on when whoever made them is cancelled.
+        # By token: create calls that have not answered, which go on when whoever made them is cancelled; and all that were made.
         self.creating: dict[str, asyncio.Future[Run]] = {}
+        self.called: set[str] = set()
         self.listings: Shared[Mapping[str, Node]] = Shared(self.clock)
         self.markets: Shared[tuple[list[Offer], LeptonError | None]] = Shared(self.clock)
         # Providers that the last look at the market could not ask, for a reason that may pass.
         self.passing: dict[str, LeptonError] = {}
         self.notices: list[str] = []
-        self._moved = False
-        self._said: set[str] = set()
+        self._moved, self._said = False, set[str]()
         self._onlookers: list[Callable[[str], None]] = []
         # What is claimed by some work of this very process, whatever the clock says of it, and whom to tell of its loss.
         self.claims: dict[str, tuple[int, Callable[[int], object]]] = {}

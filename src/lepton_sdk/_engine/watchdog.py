@@ -6,6 +6,7 @@ from lepton_sdk._engine.bounded import ask_node
 from lepton_sdk._engine.limits import budget_seconds
 from lepton_sdk._engine.session import Session
 from lepton_sdk._executors.watchdog.program import FOLDER, WatchdogPlan, install_script
+from lepton_sdk.domain.job import Limits
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import NodeRecord, Run
@@ -20,7 +21,7 @@ _BEFORE_START = 900.0
 # The node ends the job at its limit first, with time to say so; the watchdog is for when that went wrong.
 _MARGIN = 300.0
 # Long enough to come back from a closed laptop, short enough to be a small part of a bill.
-_KEEP = 3600.0
+_KEEP = 3600
 # Installing a watchdog sends a script and waits for its first sign of life.
 _ARMING_SECONDS = 120.0
 # Tests replace it: what they start must not power this host off.
@@ -48,15 +49,15 @@ def _plan(session: Session, run: Run, offer: Offer, age: float | None = None) ->
         boot=boot_seconds(session, offer) + _BEFORE_START,
         limit=None if limits.duration is None else limits.duration + _MARGIN,
         budget=bought,
-        keep=kept_seconds(run),
+        keep=kept_seconds(limits),
         age=age,
         power_off=_POWER_OFF,
     )
 
 
-def kept_seconds(run: Run) -> float:
+def kept_seconds(limits: Limits) -> int:
     """How long a machine with a watchdog waits after its job when nobody comes for its output."""
-    return _KEEP if run.job.limits.keep is None else float(run.job.limits.keep)
+    return _KEEP if limits.keep is None else limits.keep
 
 
 async def look_at_watchdog(session: Session, run: Run, record: NodeRecord, node: Node) -> bool | None:

@@ -100,7 +100,7 @@ class Foreground:
     async def _run(self, job: Job) -> Run:
         return await self._client.run(
             job,
-            on_plan=lambda plan: self._status.say(plan_lines(plan, self._client.config.keeping)),
+            on_plan=lambda plan: self._status.say(plan_lines(plan)),
             on_event=self._on_event,
             on_output=self._on_output,
             on_progress=self._status.progress,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from lepton_sdk.domain.keeping import Keeping
     from lepton_sdk.router import Plan
 
 __all__ = ["ago", "emit", "json_option", "note", "plan_lines", "readable", "styled", "table", "warn"]
@@ -67,7 +66,6 @@ def ago(time: datetime | None, now: datetime) -> str:
     return "" if time is None else show_duration(max(0, (now - time).total_seconds()))
 
 
-def plan_lines(plan: Plan, keeping: Keeping) -> str:
+def plan_lines(plan: Plan) -> str:
     """The plan, and what is spent after the job where that costs something."""
-    after = f"after the job: {keeping} are fetched before the machine goes back ([outputs] in the settings)\n"
-    return f"{plan}\n{after if plan.best and plan.best.hourly else ''}"
+    return "\n".join([str(plan), *plan.aftermath, ""])

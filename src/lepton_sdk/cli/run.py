@@ -63,9 +63,7 @@ def _detached(job: Job, accept_exposure: bool) -> Run:
 
 def _submitted(client: Client, job: Job, accept_exposure: bool) -> Run:
     try:
-        return client.submit(
-            job, on_plan=lambda plan: note(plan_lines(plan, client.config.keeping)), accept_exposure=accept_exposure
-        )
+        return client.submit(job, on_plan=lambda plan: note(plan_lines(plan)), accept_exposure=accept_exposure)
     except ExposureNotAccepted as error:
         if not _accepts(error):
             raise

@@ -125,7 +125,10 @@ def follow_command(runs: tuple[str, ...], until_idle: bool, secrets_on_stdin: bo
     from lepton_sdk._engine.stall import end_this_process
 
     end_this_process()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # A hangup that was ignored (nohup) stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     environment: dict[str, str] | None = None
     if secrets_on_stdin:
         environment = json.loads(sys.stdin.read() or "{}")

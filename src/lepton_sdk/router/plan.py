@@ -34,6 +34,8 @@ class Plan:
         job: what was routed.
         feasible: how many offers serve.
         candidates: the best ones, in order.
+        aftermath: what the best machine goes on to cost once its job is over, with a client and without one, a line each, as far
+            as whoever had the plan made knows that.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Plan:
         self._checks = checks
         self._limit = limit
         self._front: tuple[Candidate, ...] = ()
+        self.aftermath: tuple[str, ...] = ()
         self.candidates = tuple(self._candidate(entry) for entry in nsmallest(limit, found))
 
     def __repr__(self) -> str:
