@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -58,8 +59,10 @@ def tests(session: nox.Session) -> None:
     """Everything does what it says."""
     prepare(session)
     others = ("--ignore=tests/architecture", "--ignore=tests/typing")
+    # Most of what is slow waits for real processes, servers and hosts.
+    workers = f"--numprocesses={2 * (os.cpu_count() or 1)}"
     try:
-        session.run("pytest", "-q", "--numprocesses=auto", *others, *session.posargs)
+        session.run("pytest", "-q", workers, *others, *session.posargs)
     except nox.command.CommandFailed:
         # Hundreds of real processes share a small machine, and some time-out is always the first to give. What failed is asked
         # once more, alone; a test that fails twice has failed, and both reports stand above.

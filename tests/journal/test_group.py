@@ -20,7 +20,7 @@ from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import Event, Run
-from lepton_sdk.errors import BudgetExceeded, ContractViolation, JournalError, JournalUnwritable
+from lepton_sdk.errors import BudgetExceeded, ContractViolation, JournalCorrupt, JournalError
 
 RunAsync = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -174,7 +174,8 @@ def test_everybody_who_waited_hears_that_nothing_was_written(journal: Journal, r
     @contextmanager
     def full() -> Iterator[Execute]:
         with honest():
-            raise JournalUnwritable("the disk is full")
+            # A disk that is full would be waited for.
+            raise JournalCorrupt("the disk has rotted")
             yield
 
     journal._store.transaction = full  # type: ignore[method-assign]

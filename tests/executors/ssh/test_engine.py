@@ -172,8 +172,8 @@ def test_a_job_begins_once_its_watchdog_lives(armed: Client, cloud: BehindSSH, t
     kinds = [event.kind for event in armed.events(run.id)]
     assert kinds.index("node.owned") < kinds.index("node.armed") < kinds.index("node.reachable") < kinds.index("node.running")
     plan = dict(line.split("=", 1) for line in (tmp_path / "watchdog/plan").read_text().splitlines())
-    # 50 buy 7500 seconds at 24 an hour; five minutes more, so that the node itself comes first.
-    assert (plan["limit"], plan["budget"], plan["keep"]) == ("390000", "780000", "60000")
+    # 50 buy 7500 seconds at 24 an hour, of which the job leaves six minutes, so that the node itself comes first.
+    assert (plan["limit"], plan["budget"], plan["keep"]) == ("390000", "750000", "60000")
     assert list((tmp_path / "watchdog/runs").iterdir())
     assert (cloud.running(), (tmp_path / "off").exists()) == ([], False)
 
