@@ -178,7 +178,7 @@ async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, *, 
         case ExecutionState.FINISHED:
             return await _finished(session, run, record, status, reason=_reason(run, status, overdue=overdue), there=asked_at)
         case ExecutionState.LOST:
-            return await _lost(session, run, record, pace, status, ending=ending)
+            return await _lost(session, run, record, pace, status)
         case ExecutionState.ABSENT if not ending:
             return await begin(session, run, record, secrets)
         case ExecutionState.ABSENT:
@@ -187,8 +187,9 @@ async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, *, 
             )
     if ending and not pace.due("ending", record.token):
         # It was asked to end, and says that it runs on: nobody asks again, the machine goes back.
-        status = ExecutionStatus(ExecutionState.LOST, detail="it did not end when asked to")
-        return await _lost(session, run, record, pace, status, ending=ending)
+        reason = None if run.stop_requested else PEER
+        status = ExecutionStatus(ExecutionState.LOST, reason=reason, detail="it did not end when asked to")
+        return await _lost(session, run, record, pace, status)
     return run
 
 
@@ -307,10 +308,10 @@ def has_stopped(run: Run, record: NodeRecord, pace: Pace) -> bool:
     return bool(bounds) and silent > min(bounds) + _SILENCE_SECONDS
 
 
-async def _lost(session: Session, run: Run, record: NodeRecord, pace: Pace, status: ExecutionStatus, *, ending: bool) -> Run:
+async def _lost(session: Session, run: Run, record: NodeRecord, pace: Pace, status: ExecutionStatus) -> Run:
     more: dict[str, object] = {"stopped": True} if status.reason == _STOPPED else {}
-    if ending and not run.stop_requested:
-        # Another node of the attempt says why it failed.
+    if status.reason == PEER:
+        # Another node of the attempt says why it failed. One that is out of reach may be why the others failed.
         more["reason"] = PEER
     detail = status.detail or "the job ended without a result"
     if pace.elapsed("silent", record.token) is None:
