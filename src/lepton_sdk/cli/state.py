@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import sys
@@ -14,7 +15,7 @@ from lepton_sdk.cli.render import ago, emit, json_option, table, warn
 from lepton_sdk.client import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lepton_sdk._engine.lines import HeldNode
 
@@ -125,22 +126,26 @@ def follow_command(runs: tuple[str, ...], until_idle: bool, secrets_on_stdin: bo
     from lepton_sdk._engine.stall import end_this_process
 
     end_this_process()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # A hangup that was ignored (nohup) stays ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
     environment: dict[str, str] | None = None
     if secrets_on_stdin:
         environment = json.loads(sys.stdin.read() or "{}")
-    with Client() as client:
-        try:
-            driven = client.follow(only=runs, until_idle=until_idle or bool(runs), secrets=environment)
-        except KeyboardInterrupt:
-            # The runs go on by themselves; the next follower takes them up.
-            driven = 0
+    driven = asyncio.run(_followed(runs, until_idle=until_idle or bool(runs), secrets=environment))
     if as_json:
         emit({"driven": driven})
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+async def _followed(runs: Sequence[str], *, until_idle: bool, secrets: Mapping[str, str] | None) -> int:
+    from lepton_sdk.aio import AsyncClient
+
+    loop = asyncio.get_running_loop()
+    async with AsyncClient() as client:
+        work = asyncio.ensure_future(client.follow(only=runs, until_idle=until_idle, secrets=secrets))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # A hangup that was ignored (nohup) stays ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, work.cancel)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            # The runs go on by themselves; the next follower takes them up.
+            return 0
