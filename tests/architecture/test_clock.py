@@ -31,7 +31,6 @@ _CLOCKS = {
 _MAY = {
     ("lepton_sdk._engine.doctor", "asyncio.timeout"): "a person waits at the terminal for an answer from outside",
     ("lepton_sdk._engine.follower", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
-    ("lepton_sdk._engine.lost", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
     ("lepton_sdk._engine.leaving", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
     ("lepton_sdk._engine.reconcile", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
     ("lepton_sdk._executors._keeper", "time.time"): "a process of its own on the node; it must stand without the package",

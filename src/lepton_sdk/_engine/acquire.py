@@ -105,9 +105,10 @@ async def _in_any_case(session: Session, tokens: Sequence[str], work: Coroutine[
     def over(done: asyncio.Future[Run]) -> None:
         for token in tokens:
             session.creating.pop(token, None)
-        if not done.cancelled():
-            # Where nobody waits any more its error is nobody's; the row says the same.
-            done.exception()
+        # Where nobody waits any more its error is nobody's; the row says the same.
+        if not done.cancelled() and done.exception() is None:
+            unknown = {record.token for record in done.result().nodes if record.stage is Stage.UNKNOWN}
+            session.called.difference_update(set(tokens) - unknown)
 
     task.add_done_callback(over)
     return await asyncio.shield(task)
@@ -116,7 +117,9 @@ async def _in_any_case(session: Session, tokens: Sequence[str], work: Coroutine[
 async def _created(session: Session, run: Run, token: str, offer: Offer, rank: int) -> Run:
     launch = _launch(session, run, token, offer, rank)
     try:
-        answer = await bounded(lambda: _called(session, offer, launch), session.patience.create, session.clock)
+        answer = await bounded(
+            lambda: session.provider(offer.provider).acquire(offer, launch), session.patience.create, session.clock
+        )
     except LeptonError as error:
         return await _failed(session, run, token, offer, error)
     except Exception as error:
@@ -128,10 +131,6 @@ async def _created(session: Session, run: Run, token: str, offer: Offer, rank: i
         # Something was made, and the answer does not say what: our token does.
         return await session.journal.write(_event(session, run, "node.unknown", token, detail=words_of(error)))
     return await _confirmed(session, run, token, node)
-
-
-async def _called(session: Session, offer: Offer, launch: Launch) -> Node:
-    return await session.provider(offer.provider).acquire(offer, launch)
 
 
 def _refuse_late(session: Session, run: Run, *tokens: str) -> None:
@@ -253,8 +252,7 @@ async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
     if alive := _machines(listed):
         # The row first: where another follower has adopted one of them meanwhile it is refused, and nothing is given back here.
         run = await confirm(session, run, record.token, alive[0])
-        for surplus in alive[1:]:
-            await give_back_duplicate(session, record, surplus, asked_at)
+        await together(*(give_back_duplicate(session, record, surplus, asked_at) for surplus in alive[1:]))
         return session.journal.run(run.id) if alive[1:] else run
     if age < timings.listing_lag:
         return run
@@ -286,6 +284,7 @@ def _machines(found: list[Node]) -> list[Node]:
 
 async def _unresolved(session: Session, run: Run, record: NodeRecord) -> Run:
     """The run goes on to another offer; the row stays open, with its price under the cap, until nothing can turn up."""
+    session.called.discard(record.token)
     message = f"what became of the create call is not known: {record.detail or 'it may never have left'}"
     error = OutcomeUnknown(message, provider=record.offer.provider)
     return await session.journal.write(

@@ -10,7 +10,7 @@ from lepton_sdk._engine.holder import in_words, is_alive, is_here
 from lepton_sdk._engine.session import Session
 from lepton_sdk.errors import JournalError
 
-__all__ = ["claimed", "is_claimed", "told_holder"]
+__all__ = ["claimed", "is_claimed", "is_ours", "told_holder"]
 
 _CLAIM_SECONDS = 60.0
 _RENEW_SECONDS = 15.0
@@ -50,6 +50,12 @@ def is_claimed(session: Session, name: str) -> bool:
     if holder is None or holder[0] in {"", session.holder}:
         return False
     return session.journal.is_held(name, _CLAIM_SECONDS, is_alive, is_here)
+
+
+def is_ours(session: Session, name: str) -> bool:
+    """Whether nobody else has the claim on ``name``, by the journal's word."""
+    holder = session.journal.holder(name)
+    return holder is None or holder[0] == session.holder
 
 
 def told_holder(session: Session, name: str) -> str | None:

@@ -9,6 +9,7 @@ from lepton_sdk._engine.account import assure, settle_account
 from lepton_sdk._engine.asking import released
 from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.session import Session
+from lepton_sdk._engine.together import together
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.run import Event, NodeRecord
 
@@ -32,8 +33,7 @@ async def settle_duplicates(session: Session, record: NodeRecord, nodes: Sequenc
     mine = [n for n in nodes if n.token == record.token and n.kind == "machine" and n.id != ours]
     surplus = {n.id: n for n in mine if n.state is not NodeState.GONE and contradiction(n, record, timings) is None}
     going = {one.node.id: one.node for one in record.duplicates if one.gone_at is None}
-    for node in (going | surplus).values():
-        await give_back_duplicate(session, record, node, seen_at)
+    await together(*(give_back_duplicate(session, record, node, seen_at) for node in (going | surplus).values()))
     return bool(going or surplus)
 
 

@@ -12,6 +12,7 @@ from lepton_sdk._engine.answers import checked_status
 from lepton_sdk._engine.asking import inspected
 from lepton_sdk._engine.boot import ENDED
 from lepton_sdk._engine.bounded import ask_node, bounded, words_of
+from lepton_sdk._engine.claim import is_ours
 from lepton_sdk._engine.environment import describe
 from lepton_sdk._engine.failover import PEER
 from lepton_sdk._engine.launcher import launched
@@ -109,18 +110,12 @@ async def begin(session: Session, run: Run, record: NodeRecord, secrets: Mapping
         raise
     except StaleEpoch as error:
         # It is the node's word. Where the journal says that nobody has taken over, somebody there has made it up.
-        if not _is_claimed(session, run):
+        if run.id not in session.claims or not is_ours(session, run.id):
             raise
         return await _write(session, run, record, "node.lost", detail=words_of(error))
     except Exception as error:
         return await _write(session, run, record, "node.lost", detail=words_of(error))
     return run
-
-
-def _is_claimed(session: Session, run: Run) -> bool:
-    """Whether the run is ours to drive by the journal's word, under the epoch that our orders carry."""
-    holder = session.journal.holder(run.id)
-    return run.id in session.claims and holder is not None and holder[0] == session.holder
 
 
 async def _start_there(session: Session, record: NodeRecord, node: Node, execution: Execution) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from lepton_sdk._engine.away import AWAY, Absence, patient
-from lepton_sdk._engine.claim import claimed, is_claimed, told_holder
+from lepton_sdk._engine.claim import claimed, is_claimed, is_ours, told_holder
 from lepton_sdk._engine.late import seek_everywhere, shown
 from lepton_sdk._engine.run import Drive
 from lepton_sdk._engine.session import Session
@@ -77,7 +77,7 @@ async def _drive(
         except (asyncio.CancelledError, ContractViolation):
             # A row that is not legal any more was legal to us: the other one has gone on while we stood still.
             with suppress(*AWAY):
-                if not _is_ours(session, run_id):
+                if not is_ours(session, run_id):
                     return None
             raise
         finally:
@@ -101,11 +101,6 @@ def _is_awaited(session: Session, run_id: str, secrets: Mapping[str, str]) -> bo
     if run.stop_requested or started or all(name in secrets for name in run.job.secrets):
         return False
     return (session.clock.now() - run.created_at).total_seconds() < _SECRETS_SECONDS
-
-
-def _is_ours(session: Session, run_id: str) -> bool:
-    holder = session.journal.holder(run_id)
-    return holder is None or holder[0] == session.holder
 
 
 async def wait_for(session: Session, run_id: str) -> Run:

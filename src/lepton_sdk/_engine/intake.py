@@ -47,7 +47,7 @@ async def submit(
     if not accept_exposure:
         refuse_exposure(exposures(session, (one.offer for one in plan), job.nodes))
     run = record(session, job)
-    leave_follower(session, run.id, secrets)
+    leave_follower(session, [run.id], secrets)
     return run
 
 
@@ -89,4 +89,4 @@ async def detach(session: Session, run_id: str, environment: Mapping[str, str], 
     run = session.journal.run(run_id)
     if not accept_exposure:
         refuse_exposure(await exposures_of(session, run))
-    leave_follower(session, run_id, read_secrets(run.job, environment))
+    leave_follower(session, [run_id], read_secrets(run.job, environment))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 from lepton_sdk._engine.account import assure, settle_account
 from lepton_sdk._engine.asking import found, released
+from lepton_sdk._engine.bounded import words_of
 from lepton_sdk._engine.duplicates import settle_duplicates
 from lepton_sdk._engine.evidence import contradiction
 from lepton_sdk._engine.session import Session
@@ -16,7 +16,7 @@ from lepton_sdk._engine.watchdog import unseen_seconds
 from lepton_sdk.domain.ids import is_id
 from lepton_sdk.domain.node import Node, NodeState, Stage
 from lepton_sdk.domain.run import Event, NodeRecord, Run
-from lepton_sdk.errors import ContractViolation, LeptonError, Unavailable
+from lepton_sdk.errors import ContractViolation, JournalError, LeptonError, Unavailable
 
 __all__ = ["admit", "listing", "seek", "seek_everywhere", "shown"]
 
@@ -102,19 +102,32 @@ async def seek(session: Session, provider: str, nodes: Sequence[Node], asked_at:
         # What is not found now is closed for good, and a listing may be cut short: look once more.
         await session.clock.sleep(timings.poll)
         nodes = list({node.id: node for node in (*nodes, *await listing(session, provider))}.values())
+    errors: list[LeptonError] = []
     for run, record in late:
         mine = [n for n in nodes if n.token == record.token and n.state is not NodeState.GONE]
         fitting = [node for node in mine if contradiction(node, record, timings) is None]
-        # Another client may have come to the same end a moment ago.
-        with suppress(ContractViolation):
-            try:
-                await _settle(session, run, record, fitting, over=asked_at >= _horizon(session, record))
-            except LeptonError as error:
-                # One that cannot be asked holds no other up; a host that was left may be away for days.
-                if not record.stopped or isinstance(error, ContractViolation):
-                    raise
-                session.tell(f"run {run.id}: {provider} cannot give back {record.node and record.node.id}: {error.message}")
-    await _settle_doubled(session, provider, nodes, asked_at)
+        try:
+            await _settle(session, run, record, fitting, over=asked_at >= _horizon(session, record))
+        except JournalError:
+            raise
+        except LeptonError as error:
+            # One that cannot be given back holds no other up.
+            errors += _in_the_way(session, run, record, error)
+    errors += await _settle_doubled(session, provider, nodes, asked_at)
+    if errors:
+        raise errors[0]
+
+
+def _in_the_way(session: Session, run: Run, record: NodeRecord, error: LeptonError) -> list[LeptonError]:
+    """The error, unless it is nobody's."""
+    if isinstance(error, ContractViolation) and error.provider is None:
+        # Another client has come to the same end a moment ago.
+        return []
+    if not record.stopped:
+        return [error]
+    # A host that was left may be away for days.
+    session.tell(f"run {run.id}: {record.offer.provider} cannot give back {record.node and record.node.id}: {words_of(error)}")
+    return []
 
 
 def _late(session: Session, provider: str) -> Iterator[tuple[Run, NodeRecord]]:
@@ -122,8 +135,12 @@ def _late(session: Session, provider: str) -> Iterator[tuple[Run, NodeRecord]]:
         yield from ((run, n) for n in run.nodes if n.late and n.held and n.offer.provider == provider)
 
 
-async def _settle_doubled(session: Session, provider: str, nodes: Sequence[Node], asked_at: datetime) -> None:
-    """Settle the duplicates of every row that may have some; all rows are read now and then, and while any is going."""
+async def _settle_doubled(session: Session, provider: str, nodes: Sequence[Node], asked_at: datetime) -> list[LeptonError]:
+    """Settle the duplicates of every row that may have some; all rows are read now and then, and while any is going.
+
+    Returns:
+        What went wrong with single rows.
+    """
     if session.pace.due("duplicates", provider, _DOUBLED_SECONDS):
         runs = session.journal.runs(open_only=True)
     else:
@@ -131,9 +148,18 @@ async def _settle_doubled(session: Session, provider: str, nodes: Sequence[Node]
         known = session.journal.open_tokens(provider)
         doubled = (token for token, count in shown.items() if count > 1 or token not in known)
         runs = [run for token in doubled if (run := session.journal.run_of(token))]
-    for record in (record for run in runs for record in run.nodes if record.offer.provider == provider):
-        if await settle_duplicates(session, record, nodes, asked_at):
+    errors: list[LeptonError] = []
+    for run, record in [(one, record) for one in runs for record in one.nodes if record.offer.provider == provider]:
+        try:
+            found_some = await settle_duplicates(session, record, nodes, asked_at)
+        except JournalError:
+            raise
+        except LeptonError as error:
+            errors += _in_the_way(session, run, record, error)
+            found_some = True
+        if found_some:
             session.pace.forget("duplicates", provider)
+    return errors
 
 
 def _horizon(session: Session, record: NodeRecord) -> datetime:

@@ -6,11 +6,12 @@ journals on this host are shown.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from lepton_sdk._engine.asking import found, released
+from lepton_sdk._engine.bounded import words_of
 from lepton_sdk._engine.lines import Difference, HeldNode, node_line
 from lepton_sdk._engine.session import Session
 from lepton_sdk._journal import Mark, Noted, exists, key_of, lost_at, noted_in, put_aside
@@ -27,7 +28,6 @@ from lepton_sdk.errors import (
 
 __all__ = ["begin_anew", "lost_lines", "lost_owners", "other_lines", "refuse_silence", "settle_marks", "trouble"]
 
-_SECONDS = 60.0
 _TAKE = "of a journal that is lost; give it back with lepton reconcile --release-strays"
 # What is gone, or can be read no more; a place that only does not answer may be whole.
 _GONE = (JournalLost, JournalCorrupt)
@@ -84,10 +84,10 @@ async def lost_lines(session: Session, *, release: bool = False) -> tuple[list[H
     lines: list[HeldNode] = []
     unasked: list[tuple[str, str]] = []
     for one in lost_owners(session):
-        found, silent = await _found(session, one)
+        there, silent = await _found(session, one)
         unasked += silent
-        lines += [await _line(session, node, release=release) for node in found]
-        if not found and not silent:
+        lines += [await _line(session, node, release=release) for node in there]
+        if not there and not silent:
             settle_marks(session, [one])
     return lines, unasked
 
@@ -104,8 +104,8 @@ async def other_lines(session: Session) -> list[HeldNode]:
     key, lines, now = key_of(session.journal_place), [], session.clock.now()
     for one in noted_in(session.marks):
         if one.rented and one.place and one.place != key:
-            found, _ = await _found(session, one)
-            lines += [node_line(node, now, Difference.OTHER, _elsewhere(one)) for node in found]
+            there, _ = await _found(session, one)
+            lines += [node_line(node, now, Difference.OTHER, _elsewhere(one)) for node in there]
     return lines
 
 
@@ -128,29 +128,26 @@ def settle_marks(session: Session, marks: Sequence[Noted]) -> None:
 
 async def _found(session: Session, one: Noted) -> tuple[list[Node], list[tuple[str, str]]]:
     """What its providers list of a lost journal, and which of them could not be asked."""
-    found: list[Node] = []
+    there: list[Node] = []
     unasked: list[tuple[str, str]] = []
     for name in one.rented:
         try:
-            async with asyncio.timeout(_SECONDS):
-                listed = [node async for node in session.provider(name).find(one.owner)]
+            listed = await found(session, name, one.owner)
         except LeptonError as error:
             unasked.append((name, str(error)))
-        except Exception as error:
-            unasked.append((name, f"{type(error).__name__}: {error}"))
         else:
-            found += [node for node in listed if node.owner == one.owner and node.state is not NodeState.GONE]
-    return found, unasked
+            there += [node for node in listed if node.owner == one.owner and node.state is not NodeState.GONE]
+    return there, unasked
 
 
 async def _line(session: Session, node: Node, *, release: bool) -> HeldNode:
     action = _TAKE
     if release:
         try:
-            node = await session.provider(node.provider).release(node)
+            node = await released(session, node)
             action = "released" if node.state is NodeState.GONE else "being released"
         except LeptonError as error:
-            action = f"release failed: {error.message}"
+            action = f"release failed: {words_of(error)}"
     return node_line(node, session.clock.now(), Difference.LOST, action)
 
 

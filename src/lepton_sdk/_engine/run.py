@@ -172,7 +172,7 @@ class Drive:
         if offer is None:
             if (row := unasked(run, self._session.passing, now)) is not None:
                 return await self._session.journal.write(row)
-            refused = run.failures(Cause.NO_CAPACITY)
+            refused = [attempt for attempt in run.failures(Cause.NO_CAPACITY) if attempt.wait is None]
             words = f"{len(refused)} offers were refused; the last said: {refused[-1].message}" if refused else ""
             return await self._session.journal.write(no_offer(run, words or plan.nearest_miss(), now))
         try:

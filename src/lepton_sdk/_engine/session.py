@@ -80,7 +80,7 @@ class Session:
         self.patience = patience or Patience().with_keeping(config.keeping)
         # By run: how much time is left for what stands before its machines' release.
         self._hurries: dict[str, Hurry] = {}
-        # By token: create calls that have not answered, which go on when whoever made them is cancelled; and all that were made.
+        # By token: create calls that have not answered, which go on when their caller is cancelled; and those that never did.
         self.creating: dict[str, asyncio.Future[Run]] = {}
         self.called: set[str] = set()
         self.listings: Shared[Mapping[str, Node]] = Shared(self.clock)

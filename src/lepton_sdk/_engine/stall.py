@@ -8,12 +8,13 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from lepton_sdk._engine.session import Session
 from lepton_sdk._engine.submit import leave_follower
-from lepton_sdk.domain.run import Event
+from lepton_sdk.domain.run import Event, NodeRecord
+from lepton_sdk.errors import JournalError
 
 __all__ = ["end_this_process", "watched"]
 
@@ -68,9 +69,9 @@ def _blocked(session: Session, thread: int, seconds: float) -> None:
         log.warning("the event loop has stood still for %.0f seconds, in %s; runs of this client wait for it", seconds, place)
         return
     log.error("the plugin %s has blocked the event loop for %.0f seconds, in %s: it must not", name, seconds, place)
-    runs = _give_up(session, name)
-    for run_id in runs if not session.brings_providers else ():
-        leave_follower(session, run_id, {})
+    # The journal may be away, and the loop stands still all the same.
+    with suppress(JournalError, OSError):
+        _hand_on(session, name)
     if _ends_process.is_set():
         sys.stderr.write(f"lepton: the plugin {name} blocked this follower, in {place}; another one goes on\n")
         sys.stderr.flush()
@@ -96,16 +97,19 @@ def blamed(frame: FrameType | None, modules: Mapping[str, str]) -> tuple[str | N
     return None, innermost
 
 
-def _give_up(session: Session, name: str) -> list[str]:
-    """Write for each node of our runs that nobody asks this executor about it any more; the runs."""
-    runs = []
-    for run_id in list(session.claims):
-        if run_id not in session.journal.open_runs():
-            continue
-        run = session.journal.run(run_id)
-        mine = [n for n in run.nodes if n.awaited and n.node and n.node.access and session.executor_name(n.node.access) == name]
-        now = session.clock.now()
-        if mine:
-            session.journal.append(*(Event("node.hung", run_id, now, node.token, {"plugin": name}) for node in mine))
-            runs.append(run_id)
-    return runs
+def _hand_on(session: Session, name: str) -> None:
+    """Write for each node of our runs that its executor is not asked about it any more, and leave all of them to a successor."""
+    open_runs = set(session.journal.open_runs())
+    mine = [run_id for run_id in list(session.claims) if run_id in open_runs]
+    for run in map(session.journal.run, mine):
+        now, hung = session.clock.now(), [n for n in run.nodes if n.awaited and _is_reached_by(session, n, name)]
+        if hung:
+            session.journal.append(*(Event("node.hung", run.id, now, node.token, {"plugin": name}) for node in hung))
+    # What the application brought no other process knows.
+    if mine and not session.brings_providers:
+        leave_follower(session, mine, {})
+
+
+def _is_reached_by(session: Session, record: NodeRecord, name: str) -> bool:
+    access = record.node.access if record.node else None
+    return access is not None and session.executor_name(access) == name

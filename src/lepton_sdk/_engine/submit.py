@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lepton_sdk._engine.market import look
@@ -125,12 +125,12 @@ def record(session: Session, job: Job, run_id: str = "") -> Run:
         raise
 
 
-def leave_follower(session: Session, run_id: str, secrets: Mapping[str, str]) -> int:
-    """Start a follower process for one run that outlives us; its process id.
+def leave_follower(session: Session, run_ids: Sequence[str], secrets: Mapping[str, str]) -> int:
+    """Start a follower process for these runs that outlives us; its process id.
 
     The secrets go through its standard input, so that no process list, file or environment holds them.
     """
-    config = session.config
+    config, words = session.config, [word for run_id in run_ids for word in ("--run", run_id)]
     # It must see what this client sees, also what came as arguments.
     state = str(config.state_dir) if config.database is None else config.database.reveal()
     places = {"LEPTON_SDK_STATE": state, "LEPTON_SDK_CACHE": str(config.cache_dir)}
@@ -141,7 +141,7 @@ def leave_follower(session: Session, run_id: str, secrets: Mapping[str, str]) ->
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "lepton_sdk", "follow", "--run", run_id, "--secrets-on-stdin"],
+            [sys.executable, "-m", "lepton_sdk", "follow", *words, "--secrets-on-stdin"],
             stdin=subprocess.PIPE,
             stdout=descriptor,
             stderr=descriptor,
