@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import disks
 import pytest
 
 Lepton = Callable[..., subprocess.CompletedProcess[str]]
@@ -14,13 +15,8 @@ Lepton = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)], capture_output=True)
-    if made.returncode:
-        pytest.skip(f"no right to mount a small disk: {made.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with disks.small_disk(tmp_path / "disk", "600k") as folder:
+        yield folder
 
 
 def started(tmp_path: Path) -> bool:
