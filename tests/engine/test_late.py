@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
 
-from lepton_sdk import Client, Job, Run, RunState
+from lepton_sdk import AsyncClient, Client, Job, Run, RunState
 from lepton_sdk.domain.node import Node, Stage
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.errors import OutcomeUnknown
@@ -134,3 +136,45 @@ def test_a_follower_stays_until_nothing_can_turn_up(client: Client, cloud: Slow)
     client.follow(until_idle=True)
     assert cloud.running() == []
     assert client.get(run.id).nodes[0].stage is Stage.RELEASED
+
+
+class Doubling(FakeProvider):
+    """Each create call makes three machines, and one of them can never be given back by a bug of the plugin."""
+
+    def _make(self, offer: Offer, launch: Launch) -> Node:
+        node = super()._make(offer, launch)
+        record = self._read(node.id)
+        assert record is not None
+        for name in ("a-stuck", "b-double"):
+            self._write(record | {"id": f"{name}-{launch.token}"})
+        return node
+
+    async def release(self, node: Node) -> Node:
+        if node.id.startswith("a-stuck"):
+            raise ZeroDivisionError("in a stranger's plugin")
+        return await super().release(node)
+
+
+def test_a_machine_that_cannot_be_given_back_holds_no_other_up(
+    tmp_path: Path, run_async: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lepton_sdk._engine.follower._SEEK_SECONDS", 1.0)
+    cloud = Doubling(tmp_path / "cloud")
+
+    async def main() -> None:
+        async with AsyncClient(state=tmp_path / "state", cache=tmp_path / "cache", providers={FAKE_SPEC: cloud}) as client:
+            runs = [await client.run(Job("true", resources="H100:8")) for _ in range(2)]
+            stuck = {f"a-stuck-{run.nodes[0].token}" for run in runs}
+            # A follower looks where something is open.
+            work = [asyncio.create_task(client.run(Job("sleep 300", resources="H100:8"))), asyncio.create_task(client.follow())]
+            async with asyncio.timeout(60):
+                while not stuck <= (there := {node.id for node in cloud.running()}) or any("b-double" in name for name in there):  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+                while not any("ZeroDivisionError" in line for line in await client.warnings()):  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            for task in work:
+                task.cancel()
+            await asyncio.wait(work)
+            assert stuck <= {line.id for line in await client.nodes()}
+
+    run_async(main())

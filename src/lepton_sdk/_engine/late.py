@@ -141,15 +141,15 @@ async def _settle_doubled(session: Session, provider: str, nodes: Sequence[Node]
     Returns:
         What went wrong with single rows.
     """
+    shown = Counter(node.token for node in nodes if node.token and node.kind == "machine")
+    known = session.journal.open_tokens(provider)
+    doubled = (token for token, count in shown.items() if count > 1 or token not in known)
+    # Of rows that are closed only the listing tells, also while a machine of another row is not to be had back.
+    runs = {run.id: run for token in doubled if (run := session.journal.run_of(token))}
     if session.pace.due("duplicates", provider, _DOUBLED_SECONDS):
-        runs = session.journal.runs(open_only=True)
-    else:
-        shown = Counter(node.token for node in nodes if node.token and node.kind == "machine")
-        known = session.journal.open_tokens(provider)
-        doubled = (token for token, count in shown.items() if count > 1 or token not in known)
-        runs = [run for token in doubled if (run := session.journal.run_of(token))]
+        runs |= {run.id: run for run in session.journal.runs(open_only=True)}
     errors: list[LeptonError] = []
-    for run, record in [(one, record) for one in runs for record in one.nodes if record.offer.provider == provider]:
+    for run, record in [(one, record) for one in runs.values() for record in one.nodes if record.offer.provider == provider]:
         try:
             found_some = await settle_duplicates(session, record, nodes, asked_at)
         except JournalError:
