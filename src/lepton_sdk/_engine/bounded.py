@@ -47,6 +47,8 @@ async def bounded(work: Callable[[], Awaitable[_T]], seconds: float, clock: Cloc
         Exception: what it raised. What is no Exception (a SystemExit, a cancellation of its own) comes as a RuntimeError.
     """
     task = asyncio.ensure_future(_contained(work))
+    # We may be cancelled just when it fails.
+    task.add_done_callback(_heard)
     try:
         # Most answers are there at once, and need no clock.
         await clock.sleep(0)
@@ -88,7 +90,6 @@ async def _until(task: asyncio.Future[_T], seconds: float, clock: Clock, hurry: 
 
 async def _end(task: asyncio.Future[_T], clock: Clock) -> None:
     task.cancel()
-    task.add_done_callback(_heard)
     farewell = asyncio.ensure_future(clock.sleep(_FAREWELL))
     try:
         awaited: list[asyncio.Future[Any]] = [task, farewell]
