@@ -18,9 +18,9 @@ from typing import Any, ClassVar
 
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import load_config
-from lepton_sdk._engine.follower import follow_all
-from lepton_sdk._engine.session import Session
-from lepton_sdk._engine.submit import record
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.followers.follow import follow_all
+from lepton_sdk._engine.runs.submit import record
 from lepton_sdk._journal import Journal, Place
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.node import Node
@@ -92,7 +92,7 @@ async def play(runs: int, folder: Path) -> None:
     def open_journal(place: Place, clock: Clock, *, marks: Path) -> Journal:
         return _Inline(place, clock, marks=marks)
 
-    session = Session(
+    engine = Engine(
         load_config(state=folder / "state", cache=folder / "cache", environ={"LEPTON_SDK_PLUGINS": "", "HOME": str(folder)}),
         clock=process,
         providers={SIM_SPEC: _Counted(process)},
@@ -101,9 +101,9 @@ async def play(runs: int, folder: Path) -> None:
         entropy=world.random.randbytes,
     )
     for _ in range(runs):
-        record(session, Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}, retry={"interruption": 3}))
+        record(engine, Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}, retry={"interruption": 3}))
     began = time.process_time()
-    work = asyncio.ensure_future(follow_all(session))
+    work = asyncio.ensure_future(follow_all(engine))
     while len(executions(world)) < runs:  # noqa: ASYNC110 - virtual time
         await asyncio.sleep(10)
     started, calls = loop.time(), sum(_Counted.calls.values())

@@ -13,10 +13,10 @@ from lepton_sdk.errors import UsageError
 
 if TYPE_CHECKING:
     from lepton_sdk._clock import Clock
-    from lepton_sdk._engine.leaving import OnCancel
-    from lepton_sdk._engine.reach import Reach
+    from lepton_sdk._engine.engine import Engine
+    from lepton_sdk._engine.followers.leaving import OnCancel
+    from lepton_sdk._engine.output.shell import Reach
     from lepton_sdk._engine.reconcile import HeldNode, Report
-    from lepton_sdk._engine.session import Session
     from lepton_sdk._plugins.status import PluginStatus
     from lepton_sdk.domain.offer import Offer
     from lepton_sdk.domain.run import Event, Run
@@ -62,8 +62,8 @@ class AsyncClient:
         self._config = load_config(file=config_file, state=state, cache=cache, environ=self._environment)
         self._providers = providers
         self._clock = clock
-        self._opened: Session | None = None
-        self._inherited: Session | None = None
+        self._opened: Engine | None = None
+        self._inherited: Engine | None = None
         self._pid = os.getpid()
 
     @property
@@ -72,14 +72,14 @@ class AsyncClient:
         return self._config
 
     @property
-    def _session(self) -> Session:
+    def _engine(self) -> Engine:
         if self._pid != os.getpid():
             # After a fork nothing of what our parent has open may be used here, nor closed.
             self._inherited, self._opened, self._pid = self._opened, None, os.getpid()
         if self._opened is None:
-            from lepton_sdk._engine.session import Session
+            from lepton_sdk._engine.engine import Engine
 
-            self._opened = Session(self._config, clock=self._clock, providers=self._providers)
+            self._opened = Engine(self._config, clock=self._clock, providers=self._providers)
         return self._opened
 
     async def __aenter__(self) -> Self:
@@ -107,7 +107,7 @@ class AsyncClient:
         from lepton_sdk.router import matching
 
         wanted = resources if isinstance(resources, Resources) else Resources.parse({"spot": "any"} | _keys(resources))
-        market = await look(self._session, wanted, live=live)
+        market = await look(self._engine, wanted, live=live)
         return list(matching(wanted, market.catalog))
 
     async def route(self, job: JobLike, *, live: bool = False) -> Plan:
@@ -117,29 +117,29 @@ class AsyncClient:
             live: ask every usable provider, and let no list price win; else reference data and this machine answer,
                 without network.
         """
-        from lepton_sdk._engine.submit import plan_for
+        from lepton_sdk._engine.market import plan_for
 
-        return await plan_for(self._session, _job(job), live=live)
+        return await plan_for(self._engine, _job(job), live=live)
 
     async def warnings(self) -> list[str]:
         """What the user should know and act on, a line each: plugins at fault, providers that could not be asked."""
-        return [*self._session.registry.warnings(), *self._session.notices]
+        return [*self._engine.registry.warnings(), *self._engine.notices]
 
     async def settings(self) -> dict[str, object]:
         """The settings in force: each with its value and where it comes from, secrets as dots."""
         from lepton_sdk._config import config_to_dict
 
-        return config_to_dict(self._config, self._session.registry.specs())
+        return config_to_dict(self._config, self._engine.registry.specs())
 
     async def plugins(self) -> list[PluginStatus]:
         """Every installed plugin with its state, and the next step for those that are not ready."""
-        return list(self._session.registry.statuses())
+        return list(self._engine.registry.statuses())
 
     async def runs(self, *, all: bool = False, limit: int | None = None) -> list[Run]:  # noqa: A002 - the field's word
         """Runs, newest first: open ones, with ``all`` ended ones too."""
-        from lepton_sdk._engine.follower import listed
+        from lepton_sdk._engine.followers.follow import listed
 
-        return await listed(self._session, open_only=not all, limit=limit)
+        return await listed(self._engine, open_only=not all, limit=limit)
 
     async def get(self, run: str) -> Run:
         """One run by its id, its job's name, or the beginning of its id.
@@ -148,24 +148,24 @@ class AsyncClient:
             UsageError: there is none, or there are several.
         """
         run_id = self._resolve(run)
-        return self._session.journal.run(run_id)
+        return self._engine.journal.run(run_id)
 
     async def events(self, run: str, *, after: int = 0) -> list[Event]:
         """The journal's rows of one run behind row number ``after``, oldest first."""
         run_id = self._resolve(run)
-        return self._session.journal.events(run_id, after)
+        return self._engine.journal.events(run_id, after)
 
     async def nodes(self) -> list[HeldNode]:
         """Everything that the journal holds and that may cost money, with its cost so far."""
         from lepton_sdk._engine.reconcile import nodes
 
-        return await nodes(self._session)
+        return await nodes(self._engine)
 
     async def diagnose(self, provider: str | None = None) -> list[Diagnosis]:
         """What holds and what does not, on this host and at each usable provider; free of charge."""
         from lepton_sdk._engine.doctor import examine
 
-        return await examine(self._session, provider)
+        return await examine(self._engine, provider)
 
     # --- actions ---------------------------------------------------------------------------------------------------
 
@@ -181,14 +181,14 @@ class AsyncClient:
             NoOffers: nothing in the market fits.
             ExposureNotAccepted: a machine may be billed on without a follower; nothing was started.
         """
-        from lepton_sdk._engine.intake import submit
+        from lepton_sdk._engine.jobs import submit
 
         if self._providers:
             raise UsageError(
                 "a follower process cannot know the providers that this program brought",
                 hint="use run(), or ship the provider as a plugin",
             )
-        return await submit(self._session, _job(job), self._environment, on_plan=on_plan, accept_exposure=accept_exposure)
+        return await submit(self._engine, _job(job), self._environment, on_plan=on_plan, accept_exposure=accept_exposure)
 
     async def run(
         self,
@@ -220,10 +220,10 @@ class AsyncClient:
             JobSpecError: the job cannot run as it is; nothing was started.
             NoOffers: nothing in the market fits.
         """
-        from lepton_sdk._engine.intake import run_to_end
+        from lepton_sdk._engine.jobs import run_to_end
 
         return await run_to_end(
-            self._session,
+            self._engine,
             _job(job),
             self._environment,
             on_plan=on_plan,
@@ -242,15 +242,15 @@ class AsyncClient:
         Raises:
             ExposureNotAccepted: a machine may be billed on without a follower; the run goes on as it was.
         """
-        from lepton_sdk._engine.intake import detach
+        from lepton_sdk._engine.jobs import detach
 
-        await detach(self._session, self._resolve(run), self._environment, accept_exposure=accept_exposure)
+        await detach(self._engine, self._resolve(run), self._environment, accept_exposure=accept_exposure)
 
     async def unfollowed(self, run: str) -> list[str]:
         """What limits an open run while nobody follows it, a line each."""
-        from lepton_sdk._engine.exposure import unfollowed
+        from lepton_sdk._engine.followers.exposure import unfollowed
 
-        return unfollowed(self._session, self._resolve(run))
+        return unfollowed(self._engine, self._resolve(run))
 
     async def logs(self, run: str, *, offset: int = 0, follow: bool = False, node: int | None = None) -> AsyncIterator[bytes]:
         """The output of a run from byte ``offset``; with ``follow``, live until it has ended.
@@ -260,7 +260,7 @@ class AsyncClient:
         """
         from lepton_sdk._engine.logs import read_logs
 
-        async for chunk in read_logs(self._session, self._resolve(run), offset=offset, follow=follow, node=node):
+        async for chunk in read_logs(self._engine, self._resolve(run), offset=offset, follow=follow, node=node):
             yield chunk
 
     async def pull(self, run: str, target: str | os.PathLike[str], patterns: Sequence[str] = ()) -> tuple[str, ...]:
@@ -274,20 +274,20 @@ class AsyncClient:
         """
         from pathlib import Path
 
-        from lepton_sdk._engine.pull import pull
+        from lepton_sdk._engine.output.pull import pull
 
-        return await pull(self._session, self._resolve(run), Path(target), patterns)
+        return await pull(self._engine, self._resolve(run), Path(target), patterns)
 
     async def reach(self, run: str, node: int = 0) -> Reach:
         """How a person reaches one node of a run: ``shell()``, ``forward()``, ``config()``, all for the user's own ssh.
 
         A node's id in the place of a run means the machine itself, also where the run has a container on it.
         """
-        from lepton_sdk._engine.reach import Reach, node_called
+        from lepton_sdk._engine.output.shell import Reach, node_called
 
-        if (named := node_called(self._session, run)) is not None:
-            return Reach(self._session, *named, outside=True)
-        return Reach(self._session, self._resolve(run), node)
+        if (named := node_called(self._engine, run)) is not None:
+            return Reach(self._engine, *named, outside=True)
+        return Reach(self._engine, self._resolve(run), node)
 
     async def wait(self, run: str, *, check: bool = False, on_cancel: OnCancel = "leave") -> Run:
         """Wait until a run has ended and its machine is given back, and drive it when nobody else does.
@@ -299,11 +299,11 @@ class AsyncClient:
         Raises:
             JobFailed, JobTimedOut, JobCancelled, NodeLost, NoOffers: with ``check``, how it ended.
         """
-        from lepton_sdk._engine.follower import wait_for
-        from lepton_sdk._engine.leaving import or_leave
+        from lepton_sdk._engine.followers.follow import wait_for
+        from lepton_sdk._engine.followers.leaving import or_leave
 
         run_id = self._resolve(run)
-        ended = await or_leave(self._session, run_id, wait_for(self._session, run_id), on_cancel)
+        ended = await or_leave(self._engine, run_id, wait_for(self._engine, run_id), on_cancel)
         if check:
             from lepton_sdk._engine.outcome import raise_for
 
@@ -316,12 +316,12 @@ class AsyncClient:
         Args:
             now: give the machine back at once. Logs and outputs that are not here yet are lost.
         """
-        from lepton_sdk._engine.follower import request_stop, wait_for
-        from lepton_sdk._engine.leaving import or_leave
+        from lepton_sdk._engine.followers.follow import request_stop, wait_for
+        from lepton_sdk._engine.followers.leaving import or_leave
 
         run_id = self._resolve(run)
-        request_stop(self._session, run_id, now=now)
-        return await or_leave(self._session, run_id, wait_for(self._session, run_id))
+        request_stop(self._engine, run_id, now=now)
+        return await or_leave(self._engine, run_id, wait_for(self._engine, run_id))
 
     async def follow(
         self, *, only: Sequence[str] = (), until_idle: bool = False, secrets: Mapping[str, str] | None = None
@@ -333,12 +333,12 @@ class AsyncClient:
             until_idle: end when no open run is left.
             secrets: values for jobs that name secrets and have not started yet.
         """
-        from lepton_sdk._engine.away import patient
-        from lepton_sdk._engine.follower import follow_all
+        from lepton_sdk._engine.followers.follow import follow_all
+        from lepton_sdk._engine.followers.journal_away import patient
 
-        await patient(self._session, self._session.has_journal)
+        await patient(self._engine, self._engine.has_journal)
         runs = frozenset(map(self._resolve, only))
-        return await follow_all(self._session, only=runs, until_idle=until_idle, secrets=secrets)
+        return await follow_all(self._engine, only=runs, until_idle=until_idle, secrets=secrets)
 
     async def reconcile(self, *, release_strays: bool = False, all_owners: bool = False, give_up: str | None = None) -> Report:
         """Hold the journal against what every usable provider lists: take due steps, release duplicates, show the rest.
@@ -350,32 +350,32 @@ class AsyncClient:
         """
         from lepton_sdk._engine.reconcile import reconcile
 
-        return await reconcile(self._session, release_strays=release_strays, all_owners=all_owners, give_up=give_up)
+        return await reconcile(self._engine, release_strays=release_strays, all_owners=all_owners, give_up=give_up)
 
     async def state(self) -> dict[str, object]:
         """Where the journal is, whose it is, and whether it may act: ``path``, ``owner``, ``former_owners``, ``host``, …"""
         from lepton_sdk._engine.doctor import state_of
 
-        return state_of(self._session)
+        return state_of(self._engine)
 
     async def adopt_state(self) -> dict[str, object]:
         """Give a journal that came from elsewhere, or went back in time, a new owner: only when the original is gone for good.
 
         After a roll-back open runs are stopped; machines of the old owner stay listed by `reconcile`."""
-        from lepton_sdk._engine.adopt import adopt
+        from lepton_sdk._engine.ownership import adopt
 
-        return adopt(self._session)
+        return adopt(self._engine)
 
     async def new_state(self) -> dict[str, object]:
         """Begin a new journal where one was lost or is damaged; what is left of it is kept beside (``kept``)."""
-        from lepton_sdk._engine.adopt import new_state
+        from lepton_sdk._engine.ownership import new_state
 
-        return new_state(self._session)
+        return new_state(self._engine)
 
     # ---------------------------------------------------------------------------------------------------------------
 
     def _resolve(self, run: str) -> str:
-        return self._session.resolve(run)
+        return self._engine.resolve(run)
 
 
 def _keys(resources: Mapping[str, Any] | str | None) -> dict[str, Any]:

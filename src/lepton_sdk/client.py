@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from lepton_sdk._clock import Clock
     from lepton_sdk._config import Config
-    from lepton_sdk._engine.leaving import OnCancel
-    from lepton_sdk._engine.reach import Reach
+    from lepton_sdk._engine.followers.leaving import OnCancel
+    from lepton_sdk._engine.output.shell import Reach
     from lepton_sdk._engine.reconcile import HeldNode, Report
     from lepton_sdk._plugins.status import PluginStatus
     from lepton_sdk._portal import Portal

@@ -30,14 +30,14 @@ _CLOCKS = {
 # Who may read the host's own clock all the same, and why.
 _MAY = {
     ("lepton_sdk._engine.doctor", "asyncio.timeout"): "a person waits at the terminal for an answer from outside",
-    ("lepton_sdk._engine.follower", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
-    ("lepton_sdk._engine.leaving", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
+    ("lepton_sdk._engine.followers.follow", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
+    ("lepton_sdk._engine.followers.leaving", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
     ("lepton_sdk._engine.reconcile", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
     ("lepton_sdk._executors._keeper", "time.time"): "a process of its own on the node; it must stand without the package",
     ("lepton_sdk._executors._kernel", "time.clock_gettime"): "shared with the keeper, which stands without the package",
     ("lepton_sdk._executors._kernel", "time.monotonic"): "shared with the keeper, which stands without the package",
-    ("lepton_sdk._engine.mpi.daemon", "time.monotonic"): "it runs on the nodes; it must stand without the package",
-    ("lepton_sdk._engine.mpi.daemon", "time.sleep"): "it runs on the nodes; it must stand without the package",
+    ("lepton_sdk._engine.launch.mpi.daemon", "time.monotonic"): "it runs on the nodes; it must stand without the package",
+    ("lepton_sdk._engine.launch.mpi.daemon", "time.sleep"): "it runs on the nodes; it must stand without the package",
     ("lepton_sdk._executors.ssh.tree", "time.time_ns"): "compared with the times that the file system gives to files",
     ("lepton_byoc.onhost.cards", "time.monotonic"): "on the host itself, by its own Python, without the package",
     ("lepton_byoc.onhost.facts", "time.time"): "on the host itself, by its own Python, without the package",

@@ -15,7 +15,7 @@ import lepton_crusoe.plugin
 import lepton_lambda.plugin
 import lepton_sdk.spi.http
 from lepton_sdk._clock import SystemClock
-from lepton_sdk._engine import claim
+from lepton_sdk._engine.claims import renewal as claim
 from lepton_sdk.cli.main import main
 from lepton_sdk.spi import Timings
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lepton_sdk._engine import claim
+from lepton_sdk._engine.claims import renewal as claim
 from lepton_sdk.cli.main import main
 
 claim._CLAIM_SECONDS, claim._RENEW_SECONDS = 3.0, 0.5

@@ -17,8 +17,8 @@ import pytest
 from postgres import Server
 
 from lepton_sdk import Client, Job
-from lepton_sdk._engine import follower
-from lepton_sdk._engine.session import Session
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.followers import follow as follower
 from lepton_sdk._journal import Journal
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import Event, Run
@@ -97,7 +97,7 @@ def test_a_run_goes_on_when_the_server_that_was_killed_is_back(postgres: Server,
     assert cloud.running() == []
     with client(tmp_path, postgres.url(database).reveal(), cloud) as one:
         assert one.get(ended[0].id).attempts == 1
-        assert one._client._session.journal.verify() > 0
+        assert one._client._engine.journal.verify() > 0
 
 
 class StopsTheServer(FakeProvider):
@@ -213,16 +213,16 @@ def test_nothing_was_started_is_said_only_where_it_is_so(small_disk: Path, tmp_p
         _fill(small_disk)
         with pytest.raises(JournalUnwritable, match="nothing was started"):
             one.run(Job("true", resources="H100:8", env={"A": "a" * 4000}))
-        session = one._client._session
+        engine = one._client._engine
         with pytest.raises(JournalUnwritable) as caught:
-            _write_much(session)
+            _write_much(engine)
         assert "nothing was started" not in str(caught.value)
     assert cloud.running() == []
 
 
-def _write_much(session: Session) -> None:
+def _write_much(engine: Engine) -> None:
     for number in range(1000):
-        session.journal.append(Event("run.planned", f"r{number}", session.clock.now(), None, {"job": {"command": "true"}}))
+        engine.journal.append(Event("run.planned", f"r{number}", engine.clock.now(), None, {"job": {"command": "true"}}))
 
 
 def test_a_follower_in_a_process_of_its_own_waits(postgres: Server, database: str, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from attrs import evolve
 
 from lepton_sdk import Client, Job, Money, RunState
 from lepton_sdk._config import load_config
-from lepton_sdk._engine.exposure import exposures
-from lepton_sdk._engine.session import Session
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.followers.exposure import exposures
 from lepton_sdk.errors import ExposureNotAccepted
 from lepton_sdk.spi import ProviderSpec
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider, fake_offer
@@ -21,9 +21,9 @@ from lepton_sdk.testing import FAKE_SPEC, FakeProvider, fake_offer
 _RENTED = evolve(FAKE_SPEC, capabilities=())
 
 
-def session(tmp_path: Path, spec: ProviderSpec) -> Session:
+def engine(tmp_path: Path, spec: ProviderSpec) -> Engine:
     config = load_config(state=tmp_path / "s", cache=tmp_path / "c", environ={"HOME": str(tmp_path)})
-    return Session(config, providers={spec: FakeProvider(tmp_path / "cloud")})
+    return Engine(config, providers={spec: FakeProvider(tmp_path / "cloud")})
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def session(tmp_path: Path, spec: ProviderSpec) -> Session:
 )
 def test_each_fact_of_a_vendor_has_its_words(facts: dict[str, Any], words: str | None, tmp_path: Path) -> None:
     offers = [fake_offer(price=Money("3")), fake_offer("dearer", price=Money("5"))]
-    found = exposures(session(tmp_path, evolve(_RENTED, **facts)), offers, 4)
+    found = exposures(engine(tmp_path, evolve(_RENTED, **facts)), offers, 4)
     if words is None:
         assert found == ()
     else:
@@ -50,7 +50,7 @@ def test_each_fact_of_a_vendor_has_its_words(facts: dict[str, Any], words: str |
 
 
 def test_what_costs_nothing_exposes_nothing(tmp_path: Path) -> None:
-    assert exposures(session(tmp_path, _RENTED), [fake_offer(price=Money("0"))], 1) == ()
+    assert exposures(engine(tmp_path, _RENTED), [fake_offer(price=Money("0"))], 1) == ()
 
 
 def test_a_run_is_not_left_alone_unasked(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from attrs import evolve
 from writing import NOW, intend, plan
 
 from lepton_sdk import Client, Job
-from lepton_sdk._engine.lines import given_up_lines
+from lepton_sdk._engine.inventory.report import given_up_lines
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import Node, Stage
 from lepton_sdk.domain.run import Event, Run, RunState, apply
@@ -50,13 +50,13 @@ class Closed(FakeProvider):
 
 def _stranded(client: Client, cloud: Closed) -> tuple[str, Node]:
     """A run whose machine is there and whose account is closed."""
-    session = client._client._session
-    run, token, offer = session.new_id(), session.new_id(), fake_offer()
-    now = session.clock.now
+    engine = client._client._engine
+    run, token, offer = engine.new_id(), engine.new_id(), fake_offer()
+    now = engine.clock.now
     job = Job("true", resources="H100:8")
-    node = Node("fake", "m-1", token, session.journal.owner, price=offer.price, since=now(), instance_type="h100x8")
+    node = Node("fake", "m-1", token, engine.journal.owner, price=offer.price, since=now(), instance_type="h100x8")
     data = {"attempt": 1, "rank": 0, "epoch": 1, "offer": offer.to_dict(), "increment": 1}
-    session.journal.append(
+    engine.journal.append(
         Event("run.planned", run, now(), None, {"job": job.to_dict()}),
         Event("node.intended", run, now(), token, data),
         Event("node.owned", run, now(), token, {"node": node.to_dict()}),
@@ -84,13 +84,13 @@ def test_a_row_is_given_up_and_its_run_ends(tmp_path: Path, where: str, make_cli
     assert record.given_up_at is not None
     assert "it may be billed at $24.00 an hour until somebody ends it at fake" in record.detail
     # It holds nobody up any more, and is still told.
-    assert client._client._session.journal.providers_with_open_nodes() == []
+    assert client._client._engine.journal.providers_with_open_nodes() == []
     assert [(line.id, str(line.difference)) for line in client.nodes()] == [("m-1", "given-up")]
     told = run.to_dict(record.given_up_at + timedelta(hours=10))
     assert float(str(told["cost_at_most"])) >= 240 > float(str(told["cost"]))
     with pytest.raises(UsageError):
         client.reconcile(give_up=node.id)
-    assert client._client._session.journal.verify() > 0
+    assert client._client._engine.journal.verify() > 0
 
 
 def test_it_is_told_for_a_month_or_until_its_limits_end_it(tmp_path: Path, where: str, make_client: MakeClient) -> None:
@@ -98,10 +98,10 @@ def test_it_is_told_for_a_month_or_until_its_limits_end_it(tmp_path: Path, where
     client = make_client(cloud)
     _stranded(client, cloud)
     client.reconcile(give_up="m-1")
-    session = client._client._session
-    now = session.clock.now()
-    assert given_up_lines(session, now + timedelta(days=29))
-    assert not given_up_lines(session, now + timedelta(days=31))
+    engine = client._client._engine
+    now = engine.clock.now()
+    assert given_up_lines(engine, now + timedelta(days=29))
+    assert not given_up_lines(engine, now + timedelta(days=31))
 
 
 def _owned(**more: object) -> Run:

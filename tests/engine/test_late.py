@@ -158,7 +158,7 @@ class Doubling(FakeProvider):
 def test_a_machine_that_cannot_be_given_back_holds_no_other_up(
     tmp_path: Path, run_async: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lepton_sdk._engine.follower._SEEK_SECONDS", 1.0)
+    monkeypatch.setattr("lepton_sdk._engine.followers.follow._SEEK_SECONDS", 1.0)
     cloud = Doubling(tmp_path / "cloud")
 
     async def main() -> None:

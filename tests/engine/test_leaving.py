@@ -23,7 +23,7 @@ MakeClient = Callable[[FakeProvider], Client]
 _CLIENT = """
 import asyncio, sys
 from pathlib import Path
-import lepton_sdk._engine.claim as claim
+import lepton_sdk._engine.claims.renewal as claim
 from lepton_sdk import Client, Job
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider
 claim._CLAIM_SECONDS, claim._RENEW_SECONDS = 1.5, 0.3
@@ -104,7 +104,7 @@ def test_one_that_stood_still_finds_its_run_taken_over(
 
 
 def _is_held_by(client: Client, process: subprocess.Popen[str]) -> bool:
-    journal = client._client._session.journal
+    journal = client._client._engine.journal
     (run_id,) = journal.open_runs()
     holder = journal.holder(run_id)
     return holder is not None and f"/{process.pid}/" in holder[0]

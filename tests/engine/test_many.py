@@ -13,10 +13,10 @@ import pytest
 from lepton_sdk import Job
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import load_config
-from lepton_sdk._engine import session as sessions
-from lepton_sdk._engine.follower import follow_all
-from lepton_sdk._engine.session import Session
-from lepton_sdk._engine.submit import record
+from lepton_sdk._engine import engine as sessions
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.followers.follow import follow_all
+from lepton_sdk._engine.runs.submit import record
 from lepton_sdk._journal import Journal, Place
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
@@ -70,7 +70,7 @@ class Scene:
         def open_journal(place: Place, clock: Clock, *, marks: Path) -> Journal:
             return Inline(place, clock, marks=marks)
 
-        self.session = Session(
+        self.engine = Engine(
             load_config(state=folder / "state", cache=folder / "cache", environ={"LEPTON_SDK_PLUGINS": "", "HOME": str(folder)}),
             clock=process,
             providers={SIM_SPEC: self.cloud},
@@ -79,10 +79,10 @@ class Scene:
             entropy=self.world.random.randbytes,
         )
         for _ in range(_RUNS):
-            record(self.session, Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}, retry={"interruption": 3}))
+            record(self.engine, Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}, retry={"interruption": 3}))
 
     async def __aenter__(self) -> Scene:
-        self.work = asyncio.ensure_future(follow_all(self.session))
+        self.work = asyncio.ensure_future(follow_all(self.engine))
         return self
 
     async def __aexit__(self, *_: object) -> None:

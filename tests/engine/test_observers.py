@@ -64,7 +64,7 @@ def cloud(tmp_path: Path) -> FakeProvider:
 def watched(client: Client, observer: object) -> Client:
     manager = new_manager()
     register(manager, "watcher", observer, lambda reason: None)
-    registry = client._client._session.registry
+    registry = client._client._engine.registry
     registry._observers, registry._observers_made = manager, True
     return client
 

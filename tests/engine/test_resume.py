@@ -109,11 +109,11 @@ def test_two_clients_never_drive_one_run(tmp_path: Path, where: str, make_client
     cloud = FakeProvider(tmp_path / "cloud")
     first, second = make_client(cloud), make_client(cloud)
     run = first.run({"command": "true", "resources": {"gpu": "H100:8"}})
-    session = second._client._session
-    journal = session.journal
+    engine = second._client._engine
+    journal = engine.journal
     assert journal.claim(run.id, f"elsewhere/boot/{os.getpid()}/1/x", 60, lambda _: True) is not None
-    assert journal.claim(run.id, session.holder, 60, lambda _: True) is None
+    assert journal.claim(run.id, engine.holder, 60, lambda _: True) is None
     # A holder that is certainly dead loses its claim at once, and the epoch grows.
-    first_epoch = journal.claim(run.id, session.holder, 60, lambda _: False)
+    first_epoch = journal.claim(run.id, engine.holder, 60, lambda _: False)
     assert first_epoch is not None
     assert first_epoch > 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lepton_sdk import Client, Job, Money, RunState
-from lepton_sdk._engine.limits import time_limit
+from lepton_sdk._engine.launch.budget import time_limit
 from lepton_sdk.domain.run import Event
 from lepton_sdk.errors import (
     AuthError,
@@ -290,7 +290,7 @@ def test_a_name_goes_before_the_beginning_of_an_id_and_an_open_run_before_others
     first = client.run(make_job(name="twice"))
     named = client.run(make_job(name=first.id[:8].replace(first.id[0], "a", 1)))
     begins = client.run(make_job(name="other"))
-    journal = client._client._session.journal
+    journal = client._client._engine.journal
     # An open run is older here than an ended one of the same name.
     plan = Event(
         "run.planned", "00000000000000000a", client.get(first.id).created_at, None, {"job": make_job(name="twice").to_dict()}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lepton_sdk._engine.stall import blamed
+from lepton_sdk._engine.claims.stall import blamed
 from lepton_sdk.testing import FakeProvider
 
 _PLUGIN = """
@@ -39,26 +39,26 @@ sys.path.insert(0, sys.argv[1])
 from attrs import evolve
 from strangers_ways import Blocking
 from lepton_sdk._config import load_config
-from lepton_sdk._engine.follower import follow_all
-from lepton_sdk._engine.hurry import Patience
-from lepton_sdk._engine.session import Session
-from lepton_sdk._engine.stall import end_this_process
-from lepton_sdk._engine.submit import record
+from lepton_sdk._engine.followers.follow import follow_all
+from lepton_sdk._engine.calls.hurry import Patience
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.claims.stall import end_this_process
+from lepton_sdk._engine.runs.submit import record
 from lepton_sdk import Job
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider
 
 async def main():
     folder = Path(sys.argv[1])
     config = load_config(state=folder / "state", cache=folder / "cache")
-    session = Session(
+    engine = Engine(
         config, providers={FAKE_SPEC: FakeProvider(folder / "cloud")}, executors={"LocalAccess": Blocking()},
         patience=evolve(Patience(), stall=0.5),
     )
     end_this_process()
-    if not session.has_journal():
-        record(session, Job("true", resources="H100:8"))
-    await follow_all(session, until_idle=True)
-    await session.aclose()
+    if not engine.has_journal():
+        record(engine, Job("true", resources="H100:8"))
+    await follow_all(engine, until_idle=True)
+    await engine.aclose()
 
 asyncio.run(main())
 """

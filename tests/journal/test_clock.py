@@ -12,7 +12,7 @@ import pytest
 from writing import NOW, intend, plan
 
 from lepton_sdk._clock import Anchor, SteadyClock
-from lepton_sdk._engine.holder import in_words, is_alive, is_here, this_process
+from lepton_sdk._engine.claims.holder import in_words, is_alive, is_here, this_process
 from lepton_sdk._journal import Journal
 from lepton_sdk.domain.run import Event
 from lepton_sdk.spi.secret import Secret

@@ -86,9 +86,9 @@ def test_a_changed_record_is_never_read_as_truth(open_journal: Callable[..., Jou
 def test_two_processes_write_one_journal(where: str, place: Place, tmp_path: Path) -> None:
     script = (
         "import sys, os; from datetime import datetime, UTC;"
-        "from lepton_sdk._config import load_config; from lepton_sdk._engine.session import Session;"
+        "from lepton_sdk._config import load_config; from lepton_sdk._engine.engine import Engine;"
         "from lepton_sdk.domain.run import Event;"
-        "s = Session(load_config(state=sys.stdin.read(), cache='cache'));"
+        "s = Engine(load_config(state=sys.stdin.read(), cache='cache'));"
         "[s.journal.append(Event('run.planned', s.new_id(), datetime.now(UTC), None,"
         " {'job': {'command': 'true'}})) for _ in range(50)]; print(s.journal.owner)"
     )

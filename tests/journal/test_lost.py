@@ -10,7 +10,7 @@ import pytest
 from postgres import Server
 
 from lepton_sdk import Client, Job
-from lepton_sdk._engine.session import Session
+from lepton_sdk._engine.engine import Engine
 from lepton_sdk._journal import Mark, noted_in
 from lepton_sdk.domain.run import Event
 from lepton_sdk.errors import JournalCorrupt, JournalError, JournalLost, UsageError
@@ -79,25 +79,25 @@ class Host:
     def rent(self, state: str | None = None) -> str:
         """Take a machine and be gone, as a client that was killed is; its id."""
         with self.client(state) as client:
-            session = client._client._session
-            run = session.new_id()
-            session.journal.append(Event("run.planned", run, session.clock.now(), None, {"job": _JOB.to_dict()}))
-            token, offer = session.new_id(), fake_offer()
+            engine = client._client._engine
+            run = engine.new_id()
+            engine.journal.append(Event("run.planned", run, engine.clock.now(), None, {"job": _JOB.to_dict()}))
+            token, offer = engine.new_id(), fake_offer()
             data = {"attempt": 1, "rank": 0, "epoch": 1, "offer": offer.to_dict(), "increment": 1}
-            session.journal.append(Event("node.intended", run, session.clock.now(), token, data))
-            node = client._portal.call(self.cloud.acquire(offer, _launch(session, run, token)))
-            session.journal.append(Event("node.owned", run, session.clock.now(), token, {"node": node.to_dict()}))
+            engine.journal.append(Event("node.intended", run, engine.clock.now(), token, data))
+            node = client._portal.call(self.cloud.acquire(offer, _launch(engine, run, token)))
+            engine.journal.append(Event("node.owned", run, engine.clock.now(), token, {"node": node.to_dict()}))
             return node.id
 
     def running(self) -> list[str]:
         return [node.id for node in self.cloud.running()]
 
 
-def _launch(session: Session, run: str, token: str) -> Launch:
+def _launch(engine: Engine, run: str, token: str) -> Launch:
     async def announce(kind: str, name: str) -> None: ...
 
     return Launch(
-        owner=session.journal.owner,
+        owner=engine.journal.owner,
         token=token,
         run_id=run,
         job_name="job",
@@ -168,8 +168,8 @@ def test_the_side_file_alone_is_damage_as_well(host: Host) -> None:
     """Rows that were never moved into the file itself are gone with it."""
     kept = host.client()
     assert kept.runs() == []
-    session = kept._client._session
-    session.journal.runs()
+    engine = kept._client._engine
+    engine.journal.runs()
     machine = host.rent()
     path = Path(host.state) / "journal.db"
     head = path.read_bytes()
@@ -269,7 +269,7 @@ def test_a_database_that_lost_its_tables_is_damage(loss: str, postgres: Server, 
     else:
         postgres.sql(f"DROP DATABASE {database} WITH (FORCE)")
         with pytest.raises(JournalLost), host.client() as client:
-            assert client._client._session.journal
+            assert client._client._engine.journal
         postgres.sql(f"CREATE DATABASE {database} OWNER app")
     with host.client() as client:
         assert [(node.id, str(node.difference)) for node in client.nodes()] == [(machine, "lost")]

@@ -14,9 +14,9 @@ from truth import is_belated
 
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import Config, load_config
-from lepton_sdk._engine.hurry import Patience
-from lepton_sdk._engine.session import Session
-from lepton_sdk._engine.submit import record
+from lepton_sdk._engine.calls.hurry import Patience
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.runs.submit import record
 from lepton_sdk._journal import Journal
 from lepton_sdk._plugins.registry import Registry
 from lepton_sdk.domain.caps import Caps
@@ -187,19 +187,19 @@ class MortalJournal(Journal):
 class _WatchedCloud(SimCloud):
     """Notes a create call that leaves when the journal says that it must not."""
 
-    session: Session
+    engine: Engine
     scene: Scene
 
     async def acquire(self, offer: Offer, launch: Launch) -> Node:
-        self.scene.noted.extend(_wrongly_created(self.session, launch))
+        self.scene.noted.extend(_wrongly_created(self.engine, launch))
         return await super().acquire(offer, launch)
 
 
-def _wrongly_created(session: Session, launch: Launch) -> Iterator[str]:
-    holder, until = session.journal.holder(launch.run_id) or ("", session.clock.now())
-    if holder != session.holder or until <= session.clock.now():
+def _wrongly_created(engine: Engine, launch: Launch) -> Iterator[str]:
+    holder, until = engine.journal.holder(launch.run_id) or ("", engine.clock.now())
+    if holder != engine.holder or until <= engine.clock.now():
         yield f"a create call for {launch.token} left from a follower whose claim had run out"
-    members = [node for node in session.journal.run(launch.run_id).nodes if node.attempt == launch.attempt]
+    members = [node for node in engine.journal.run(launch.run_id).nodes if node.attempt == launch.attempt]
     if any(node.failed for node in members):
         yield f"a create call for {launch.token} left after its attempt had failed"
 
@@ -207,12 +207,12 @@ def _wrongly_created(session: Session, launch: Launch) -> Iterator[str]:
 class _WatchedNodes(SimNodes):
     """Notes an order of an overtaken follower that a node obeyed after it had obeyed a newer one."""
 
-    session: Session
+    engine: Engine
     scene: Scene
 
     def _obey(self, node: Node, execution: Execution) -> None:
         super()._obey(node, execution)
-        epoch = self.scene.epochs.get((self.session.holder, execution.run_id), 0)
+        epoch = self.scene.epochs.get((self.engine.holder, execution.run_id), 0)
         key = (node.id, execution.run_id, execution.attempt)
         newest = self.scene.obeyed.get(key, 0)
         if epoch < newest:
@@ -221,9 +221,7 @@ class _WatchedNodes(SimNodes):
 
 
 @contextmanager
-def client(
-    scene: Scene, account: str = "main", kind: type[MortalJournal] = MortalJournal
-) -> Iterator[tuple[Session, SimProcess]]:
+def client(scene: Scene, account: str = "main", kind: type[MortalJournal] = MortalJournal) -> Iterator[tuple[Engine, SimProcess]]:
     """A new client process; what is left of it when the block ends is dead.
 
     Args:
@@ -239,7 +237,7 @@ def client(
         return journal
 
     cloud, nodes = _WatchedCloud(process, account=account), _WatchedNodes(process)
-    session = Session(
+    engine = Engine(
         scene.config,
         clock=process,
         providers={world.spec: cloud},
@@ -249,24 +247,24 @@ def client(
         patience=evolve(Patience(), keeping=Keeping(size=1 << 20), stall=None),
     )
     # What is installed here is the same for every client, and none of it is used.
-    session.registry = Registry(scene.config, process, entries=())
-    cloud.session = nodes.session = session
+    engine.registry = Registry(scene.config, process, entries=())
+    cloud.engine = nodes.engine = engine
     cloud.scene = nodes.scene = scene
     # Two processes of one host have two names, and each of them may be alive for all that the other knows.
-    session.holder = f"elsewhere/boot/{world.random.getrandbits(32)}/1/x"
+    engine.holder = f"elsewhere/boot/{world.random.getrandbits(32)}/1/x"
     try:
-        yield session, process
+        yield engine, process
     finally:
         process.dead = True
         with suppress(sqlite3.Error):
-            session.journal.close()
+            engine.journal.close()
 
 
 async def submit(scene: Scene, job: Job) -> str:
     world = scene.world
     faults, world.faults = world.faults, Faults()
-    with client(scene) as (session, _):
-        run = record(session, job)
+    with client(scene) as (engine, _):
+        run = record(engine, job)
     world.faults = faults
     return run.id
 

@@ -12,7 +12,7 @@ from clients import Scene, client, end, submit
 from pace import as_for_users
 from schedule import live, played
 
-from lepton_sdk._engine.follower import request_stop
+from lepton_sdk._engine.followers.follow import request_stop
 from lepton_sdk.domain.job import Job
 from lepton_sdk.spi import WatchdogWay
 from lepton_sdk.testing import Machine, World, executions
@@ -91,11 +91,11 @@ async def _wished(scene: Scene, kind: str, run_id: str, dice: random.Random) -> 
         began = max(one.began for one in executions(scene.world))
         await asyncio.sleep(began + _LIMIT - loop.time())
         return _Wish(kind, loop.time())
-    with client(scene) as (session, _):
-        request_stop(session, run_id)
+    with client(scene) as (engine, _):
+        request_stop(engine, run_id)
         if kind == "now":
             await asyncio.sleep(dice.uniform(0, 2))
-            request_stop(session, run_id, now=True)
+            request_stop(engine, run_id, now=True)
     return _Wish(kind, loop.time())
 
 

@@ -11,11 +11,15 @@ import pytest
 from attrs import evolve, frozen
 from clients import MortalJournal
 
-from lepton_sdk._engine import acquire, boot, duplicates, execute, late, reconcile, release
-from lepton_sdk._engine import run as story
-from lepton_sdk._engine.lines import Difference
-from lepton_sdk._engine.pace import Pace
-from lepton_sdk._engine.session import Session
+from lepton_sdk._engine import reconcile
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.inventory import duplicates
+from lepton_sdk._engine.inventory import leftovers as late
+from lepton_sdk._engine.inventory.report import Difference
+from lepton_sdk._engine.launch import execution
+from lepton_sdk._engine.polling import Throttle
+from lepton_sdk._engine.runs import acquire, boot, execute, release
+from lepton_sdk._engine.runs import drive as story
 from lepton_sdk._journal import Journal, sqlite
 from lepton_sdk.domain import run as domain
 from lepton_sdk.domain.caps import Caps
@@ -75,9 +79,9 @@ def create_retried_blindly(patch: pytest.MonkeyPatch) -> None:
     """A lost answer is taken for a refusal, so the next offer is asked at once."""
     honest = acquire._failed
 
-    async def failed(session: Session, run: Run, token: str, offer: object, error: LeptonError) -> Run:
+    async def failed(engine: Engine, run: Run, token: str, offer: object, error: LeptonError) -> Run:
         told = NoCapacity(error.message) if isinstance(error, OutcomeUnknown) else error
-        return await honest(session, run, token, offer, told)  # type: ignore[arg-type]
+        return await honest(engine, run, token, offer, told)  # type: ignore[arg-type]
 
     patch.setattr(acquire, "_failed", failed)
 
@@ -87,10 +91,10 @@ def new_token_after_a_short_wait(patch: pytest.MonkeyPatch) -> None:
     """What is not listed at once is given up, and another machine is asked for."""
     honest = acquire.resolve
 
-    async def resolve(session: Session, run: Run, record: NodeRecord) -> Run:
-        after = await honest(session, run, record)
+    async def resolve(engine: Engine, run: Run, record: NodeRecord) -> Run:
+        after = await honest(engine, run, record)
         if after == run:
-            return session.journal.append(acquire._event(session, run, "node.released", record.token, detail="given up"))
+            return engine.journal.append(acquire._event(engine, run, "node.released", record.token, detail="given up"))
         return after
 
     patch.setattr(story, "resolve", resolve)
@@ -116,8 +120,8 @@ def intent_written_after(patch: pytest.MonkeyPatch) -> None:
 def release_believed_at_once(patch: pytest.MonkeyPatch) -> None:
     """The first answer to a release counts as gone."""
 
-    async def give_back(session: Session, node: Node, _: float) -> Node:
-        await session.provider(node.provider).release(node)
+    async def give_back(engine: Engine, node: Node, _: float) -> Node:
+        await engine.provider(node.provider).release(node)
         return node.with_state(NodeState.GONE)
 
     patch.setattr(release, "_give_back", give_back)
@@ -128,11 +132,11 @@ def stopped_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
     """A machine that was taken back, and is still billed, is not released."""
     honest = release._give_back
 
-    async def give_back(session: Session, node: Node, seconds: float) -> Node:
-        seen = await session.provider(node.provider).inspect(node)
+    async def give_back(engine: Engine, node: Node, seconds: float) -> Node:
+        seen = await engine.provider(node.provider).inspect(node)
         if seen.state is NodeState.INTERRUPTED:
             return node.with_state(NodeState.GONE)
-        return await honest(session, node, seconds)
+        return await honest(engine, node, seconds)
 
     patch.setattr(release, "_give_back", give_back)
 
@@ -159,8 +163,8 @@ def copy_released(patch: pytest.MonkeyPatch) -> None:
 def late_machine_ignored(patch: pytest.MonkeyPatch) -> None:
     """Once its run has gone on, nobody seeks what may still come of a create call."""
 
-    async def settle(session: Session, run: Run, record: NodeRecord, found: object, *, over: bool) -> None:
-        await late._write(session, run, record, "node.released", {})
+    async def settle(engine: Engine, run: Run, record: NodeRecord, found: object, *, over: bool) -> None:
+        await late._write(engine, run, record, "node.released", {})
 
     patch.setattr(late, "_settle", settle)
 
@@ -169,7 +173,7 @@ def late_machine_ignored(patch: pytest.MonkeyPatch) -> None:
 def account_unchecked(patch: pytest.MonkeyPatch) -> None:
     """What the credentials of another account show is believed."""
 
-    async def assure(session: Session, provider: str) -> None: ...
+    async def assure(engine: Engine, provider: str) -> None: ...
 
     for module in (acquire, boot, execute, late, release):
         patch.setattr(module, "assure", assure)
@@ -185,11 +189,11 @@ def older_journal_acts(patch: pytest.MonkeyPatch) -> None:
 @mutant(finds=r"executed one node at once|executions of one node")
 def start_not_exclusive(patch: pytest.MonkeyPatch) -> None:
     """A follower that takes over starts the job once more instead of attaching to what runs."""
-    honest = execute.execution_of
+    honest = execution.execution_of
 
-    def execution_of(session: Session, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Execution:
-        execution = honest(session, run, record, secrets)
-        return evolve(execution, attempt=execution.attempt * 1_000_000 + crc32(session.holder.encode()) % 1_000_000)
+    def execution_of(engine: Engine, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Execution:
+        execution = honest(engine, run, record, secrets)
+        return evolve(execution, attempt=execution.attempt * 1_000_000 + crc32(engine.holder.encode()) % 1_000_000)
 
     patch.setattr(execute, "execution_of", execution_of)
 
@@ -199,15 +203,15 @@ def absence_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
     """A machine that a listing does not show is written off."""
     honest = boot.look_at_boot
 
-    async def look_at_boot(session: Session, run: Run, record: NodeRecord, pace: Pace) -> Run:
-        provider = session.provider(record.offer.provider)
-        if not [node async for node in provider.find(session.journal.owner, record.token)]:
-            lost = await execute._write(session, run, record, "node.lost", detail="not listed")
-            now = session.clock.now()
-            return session.journal.append(
+    async def look_at_boot(engine: Engine, run: Run, record: NodeRecord, pace: Throttle) -> Run:
+        provider = engine.provider(record.offer.provider)
+        if not [node async for node in provider.find(engine.journal.owner, record.token)]:
+            lost = await execute._write(engine, run, record, "node.lost", detail="not listed")
+            now = engine.clock.now()
+            return engine.journal.append(
                 Event("node.releasing", lost.id, now, record.token), Event("node.released", lost.id, now, record.token)
             )
-        return await honest(session, run, record, pace)
+        return await honest(engine, run, record, pace)
 
     patch.setattr(story, "look_at_boot", look_at_boot)
 
@@ -219,7 +223,7 @@ def silence_taken_for_death(patch: pytest.MonkeyPatch) -> None:
     async def out_of_reach(*_: object, **__: object) -> ExecutionStatus:
         return ExecutionStatus(ExecutionState.LOST, detail="no answer")
 
-    async def give_back(session: Session, node: Node, _: float) -> Node:
+    async def give_back(engine: Engine, node: Node, _: float) -> Node:
         return node.with_state(NodeState.GONE)
 
     patch.setattr(execute, "_out_of_reach", out_of_reach)
@@ -230,7 +234,7 @@ def silence_taken_for_death(patch: pytest.MonkeyPatch) -> None:
 def row_closed_before_the_release(patch: pytest.MonkeyPatch) -> None:
     """The last row is written before the provider was asked to release anything."""
 
-    async def give_back(session: Session, node: Node, _: float) -> Node:
+    async def give_back(engine: Engine, node: Node, _: float) -> Node:
         return node.with_state(NodeState.GONE)
 
     patch.setattr(release, "_give_back", give_back)
@@ -273,9 +277,9 @@ def partial_gang_kept(patch: pytest.MonkeyPatch) -> None:
 def create_after_the_first_refusal(patch: pytest.MonkeyPatch) -> None:
     """The other nodes of an attempt are asked for though one was refused."""
 
-    async def create(session: Session, run: Run, token: str, offer: Any, rank: int, gate: asyncio.Semaphore) -> Run:
+    async def create(engine: Engine, run: Run, token: str, offer: Any, rank: int, gate: asyncio.Semaphore) -> Run:
         async with gate:
-            return await acquire._create(session, session.journal.run(run.id), token, offer, rank)
+            return await acquire._create(engine, engine.journal.run(run.id), token, offer, rank)
 
     patch.setattr(acquire, "_unless_refused", create)
 
@@ -296,8 +300,8 @@ def acknowledged_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
 def duplicate_not_written_down(patch: pytest.MonkeyPatch) -> None:
     """A machine beyond the one of its row is given back, and nobody can say what it has cost."""
 
-    async def give_back(session: Session, record: NodeRecord, node: Node, seen_at: object) -> Node:
-        return await session.provider(node.provider).release(node)
+    async def give_back(engine: Engine, record: NodeRecord, node: Node, seen_at: object) -> Node:
+        return await engine.provider(node.provider).release(node)
 
     for module in (acquire, duplicates, reconcile):
         patch.setattr(module, "give_back_duplicate", give_back)
@@ -342,15 +346,15 @@ def silence_taken_for_an_end(patch: pytest.MonkeyPatch) -> None:
 def silence_counted_from_the_start(patch: pytest.MonkeyPatch) -> None:
     """The node's lease was put off by every look since the job began, and is believed to have run since then."""
 
-    def has_stopped(session_run: Run, record: NodeRecord, pace: Pace) -> bool:
+    def has_stopped(session_run: Run, record: NodeRecord, pace: Throttle) -> bool:
         pace.due("began", record.token)
         return (pace.elapsed("began", record.token) or 0) > (session_run.job.retry.interruption.unreachable or 0)
 
     honest = execute.follow
 
-    async def follow(session: Session, run: Run, record: NodeRecord, pace: Pace, **more: Any) -> Run:
+    async def follow(engine: Engine, run: Run, record: NodeRecord, pace: Throttle, **more: Any) -> Run:
         pace.due("began", record.token)
-        return await honest(session, run, record, pace, **more)
+        return await honest(engine, run, record, pace, **more)
 
     patch.setattr(story, "follow", follow)
     for module in (execute, release):
@@ -371,10 +375,10 @@ def older_epoch_obeyed(patch: pytest.MonkeyPatch) -> None:
 @mutant(finds="obeyed epoch", where="twins")
 def orders_under_the_epoch_of_another(patch: pytest.MonkeyPatch) -> None:
     """A follower that takes over gives its orders as the one before it did, so that no node can tell them apart."""
-    honest = execute.execution_of
+    honest = execution.execution_of
 
-    def execution_of(session: Session, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Execution:
-        return evolve(honest(session, run, record, secrets), epoch=record.epoch)
+    def execution_of(engine: Engine, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Execution:
+        return evolve(honest(engine, run, record, secrets), epoch=record.epoch)
 
     patch.setattr(execute, "execution_of", execution_of)
 

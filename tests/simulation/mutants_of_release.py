@@ -10,9 +10,11 @@ from mutants import mutant
 from schedule import DAY
 
 from lepton_sdk._clock import Clock
-from lepton_sdk._engine import bounded, execute, keep
-from lepton_sdk._engine.hurry import Hurry
-from lepton_sdk._engine.side_by_side import SideBySide
+from lepton_sdk._engine.calls import bounded
+from lepton_sdk._engine.calls.hurry import Hurry
+from lepton_sdk._engine.output import keep
+from lepton_sdk._engine.runs import execute
+from lepton_sdk._engine.tasks import Workers
 
 __all__ = [
     "deaf_work_awaited",
@@ -55,7 +57,7 @@ def limit_on_the_nodes_word(patch: pytest.MonkeyPatch) -> None:
 @mutant(finds="after (stop|now): too late|was never asked back", where="liars")
 def stop_waits_for_its_turn(patch: pytest.MonkeyPatch) -> None:
     """A look at the node that is under way ends before a stop is looked at."""
-    patch.setattr(SideBySide, "break_off", lambda _: None)
+    patch.setattr(Workers, "break_off", lambda _: None)
 
 
 @mutant(finds="too late|was never asked back", where="liars")

@@ -6,20 +6,22 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lepton_sdk._engine import acquire, follower, session
-from lepton_sdk._engine import run as story
+from lepton_sdk._engine import engine as engine
+from lepton_sdk._engine.followers import follow as follower
+from lepton_sdk._engine.runs import acquire
+from lepton_sdk._engine.runs import drive as story
 
 __all__ = ["as_for_users", "drive_many_or_few"]
 
 # What a client takes for few runs, and how much longer it leaves each machine alone for every run that it drives.
-_FEW, _MANY = (session._FEW, session._LOOK_EACH), (0, 20.0)
-_USUAL = (follower._LOOK_SECONDS, story._LOOK_SECONDS, session._LONGEST_LOOK)
+_FEW, _MANY = (engine._FEW, engine._LOOK_EACH), (0, 20.0)
+_USUAL = (follower._LOOK_SECONDS, story._LOOK_SECONDS, engine._LONGEST_LOOK)
 # So that of three nodes one is asked for when it may be known already that another was refused.
 acquire._AT_ONCE = 2
 
 
 def _look_every(follower_seconds: float, run_seconds: float, machine_seconds: float) -> None:
-    follower._LOOK_SECONDS, story._LOOK_SECONDS, session._LONGEST_LOOK = follower_seconds, run_seconds, machine_seconds
+    follower._LOOK_SECONDS, story._LOOK_SECONDS, engine._LONGEST_LOOK = follower_seconds, run_seconds, machine_seconds
 
 
 # Two and four looks a second for days of nothing would be most of what a simulation does.
@@ -38,4 +40,4 @@ def as_for_users() -> Iterator[None]:
 
 def drive_many_or_few(dice: random.Random) -> None:
     """Where many runs are driven their machines are looked at seldom, and watched in listings: at times one run is as many."""
-    session._FEW, session._LOOK_EACH = dice.choice([_FEW, _FEW, _MANY])
+    engine._FEW, engine._LOOK_EACH = dice.choice([_FEW, _FEW, _MANY])

@@ -12,7 +12,7 @@ from clients import Scene, client, submit
 from pace import as_for_users, drive_many_or_few
 from schedule import DAY, check_journal, generations, live, played, settle
 
-from lepton_sdk._engine.follower import follow_all
+from lepton_sdk._engine.followers.follow import follow_all
 from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.money import Money
@@ -47,9 +47,9 @@ async def _calm(seed: int, folder: Path) -> tuple[Decimal, Decimal, Decimal, Dec
     world = World(seed)
     scene = Scene(world, folder)
     run_id = await submit(scene, Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}))
-    with client(scene) as (session, _):
-        await follow_all(session, until_idle=True)
-        run, now = session.journal.run(run_id), session.clock.now()
+    with client(scene) as (engine, _):
+        await follow_all(engine, until_idle=True)
+        run, now = engine.journal.run(run_id), engine.clock.now()
     (machine,) = world.machines
     cost, least, price = run.cost(now), run.cost_least(now), machine.offer.price
     assert cost is not None
@@ -65,16 +65,16 @@ async def _silence(seed: int, folder: Path) -> tuple[list[str], float]:
     # A watchdog would have ended the machine long before.
     world.watchdog = WatchdogWay.NONE
     run_id = await submit(scene, Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}))
-    with client(scene) as (session, _):
-        work = asyncio.create_task(follow_all(session, until_idle=True))
-        while not any(node.running_at for node in session.journal.run(run_id).nodes):  # noqa: ASYNC110 - virtual time
+    with client(scene) as (engine, _):
+        work = asyncio.create_task(follow_all(engine, until_idle=True))
+        while not any(node.running_at for node in engine.journal.run(run_id).nodes):  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(1)
         world.faults = Faults(unavailable=1.0)
         await asyncio.sleep(DAY)
-        open_rows, billed = len(session.journal.providers_with_open_nodes()), len(world.billed(loop.time()))
+        open_rows, billed = len(engine.journal.providers_with_open_nodes()), len(world.billed(loop.time()))
         world.calm()
         await work
-        run = session.journal.run(run_id)
+        run = engine.journal.run(run_id)
     left = [f"{machine.id} is still billed" for machine in world.billed(loop.time())]
     if (open_rows, billed) != (1, 1):
         left.append(f"{open_rows} open rows for {billed} machines while nobody answered")
@@ -136,8 +136,8 @@ async def _replaced(seed: int, folder: Path) -> float:
     scene = Scene(world, folder)
     job = Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}, retry={"interruption": 1})
     await submit(scene, job)
-    with client(scene) as (session, _):
-        work = asyncio.create_task(follow_all(session, until_idle=True))
+    with client(scene) as (engine, _):
+        work = asyncio.create_task(follow_all(engine, until_idle=True))
         while not executions(world):  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(0.5)
         executions(world)[0].over = world.machines[0].over = DAY

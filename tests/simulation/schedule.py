@@ -20,8 +20,8 @@ from past import Past
 from reachable import PAIRS
 from truth import Shown, check_cost, check_executions, check_gangs, check_world
 
-from lepton_sdk._engine.adopt import adopt
-from lepton_sdk._engine.follower import follow_all
+from lepton_sdk._engine.followers.follow import follow_all
+from lepton_sdk._engine.ownership import adopt
 from lepton_sdk._engine.reconcile import Difference, reconcile
 from lepton_sdk.domain.job import Job
 from lepton_sdk.errors import JournalError, LeptonError
@@ -206,18 +206,18 @@ async def _until_something(scene: Scene, lives: list[asyncio.Task[bool]], second
 
 async def live(scene: Scene, account: str = "main") -> bool:
     """One client until it dies (``False``) or finds nothing left to do (``True``)."""
-    with client(scene, account) as (session, process):
+    with client(scene, account) as (engine, process):
         try:
-            if session.journal.frozen:
-                adopt(session)
+            if engine.journal.frozen:
+                adopt(engine)
         except Died:
             return False
-        work = asyncio.create_task(follow_all(session, until_idle=True))
+        work = asyncio.create_task(follow_all(engine, until_idle=True))
         try:
             while not work.done():
                 await asyncio.wait({work}, timeout=5)
                 # A person reads that nothing is done any more, and says that there is no other journal.
-                if process.dead or session.journal.frozen:
+                if process.dead or engine.journal.frozen:
                     return False
             return not isinstance(work.exception(), BaseException)
         finally:
@@ -229,8 +229,8 @@ async def live(scene: Scene, account: str = "main") -> bool:
 
 def strangers_in(scene: Scene) -> list[Machine]:
     """A machine of another owner, and one with our owner that our journal does not know: neither may be touched."""
-    with client(scene) as (session, _):
-        owner = session.journal.owner
+    with client(scene) as (engine, _):
+        owner = engine.journal.owner
     now, offer = asyncio.get_running_loop().time(), fake_offer("box", provider=SIM_SPEC.name)
     found = [Machine(f"stranger-{o}", f"t-{o}", o, offer, now, now, now, 1e12) for o in ("somebody", owner)]
     scene.world.machines.extend(found)
@@ -245,22 +245,22 @@ async def settle(scene: Scene) -> Shown:
     """
     for _ in range(3):
         account = account_of(scene)
-        with client(scene, account) as (session, _):
-            if session.journal.frozen:
-                adopt(session)
+        with client(scene, account) as (engine, _):
+            if engine.journal.frozen:
+                adopt(engine)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CALM):
-                    await follow_all(session, until_idle=True)
+                    await follow_all(engine, until_idle=True)
         await asyncio.sleep(2 * SIM_SPEC.timings.create_horizon)
     return await _listed(scene, "main") | await _listed(scene, "elsewhere")
 
 
 async def _listed(scene: Scene, account: str) -> Shown:
     for _ in range(10):
-        with client(scene, account) as (session, _):
-            report, now = await reconcile(session), asyncio.get_running_loop().time()
-            if session.journal.frozen:
-                adopt(session)
+        with client(scene, account) as (engine, _):
+            report, now = await reconcile(engine), asyncio.get_running_loop().time()
+            if engine.journal.frozen:
+                adopt(engine)
         if all(line.difference in _SHOWN for line in report.nodes):
             break
         await asyncio.sleep(120)
@@ -268,10 +268,10 @@ async def _listed(scene: Scene, account: str) -> Shown:
 
 
 def check_journal(scene: Scene, run_id: str, past: Past | None) -> Iterator[str]:
-    with client(scene) as (session, _):
+    with client(scene) as (engine, _):
         try:
-            session.journal.verify()
-            run = session.journal.run(run_id)
+            engine.journal.verify()
+            run = engine.journal.run(run_id)
         except (JournalError, LeptonError) as error:
             yield f"the journal does not hold: {error}"
             return

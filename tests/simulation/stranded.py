@@ -11,7 +11,7 @@ from clients import Scene, client, end, submit
 from schedule import DAY, live, played
 from truth import check_cost, check_executions
 
-from lepton_sdk._engine.follower import follow_all
+from lepton_sdk._engine.followers.follow import follow_all
 from lepton_sdk.domain.job import Job
 from lepton_sdk.spi import WatchdogWay
 from lepton_sdk.testing import World, executions
@@ -53,23 +53,23 @@ async def _strand(seed: int, folder: Path) -> list[str]:
     await end([first])
     broken = [*check_executions(world, job), *_went_on(scene, run_id)]
     world.stranded.clear()
-    with client(scene) as (session, _):
-        await follow_all(session, until_idle=True)
-        run = session.journal.run(run_id)
+    with client(scene) as (engine, _):
+        await follow_all(engine, until_idle=True)
+        run = engine.journal.run(run_id)
     broken += [f"{machine.id} is still billed" for machine in world.billed(loop.time() + DAY)]
     return broken + list(check_cost(world, run, whole=True))
 
 
 async def _until_it_has_ended(scene: Scene, run_id: str, at_most: float) -> None:
-    with client(scene) as (session, _):
-        while not session.journal.run(run_id).state.ended and asyncio.get_running_loop().time() < at_most:  # noqa: ASYNC110
+    with client(scene) as (engine, _):
+        while not engine.journal.run(run_id).state.ended and asyncio.get_running_loop().time() < at_most:  # noqa: ASYNC110
             await asyncio.sleep(30)
 
 
 def _went_on(scene: Scene, run_id: str) -> Iterator[str]:
     """The second attempt ended well while the first machine could not be given back, and that one is still on our list."""
-    with client(scene) as (session, _):
-        run, places = session.journal.run(run_id), session.journal.providers_with_open_nodes()
+    with client(scene) as (engine, _):
+        run, places = engine.journal.run(run_id), engine.journal.providers_with_open_nodes()
     if len(executions(scene.world)) != 2 or str(run.state) != "succeeded":
         yield f"the run did not go on: {run.state} after {len(executions(scene.world))} executions"
     if set(places) != {"sim"}:

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pace import as_for_users
 
-from lepton_sdk._engine.follower import follow_all, request_stop
+from lepton_sdk._engine.followers.follow import follow_all, request_stop
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import LeptonError, NodeUnreachable, OutcomeUnknown, StaleEpoch
@@ -151,18 +151,18 @@ async def _stopped(folder: Path, acts: Sequence[Any], after: float) -> tuple[flo
     world.watchdog = WatchdogWay.NONE
     scene = Scene(world, folder)
     run_id = await submit(scene, Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}, outputs=("results/",)))
-    with client(scene) as (session, process):
-        session._executors["SSHAccess"] = Anything(acts, process)
-        work = asyncio.create_task(follow_all(session, until_idle=True))
-        while not any(node.running_at for node in session.journal.run(run_id).nodes):  # noqa: ASYNC110 - virtual time
+    with client(scene) as (engine, process):
+        engine._executors["SSHAccess"] = Anything(acts, process)
+        work = asyncio.create_task(follow_all(engine, until_idle=True))
+        while not any(node.running_at for node in engine.journal.run(run_id).nodes):  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(0.5)
         await asyncio.sleep(after)
         (machine,) = world.machines[-1:]
         began = loop.time()
-        request_stop(session, run_id)
+        request_stop(engine, run_id)
         await asyncio.wait({work}, timeout=600)
         asked = [one.asked_back for one in world.machines if one.token == machine.token]
-        state = str(session.journal.run(run_id).state)
+        state = str(engine.journal.run(run_id).state)
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
     assert asked[0] is not None, "nobody asked for the release"
@@ -238,13 +238,13 @@ async def _rented(folder: Path, acts: list[Any], answers: list[Any]) -> tuple[li
     world, loop = World(7), asyncio.get_running_loop()
     scene = Scene(world, folder)
     run_id = await submit(scene, Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}, retry={"interruption": 9}))
-    with client(scene) as (session, process):
+    with client(scene) as (engine, process):
         cloud = Nonsense(process)
         cloud.acts, cloud.answers = list(acts), list(answers)
-        session._brought[world.spec.name] = (world.spec, cloud)
-        work = asyncio.create_task(follow_all(session, until_idle=True))
+        engine._brought[world.spec.name] = (world.spec, cloud)
+        work = asyncio.create_task(follow_all(engine, until_idle=True))
         await asyncio.wait({work}, timeout=20_000)
-        state = str(session.journal.run(run_id).state)
+        state = str(engine.journal.run(run_id).state)
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
     return [machine.id for machine in world.billed(loop.time())], state

@@ -16,7 +16,7 @@ from schedule import check_journal, played, settle, some_faults, strangers_in
 from truth import check_executions, check_world
 
 from lepton_sdk._clock import Clock
-from lepton_sdk._engine.follower import follow_all, request_stop
+from lepton_sdk._engine.followers.follow import follow_all, request_stop
 from lepton_sdk.domain.job import Job
 from lepton_sdk.testing import SIM_SPEC, Died, World
 
@@ -114,8 +114,8 @@ async def _life(scene: Scene, begins: float) -> bool:
     """Client after client, for one that died comes back."""
     await asyncio.sleep(begins)
     while True:
-        with client(scene, kind=_Unclaimed) as (session, _), suppress(Died):
-            await follow_all(session, until_idle=True)
+        with client(scene, kind=_Unclaimed) as (engine, _), suppress(Died):
+            await follow_all(engine, until_idle=True)
             return True
         await asyncio.sleep(30)
 
@@ -123,6 +123,6 @@ async def _life(scene: Scene, begins: float) -> bool:
 async def _stop(scene: Scene, run_id: str, when: float | None) -> bool:
     if when is not None:
         await asyncio.sleep(when)
-        with client(scene) as (session, _), suppress(Died):
-            request_stop(session, run_id)
+        with client(scene) as (engine, _), suppress(Died):
+            request_stop(engine, run_id)
     return False

@@ -8,10 +8,10 @@ from contextlib import suppress
 from inspect import isawaitable
 from typing import Any
 
-from lepton_sdk._engine.away import AWAY, Absence, patient
-from lepton_sdk._engine.follower import drive, is_driven
-from lepton_sdk._engine.output import output_of
-from lepton_sdk._engine.session import Session
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.followers.follow import drive, is_driven
+from lepton_sdk._engine.followers.journal_away import AWAY, Absence, patient
+from lepton_sdk._engine.output.fetch import output_of
 from lepton_sdk.domain.run import NodeRecord, Run
 from lepton_sdk.errors import NodeError, UsageError
 
@@ -21,7 +21,7 @@ _LOOK_SECONDS = 0.02
 
 
 def read_logs(
-    session: Session, run_id: str, *, offset: int = 0, follow: bool = False, node: int | None = None
+    engine: Engine, run_id: str, *, offset: int = 0, follow: bool = False, node: int | None = None
 ) -> AsyncIterator[bytes]:
     """The run's output, of all attempts in a row; with ``follow``, until the run has ended.
 
@@ -33,15 +33,15 @@ def read_logs(
     Raises:
         UsageError: an offset into the output of several nodes, or a node that the run does not have.
     """
-    nodes = session.journal.run(run_id).job.nodes
+    nodes = engine.journal.run(run_id).job.nodes
     if node is not None and not 0 <= node < nodes:
         raise UsageError(f"node: {node}: run {run_id} has the nodes 0 to {nodes - 1}")
     if nodes == 1 or node is not None:
-        return _read_node(session, run_id, node or 0, offset=offset, follow=follow)
+        return _read_node(engine, run_id, node or 0, offset=offset, follow=follow)
     if offset:
         raise UsageError("offset: it counts the bytes of one node, and the run has several", hint="name one, such as node 0")
     width = len(str(nodes - 1))
-    streams = (_read_node(session, run_id, rank, offset=0, follow=follow) for rank in range(nodes))
+    streams = (_read_node(engine, run_id, rank, offset=0, follow=follow) for rank in range(nodes))
     return _merged([_marked(f"[{rank:>{width}}] ".encode(), stream) for rank, stream in enumerate(streams)])
 
 
@@ -73,10 +73,10 @@ async def _merged(streams: list[AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def _read_node(session: Session, run_id: str, rank: int, *, offset: int, follow: bool) -> AsyncIterator[bytes]:
+async def _read_node(engine: Engine, run_id: str, rank: int, *, offset: int, follow: bool) -> AsyncIterator[bytes]:
     shown: set[str] = set()
     while True:
-        run = await patient(session, lambda: session.journal.run(run_id)) if follow else session.journal.run(run_id)
+        run = await patient(engine, lambda: engine.journal.run(run_id)) if follow else engine.journal.run(run_id)
         started = _started(run, rank)
         for record in started:
             if record.token in shown:
@@ -85,7 +85,7 @@ async def _read_node(session: Session, run_id: str, rank: int, *, offset: int, f
             # Only the newest attempt still grows; of the earlier ones the length must be known, so they are read.
             begin = 0 if len(started) > 1 else offset
             seen = begin
-            async for chunk in _whole(session, run, record, begin, follow=follow):
+            async for chunk in _whole(engine, run, record, begin, follow=follow):
                 if chunk[max(0, offset - seen) :]:
                     yield chunk[max(0, offset - seen) :]
                 seen += len(chunk)
@@ -93,19 +93,19 @@ async def _read_node(session: Session, run_id: str, rank: int, *, offset: int, f
         if not follow or run.state.ended:
             return
         with suppress(*AWAY):
-            if shown and not is_driven(session, run_id):
+            if shown and not is_driven(engine, run_id):
                 # Its client died: without us the end would never be written, and a reader would wait for it for ever. A run
                 # that has not started is left alone: its follower may be on the way, with the secrets.
-                await drive(session, run_id, wait=False)
-        await session.clock.sleep(_LOOK_SECONDS)
+                await drive(engine, run_id, wait=False)
+        await engine.clock.sleep(_LOOK_SECONDS)
 
 
-async def _whole(session: Session, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:
+async def _whole(engine: Engine, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:
     """The output of one attempt; a journal that is away while it is followed leaves nothing of it out."""
-    absence, at = Absence(session), begin
+    absence, at = Absence(engine), begin
     while True:
         try:
-            async for chunk in output_of(session, run, record, at, follow=follow):
+            async for chunk in output_of(engine, run, record, at, follow=follow):
                 at += len(chunk)
                 yield chunk
             return
@@ -120,12 +120,12 @@ def _started(run: Run, rank: int) -> list[NodeRecord]:
 
 
 async def with_output(
-    session: Session, run_id: str, work: Coroutine[Any, Any, Run], on_output: Callable[[bytes], object] | None
+    engine: Engine, run_id: str, work: Coroutine[Any, Any, Run], on_output: Callable[[bytes], object] | None
 ) -> Run:
     """The result of ``work`` on a run, with its output passed on as it comes, to its last byte."""
     if on_output is None:
         return await work
-    pump = _Pump(session, run_id, on_output)
+    pump = _Pump(engine, run_id, on_output)
     live = asyncio.ensure_future(pump.go_on(follow=True))
     driven = asyncio.ensure_future(work)
     try:
@@ -150,12 +150,12 @@ async def with_output(
 class _Pump:
     """Passes the output of a run on, from where it stood, whatever happened in between."""
 
-    def __init__(self, session: Session, run_id: str, on_output: Callable[[bytes], object]) -> None:
-        self._session, self._run_id, self._on_output = session, run_id, on_output
+    def __init__(self, engine: Engine, run_id: str, on_output: Callable[[bytes], object]) -> None:
+        self._engine, self._run_id, self._on_output = engine, run_id, on_output
         self._passed = 0
 
     async def go_on(self, *, follow: bool) -> None:
-        async for chunk in read_logs(self._session, self._run_id, offset=self._passed, follow=follow):
+        async for chunk in read_logs(self._engine, self._run_id, offset=self._passed, follow=follow):
             self._passed += len(chunk)
             answer = self._on_output(chunk)
             if isawaitable(answer):
@@ -168,7 +168,7 @@ class _Pump:
         except (NodeError, OSError) as error:
             if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
                 raise
-            self._session.tell(
+            self._engine.tell(
                 f"run {self._run_id}: its output could not be read beyond byte {self._passed}: {error}; "
                 f"next: lepton logs --offset {self._passed} {self._run_id}"
             )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
-from lepton_sdk._engine.asking import found, inspected, released
-from lepton_sdk._engine.duplicates import give_back_duplicate
-from lepton_sdk._engine.evidence import contradiction
-from lepton_sdk._engine.follower import catch_up
-from lepton_sdk._engine.give_up import give_up as give_up_node
-from lepton_sdk._engine.late import listing, seek
-from lepton_sdk._engine.lines import (
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.followers.follow import catch_up
+from lepton_sdk._engine.inventory.duplicates import give_back_duplicate
+from lepton_sdk._engine.inventory.give_up import give_up as give_up_node
+from lepton_sdk._engine.inventory.identity import contradiction
+from lepton_sdk._engine.inventory.leftovers import listing, seek
+from lepton_sdk._engine.inventory.lost_journals import lost_lines, other_lines, refuse_silence, settle_marks, trouble
+from lepton_sdk._engine.inventory.report import (
     Difference,
     HeldNode,
     Report,
@@ -22,8 +23,7 @@ from lepton_sdk._engine.lines import (
     node_line,
     record_line,
 )
-from lepton_sdk._engine.lost import lost_lines, other_lines, refuse_silence, settle_marks, trouble
-from lepton_sdk._engine.session import Session
+from lepton_sdk._engine.providers import found, inspected, released
 from lepton_sdk._journal import lost_at
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.run import NodeRecord
@@ -36,7 +36,7 @@ _SHOWN = "shown; release it with lepton reconcile --release-strays"
 
 
 async def reconcile(
-    session: Session, *, release_strays: bool = False, all_owners: bool = False, give_up: str | None = None
+    engine: Engine, *, release_strays: bool = False, all_owners: bool = False, give_up: str | None = None
 ) -> Report:
     """Take the steps that are due, then list providers and compare.
 
@@ -45,100 +45,100 @@ async def reconcile(
         release_strays: also give back what carries our owner and no open row explains.
         all_owners: also show the machines of other owners.
     """
-    why = trouble(session)
+    why = trouble(engine)
     if give_up is not None:
         if why is not None:
             raise why
-        await give_up_node(session, give_up)
+        await give_up_node(engine, give_up)
     if why is not None:
-        refuse_silence(session, why)
+        refuse_silence(engine, why)
         report = Report((), ())
     else:
-        report = await _held_against(session, release_strays=release_strays, all_owners=all_owners)
-    lost, unasked = await lost_lines(session, release=release_strays)
-    others = [*lost, *await other_lines(session)]
+        report = await _held_against(engine, release_strays=release_strays, all_owners=all_owners)
+    lost, unasked = await lost_lines(engine, release=release_strays)
+    others = [*lost, *await other_lines(engine)]
     told = {line.id for line in others}
     ours = [line for line in report.nodes if line.difference is not Difference.OTHER or line.id not in told]
     return Report((*ours, *others), (*report.unasked, *unasked))
 
 
-async def nodes(session: Session) -> list[HeldNode]:
+async def nodes(engine: Engine) -> list[HeldNode]:
     """Everything that the journal holds, and what is still billed of a journal that was lost here."""
-    why, lines = trouble(session), []
+    why, lines = trouble(engine), []
     try:
-        if why is None and session.has_journal():
-            await catch_up(session)
-            lines = held(session)
+        if why is None and engine.has_journal():
+            await catch_up(engine)
+            lines = held(engine)
     except JournalCorrupt as error:
         why = error
-        session.close_journal()
+        engine.close_journal()
     if why is not None:
-        refuse_silence(session, why)
-    lost, unasked = await lost_lines(session)
+        refuse_silence(engine, why)
+    lost, unasked = await lost_lines(engine)
     for name, message in unasked:
-        session.say(f"{name} could not be asked: {message}")
+        engine.say(f"{name} could not be asked: {message}")
     return lines + lost
 
 
-async def _held_against(session: Session, *, release_strays: bool, all_owners: bool) -> Report:
-    await catch_up(session)
-    usable = {name for name, state in session.standing().items() if state.usable}
-    names = sorted(usable.union(session.journal.providers_with_open_nodes()))
-    asked_at = session.clock.now()
-    answers = await asyncio.gather(*(_list(session, name, all_owners=all_owners) for name in names))
+async def _held_against(engine: Engine, *, release_strays: bool, all_owners: bool) -> Report:
+    await catch_up(engine)
+    usable = {name for name, state in engine.standing().items() if state.usable}
+    names = sorted(usable.union(engine.journal.providers_with_open_nodes()))
+    asked_at = engine.clock.now()
+    answers = await asyncio.gather(*(_list(engine, name, all_owners=all_owners) for name in names))
     # The providers were listed first: a row that is written in between can only explain more, never less.
     lines: list[HeldNode] = []
     unasked: list[tuple[str, str]] = []
     for name, answer in zip(names, answers, strict=True):
         if isinstance(answer, LeptonError):
             unasked.append((name, str(answer)))
-            lines.extend(_out_of_reach(session, name, answer))
+            lines.extend(_out_of_reach(engine, name, answer))
             continue
-        if not session.journal.frozen:
+        if not engine.journal.frozen:
             try:
-                await seek(session, name, answer, asked_at)
+                await seek(engine, name, answer, asked_at)
             except LeptonError as error:
                 unasked.append((name, str(error)))
-        lines.extend(await _compare(session, name, answer, asked_at, release_strays=release_strays))
+        lines.extend(await _compare(engine, name, answer, asked_at, release_strays=release_strays))
     if not unasked:
         listed = {node.owner or "" for answer in answers if not isinstance(answer, LeptonError) for node in answer}
-        former = lost_at(session.marks, session.journal_place, {session.journal.owner, *listed})
-        settle_marks(session, [one for one in former if one.owner in session.journal.owners and set(one.rented) <= {*names}])
-    return Report((*lines, *given_up_lines(session, session.clock.now())), tuple(unasked))
+        former = lost_at(engine.marks, engine.journal_place, {engine.journal.owner, *listed})
+        settle_marks(engine, [one for one in former if one.owner in engine.journal.owners and set(one.rented) <= {*names}])
+    return Report((*lines, *given_up_lines(engine, engine.clock.now())), tuple(unasked))
 
 
-async def _list(session: Session, name: str, *, all_owners: bool) -> list[Node] | LeptonError:
+async def _list(engine: Engine, name: str, *, all_owners: bool) -> list[Node] | LeptonError:
     try:
         async with asyncio.timeout(_SECONDS):
-            ours = await listing(session, name)
+            ours = await listing(engine, name)
             if not all_owners:
                 return ours
             shown = {node.id for node in ours}
-            return ours + [node for node in await found(session, name, "*") if node.id not in shown]
+            return ours + [node for node in await found(engine, name, "*") if node.id not in shown]
     except LeptonError as error:
         return error
     except Exception as error:
         return LeptonError(f"{type(error).__name__}: {error}", provider=name, hint=f"lepton doctor {name}")
 
 
-def _out_of_reach(session: Session, name: str, error: LeptonError) -> list[HeldNode]:
+def _out_of_reach(engine: Engine, name: str, error: LeptonError) -> list[HeldNode]:
     """What is held where nobody can be asked: it costs on."""
-    now, action = session.clock.now(), f"out of reach: {error.message}; next: {error.hint or f'lepton doctor {name}'}"
-    lines = [record_line(record, now, Difference.MISSING, action) for record in _open_records(session, name).values()]
-    return lines + _unlisted_duplicates(session, name, set())
+    now, action = engine.clock.now(), f"out of reach: {error.message}; next: {error.hint or f'lepton doctor {name}'}"
+    lines = [record_line(record, now, Difference.MISSING, action) for record in _open_records(engine, name).values()]
+    return lines + _unlisted_duplicates(engine, name, set())
 
 
-def _open_records(session: Session, name: str) -> dict[str, NodeRecord]:
+def _open_records(engine: Engine, name: str) -> dict[str, NodeRecord]:
     return {
         record.token: record
-        for run in session.journal.runs(open_only=True)
+        for run in engine.journal.runs(open_only=True)
         for record in run.nodes
         if record.held and record.offer.provider == name
     }
 
 
-async def _compare(session: Session, name: str, nodes: list[Node], asked_at: datetime, *, release_strays: bool) -> list[HeldNode]:
-    now, records = session.clock.now(), _open_records(session, name)
+async def _compare(engine: Engine, name: str, nodes: list[Node], asked_at: datetime, *, release_strays: bool) -> list[HeldNode]:
+    now, records = engine.clock.now(), _open_records(engine, name)
     lines: list[HeldNode] = []
     listed: set[str] = set()
     for node in nodes:
@@ -151,39 +151,39 @@ async def _compare(session: Session, name: str, nodes: list[Node], asked_at: dat
         elif record is not None and node.kind != "machine":
             # A disk or a network of a machine that is held goes with that machine.
             lines.append(child_line(node, record, now))
-        elif record is not None and record.node is None and _fits(session, node, record):
+        elif record is not None and record.node is None and _fits(engine, node, record):
             # Found, and not adopted yet: its follower does that.
             listed.add(record.token)
             lines.append(record_line(record, now))
         elif node.owner is None:
             lines.append(node_line(node, now, Difference.UNMARKED, "shown: it bears our key, and no tag that says whose it is"))
-        elif node.owner not in session.journal.owners and node.id not in {r.node.id for r in records.values() if r.node}:
+        elif node.owner not in engine.journal.owners and node.id not in {r.node.id for r in records.values() if r.node}:
             lines.append(node_line(node, now, Difference.OTHER, "shown; it is not ours"))
         else:
-            lines.append(await _surplus(session, node, asked_at, release_strays=release_strays))
+            lines.append(await _surplus(engine, node, asked_at, release_strays=release_strays))
     for token, record in records.items():
         if token not in listed:
-            lines.append(await _unlisted(session, record, now))
-    return lines + _unlisted_duplicates(session, name, {node.id for node in nodes})
+            lines.append(await _unlisted(engine, record, now))
+    return lines + _unlisted_duplicates(engine, name, {node.id for node in nodes})
 
 
-def _unlisted_duplicates(session: Session, name: str, shown: set[str]) -> list[HeldNode]:
+def _unlisted_duplicates(engine: Engine, name: str, shown: set[str]) -> list[HeldNode]:
     """What is being given back beside the rows and is in no listing: it costs on until its provider says that it is gone."""
-    records = [n for run in session.journal.runs(open_only=True) for n in run.nodes if n.offer.provider == name]
-    now = session.clock.now()
+    records = [n for run in engine.journal.runs(open_only=True) for n in run.nodes if n.offer.provider == name]
+    now = engine.clock.now()
     return [line for record in records for line in duplicate_lines(record, now) if line.id not in shown]
 
 
-def _fits(session: Session, node: Node, record: NodeRecord) -> bool:
-    return contradiction(node, record, session.spec(node.provider).timings) is None
+def _fits(engine: Engine, node: Node, record: NodeRecord) -> bool:
+    return contradiction(node, record, engine.spec(node.provider).timings) is None
 
 
-async def _unlisted(session: Session, record: NodeRecord, now: datetime) -> HeldNode:
+async def _unlisted(engine: Engine, record: NodeRecord, now: datetime) -> HeldNode:
     """A row that the listing does not show: another page, a listing that lags, or tags that somebody has taken off."""
     if record.node is None:
         return record_line(record, now, None if record.late else Difference.MISSING)
     try:
-        seen = await inspected(session, record.node)
+        seen = await inspected(engine, record.node)
     except LeptonError as error:
         return record_line(record, now, Difference.MISSING, f"could not be asked: {error.message}")
     if seen.state in {NodeState.GONE, NodeState.UNKNOWN}:
@@ -193,29 +193,29 @@ async def _unlisted(session: Session, record: NodeRecord, now: datetime) -> Held
     )
 
 
-async def _surplus(session: Session, node: Node, asked_at: datetime, *, release_strays: bool) -> HeldNode:
+async def _surplus(engine: Engine, node: Node, asked_at: datetime, *, release_strays: bool) -> HeldNode:
     """A machine that no open row explains: of a token of ours it is released when it fits, all else is shown."""
-    difference, doubt = _standing(session, node)
-    now = session.clock.now()
+    difference, doubt = _standing(engine, node)
+    now = engine.clock.now()
     action = f"{doubt}: perhaps a copy; {_SHOWN}" if doubt else _SHOWN
-    if why := session.journal.frozen:
+    if why := engine.journal.frozen:
         action = f"shown; nothing is released: {why}"
     elif release_strays or _released_unasked(difference):
-        record = _record_of(session, node) if difference is Difference.DUPLICATE else None
-        node, action = await _given_back(session, node, record, asked_at)
+        record = _record_of(engine, node) if difference is Difference.DUPLICATE else None
+        node, action = await _given_back(engine, node, record, asked_at)
     return node_line(node, now, difference, action)
 
 
-def _standing(session: Session, node: Node) -> tuple[Difference, str | None]:
-    record = _record_of(session, node)
+def _standing(engine: Engine, node: Node) -> tuple[Difference, str | None]:
+    record = _record_of(engine, node)
     if record is None:
         return Difference.STRAY, None
-    doubt = contradiction(node, record, session.spec(node.provider).timings)
+    doubt = contradiction(node, record, engine.spec(node.provider).timings)
     return (Difference.DOUBTFUL if doubt else Difference.DUPLICATE), doubt
 
 
-def _record_of(session: Session, node: Node) -> NodeRecord | None:
-    run = session.journal.run_of(node.token) if node.token else None
+def _record_of(engine: Engine, node: Node) -> NodeRecord | None:
+    run = engine.journal.run_of(node.token) if node.token else None
     return None if run is None else next(record for record in run.nodes if record.token == node.token)
 
 
@@ -223,14 +223,14 @@ def _released_unasked(difference: Difference) -> bool:
     return difference is Difference.DUPLICATE
 
 
-async def _given_back(session: Session, node: Node, record: NodeRecord | None, asked_at: datetime) -> tuple[Node, str]:
+async def _given_back(engine: Engine, node: Node, record: NodeRecord | None, asked_at: datetime) -> tuple[Node, str]:
     """Give a machine back; ``record`` is the row that it doubles."""
     try:
         # One that its row had, and that is there again, is in the row's cost.
         if record is not None and (record.node is None or record.node.id != node.id):
-            node = await give_back_duplicate(session, record, node, asked_at)
+            node = await give_back_duplicate(engine, record, node, asked_at)
         else:
-            node = await released(session, node)
+            node = await released(engine, node)
     except LeptonError as error:
         return node, f"release failed: {error.message}"
     return node, "released" if node.state is NodeState.GONE else "being released"

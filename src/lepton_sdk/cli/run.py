@@ -80,7 +80,7 @@ def _accepts(error: ExposureNotAccepted) -> bool:
 
 async def _foreground(job: Job, policy: str, accept_exposure: bool, *, as_json: bool) -> tuple[Run, bool]:
     """The run, and whether it was left to a follower."""
-    from lepton_sdk._engine.stall import end_this_process
+    from lepton_sdk._engine.claims.stall import end_this_process
     from lepton_sdk.aio import AsyncClient
     from lepton_sdk.cli.foreground import Foreground
 

@@ -17,7 +17,7 @@ from lepton_sdk.client import Client
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lepton_sdk._engine.lines import HeldNode
+    from lepton_sdk._engine.inventory.report import HeldNode
 
 __all__ = ["follow_command", "nodes_command", "reconcile_command", "state_command"]
 
@@ -123,7 +123,7 @@ def state_command(action: str, as_json: bool) -> None:
 @json_option
 def follow_command(runs: tuple[str, ...], until_idle: bool, secrets_on_stdin: bool, as_json: bool) -> None:
     """Drive open runs until stopped, as a service."""
-    from lepton_sdk._engine.stall import end_this_process
+    from lepton_sdk._engine.claims.stall import end_this_process
 
     end_this_process()
     environment: dict[str, str] | None = None

@@ -157,8 +157,8 @@ def armed(cloud: BehindSSH, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A client of a cloud whose machines get a watchdog over SSH; its power-off leaves a line."""
     if os.getuid() != 0:
         pytest.skip("a watchdog is the superuser's")
-    monkeypatch.setattr("lepton_sdk._engine.watchdog.FOLDER", str(tmp_path / "watchdog"))
-    monkeypatch.setattr("lepton_sdk._engine.watchdog._POWER_OFF", f"echo off >>{tmp_path}/off")
+    monkeypatch.setattr("lepton_sdk._engine.launch.watchdog.FOLDER", str(tmp_path / "watchdog"))
+    monkeypatch.setattr("lepton_sdk._engine.launch.watchdog._POWER_OFF", f"echo off >>{tmp_path}/off")
     spec = evolve(FAKE_SPEC, power_off="ends", watchdog="login", timings=evolve(FAKE_SPEC.timings, boot=120))
     with Client(state=tmp_path / "state", cache=tmp_path / "cache", providers={spec: cloud}) as client:
         yield client

@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 
 from lepton_sdk._config import load_config
-from lepton_sdk._engine.session import Session
+from lepton_sdk._engine.engine import Engine
 from lepton_sdk._executors.ssh.hostkeys import HostKeys, machine_of
 from lepton_sdk.domain.access import SSHAccess, access_from_dict, access_to_dict
 from lepton_sdk.domain.money import Money
@@ -128,7 +128,7 @@ def test_of_two_that_come_first_one_pins(tmp_path: Path) -> None:
 
 
 def test_names_of_machines_are_their_own(tmp_path: Path) -> None:
-    session = Session(load_config(state=tmp_path / "state"))
+    engine = Engine(load_config(state=tmp_path / "state"))
     access = SSHAccess("198.51.100.1")
     node = Node("cloud", "i", "t", access=access)
     others = [evolve(node, provider="other"), evolve(node, id="j"), evolve(node, token="../../x y")]
@@ -144,7 +144,7 @@ def test_names_of_machines_are_their_own(tmp_path: Path) -> None:
         False,
     ]
     assert machine_of(evolve(node, price=Money("1"), access=evolve(access, own=True)), lambda _: False) == ""
-    assert [session.has_own_hosts(name) for name in ("byoc", "no-such-provider")] == [True, False]
+    assert [engine.has_own_hosts(name) for name in ("byoc", "no-such-provider")] == [True, False]
 
 
 def test_an_access_of_before_is_read_and_written_as_before() -> None:

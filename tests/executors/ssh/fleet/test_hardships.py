@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lepton_sdk import Client, Job, Resources, RunState
-from lepton_sdk._engine import execute, release
+from lepton_sdk._engine.runs import execute, release
 from lepton_sdk.domain import retry
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.retry import Retry, Rule
@@ -196,7 +196,7 @@ def test_an_offer_of_gpus_that_are_not_there_any_more_is_refused(owners: list[An
 def test_a_gpu_that_fails_under_a_job_moves_it_and_cordons_the_host(
     sickness: str, said: str, far: list[Any], lepton: Any, until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lepton_sdk._engine.execute._HEALTH_SECONDS", 0.5)
+    monkeypatch.setattr("lepton_sdk._engine.runs.execute._HEALTH_SECONDS", 0.5)
     for name, host in zip(("one", "two"), far, strict=True):
         host.has("gpus 2")
         lepton("byoc", "add", "--name", name, "--group", "lab", host.target)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lepton_sdk._engine.mpi import daemon
+from lepton_sdk._engine.launch.mpi import daemon
 
 
 def test_the_waiting_node_runs_what_comes_from_its_run_and_nothing_else(tmp_path: Path, until: Any) -> None:

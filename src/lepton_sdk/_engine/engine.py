@@ -1,0 +1,332 @@
+"""What every part of the engine needs: configuration, clock, plugins, journal, and who we are."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lepton_sdk._clock import Clock, SteadyClock
+from lepton_sdk._config import Config, shown_address
+from lepton_sdk._engine.calls.bounded import ask_provider
+from lepton_sdk._engine.calls.hurry import Hurry, Patience
+from lepton_sdk._engine.claims.holder import this_process
+from lepton_sdk._engine.polling import Cached, Throttle
+from lepton_sdk._journal import Journal, Place, exists, lost_at
+from lepton_sdk._plugins.registry import Registry
+from lepton_sdk.domain.access import Access
+from lepton_sdk.domain.ids import new_id
+from lepton_sdk.domain.node import Node
+from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.quantity import show_duration
+from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.errors import JournalError, LeptonError, UsageError
+from lepton_sdk.router import Standing
+from lepton_sdk.spi.executor import Executor, ExecutorContext
+from lepton_sdk.spi.provider import Provider
+from lepton_sdk.spi.spec import ProviderSpec
+
+__all__ = ["Engine"]
+
+_ACCOUNT_SECONDS = 300.0
+
+# Beyond so many runs, one listing costs fewer calls than a look at each machine.
+_FEW = 4
+_LONGEST_LOOK = 0.5
+# Clocks that are kept by a time service differ by less.
+_MOVED_SECONDS = 60.0
+_LOOK_EACH = 0.004
+
+
+class Engine:
+    """One client's view of the world. Everything in it opens on first use.
+
+    Args:
+        providers: provider objects that the application brings itself, by spec; they stand beside the installed plugins.
+        executors: executors by the type name of their Access, which go before the installed ones; for simulations,
+            like the next two.
+        open_journal: makes the journal.
+        entropy: random bytes for ids.
+        patience: how long things are waited for; tests and simulations bring their own.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock | None = None,
+        providers: Mapping[ProviderSpec, Provider] | None = None,
+        executors: Mapping[str, Executor] | None = None,
+        open_journal: Callable[..., Journal] = Journal,
+        entropy: Callable[[int], bytes] = os.urandom,
+        patience: Patience | None = None,
+    ) -> None:
+        self.config = config
+        self.clock: Clock = clock or SteadyClock()
+        self.registry = Registry(config, self.clock)
+        self._brought = {spec.name: (spec, provider) for spec, provider in (providers or {}).items()}
+        self._entropy = entropy
+        self._journal: Journal | None = None
+        self._executors: dict[str, Executor] = dict(executors or {})
+        self._open_journal = open_journal
+        self._accounts: dict[str, tuple[float | None, str | None]] = {}
+        self.pace = Throttle(self.clock)
+        self.patience = patience or Patience().with_keeping(config.keeping)
+        # By run: how much time is left for what stands before its machines' release.
+        self._hurries: dict[str, Hurry] = {}
+        # By token: create calls that have not answered, which go on when their caller is cancelled; and those that never did.
+        self.creating: dict[str, asyncio.Future[Run]] = {}
+        self.called: set[str] = set()
+        self.listings: Cached[Mapping[str, Node]] = Cached(self.clock)
+        self.markets: Cached[tuple[list[Offer], LeptonError | None]] = Cached(self.clock)
+        # Providers that the last look at the market could not ask, for a reason that may pass.
+        self.passing: dict[str, LeptonError] = {}
+        self.notices: list[str] = []
+        self._moved, self._said = False, set[str]()
+        self._onlookers: list[Callable[[str], None]] = []
+        # What is claimed by some work of this very process, whatever the clock says of it, and whom to tell of its loss.
+        self.claims: dict[str, tuple[int, Callable[[int], object]]] = {}
+        # How many runs are driven here under the eye of the thread that sees a blocked loop.
+        self.watchers, self.watch_over = 0, threading.Event()
+        self.keeper: asyncio.Future[None] | None = None
+        self.holder = this_process(self.new_id())
+
+    def new_id(self) -> str:
+        """A fresh identifier that sorts by time."""
+        return new_id(self.clock.now(), self._entropy(6))
+
+    # --- providers and executors -----------------------------------------------------------------------------------
+
+    def standing(self) -> dict[str, Standing]:
+        """For every known provider: can it be used, and if not, why and what helps."""
+        brought = {name: Standing(True, launch_gap=spec.launch_gap) for name, (spec, _) in self._brought.items()}
+        return self.registry.standing() | brought
+
+    def spec(self, name: str) -> ProviderSpec:
+        """What a provider says of itself."""
+        return self._brought[name][0] if name in self._brought else self.registry.spec(name)
+
+    def provider(self, name: str) -> Provider:
+        """The provider itself; its factory is imported on first use."""
+        return self._brought[name][1] if name in self._brought else self.registry.provider(name)
+
+    async def account(self, name: str) -> str | None:
+        """Which account a provider's credentials open; ``None`` when it cannot tell yet. Asked again after a few minutes."""
+        if "account" not in self.spec(name).capabilities:
+            return None
+        now, (asked, account) = self.clock.monotonic(), self._accounts.get(name, (None, None))
+        if asked is None or account is None or now - asked > _ACCOUNT_SECONDS:
+            provider: Any = self.provider(name)
+            seconds = self.patience.provider
+            account = await ask_provider(name, "asking which account this is", provider.account, seconds, self.clock)
+            self._accounts[name] = (now, account)
+        return account
+
+    def hurry(self, run_id: str) -> Hurry:
+        """How much time is left for what stands before the release of a run's machines."""
+        if run_id not in self._hurries:
+            self._hurries[run_id] = Hurry(self.clock, self.patience.stopped)
+        return self._hurries[run_id]
+
+    def forget_hurry(self, run_id: str) -> None:
+        """Nobody drives the run here any more."""
+        self._hurries.pop(run_id, None)
+
+    def executor_name(self, access: Access) -> str | None:
+        """The plugin whose executor is in use for nodes that are reached so; ``None`` before it was."""
+        executor = self._executors.get(type(access).__name__)
+        return None if executor is None else _module_of(executor)
+
+    def plugin_modules(self) -> dict[str, str]:
+        """The code of the plugins that are in use: module, or package of modules, and the plugin's name."""
+        used = [*self._executors.values(), *self.registry.providers()]
+        names = {_module_of(one) for one in used}
+        return {name: name for name in names}
+
+    @property
+    def brings_providers(self) -> bool:
+        """Whether the application brought providers, which no other process knows."""
+        return bool(self._brought)
+
+    def executor(self, access: Access) -> Executor:
+        """The way to run on a node that is reached so."""
+        kind = type(access).__name__
+        if kind not in self._executors:
+            context = ExecutorContext(clock=self.clock, runs_dir=self.runs_dir, progress=self._show, own=self.has_own_hosts)
+            self._executors[kind] = self.registry.executor(access, context)
+        return self._executors[kind]
+
+    def has_own_hosts(self, name: str) -> bool:
+        """Whether a provider's machines are hosts of the user's own, as far as a node does not say so itself."""
+        try:
+            return "local" in self.spec(name).capabilities
+        except LeptonError:
+            # Its plugin is not here any more.
+            return False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether so many runs are driven here that what all of them want to know is asked once."""
+        return len(self.claims) > _FEW
+
+    def look_seconds(self) -> float:
+        """How often each node is looked at, at least: ten thousand every forty seconds are still 250 looks a second."""
+        return max(_LONGEST_LOOK, _LOOK_EACH * len(self.claims))
+
+    @contextmanager
+    def shown_to(self, on_event: Callable[[Event], None] | None, on_progress: Callable[[str], None] | None) -> Iterator[None]:
+        """Let somebody see each row of the journal, and what takes long while it does."""
+        stop_listening = self.journal.listen(on_event) if on_event else None
+        onlookers = [on_progress] if on_progress else []
+        self._onlookers += onlookers
+        try:
+            yield
+        finally:
+            for onlooker in onlookers:
+                self._onlookers.remove(onlooker)
+            if stop_listening:
+                stop_listening()
+
+    def _show(self, text: str) -> None:
+        for onlooker in self._onlookers:
+            onlooker(text)
+
+    # --- words -----------------------------------------------------------------------------------------------------
+
+    def tell(self, line: str) -> None:
+        """Keep a line that the user should see, once."""
+        line = self.redacted(line)
+        if line not in self.notices:
+            self.notices.append(line)
+
+    def say(self, line: str) -> None:
+        """Show a line at once, and once, to whoever sees this process; `tell` keeps one for the end."""
+        line = self.redacted(line)
+        if line not in self._said:
+            self._said.add(line)
+            logging.getLogger("lepton_sdk").warning(line)
+
+    def say_away(self, error: JournalError) -> None:
+        """Tell that the journal does not answer and is waited for."""
+        words = f"{error.message}; it is waited for, and until then nothing is created and nothing is given back"
+        self.say(f"{words}; next: {error.hint}" if error.hint else words)
+
+    def tell_of_clock(self) -> None:
+        """Tell once when the wall clock was moved while something is open."""
+        moved = self._journal.moved() if self._journal is not None else 0.0
+        if abs(moved) > _MOVED_SECONDS and not self._moved:
+            self._moved = True
+            ahead = "ahead of" if moved > 0 else "behind"
+            self.say(
+                f"this host's clock is {show_duration(round(abs(moved)))} {ahead} the time that its open runs began by: "
+                "it was set. Their times, limits and costs go on by the time since boot, which nobody sets"
+            )
+
+    def redacted(self, text: str) -> str:
+        """A text on its way to people or to the journal, as observers want it seen."""
+        observers = self.registry.observers()
+        for shorter in observers.hook.redact(text=text) if observers is not None else ():
+            text = shorter if isinstance(shorter, str) else text
+        return text
+
+    # --- state -----------------------------------------------------------------------------------------------------
+
+    @property
+    def runs_dir(self) -> Path:
+        """Where files of runs lie."""
+        return self.config.state_dir / "runs"
+
+    @property
+    def journal_place(self) -> Place:
+        """The journal's file, or the address of its database."""
+        return self.config.database or self.config.state_dir / "journal.db"
+
+    @property
+    def journal_name(self) -> str:
+        """Where the journal is, as people are told."""
+        place = self.journal_place
+        return str(place) if isinstance(place, Path) else shown_address(place)
+
+    @property
+    def marks(self) -> Path:
+        """Where this host notes what it has seen of each journal."""
+        return self.config.cache_dir / "journals"
+
+    @property
+    def journal(self) -> Journal:
+        """The journal, made on first use.
+
+        Raises:
+            JournalLost: there was one, and something of it may be billed: none is made in its place.
+            JournalError: it cannot be used.
+        """
+        if self._journal is None:
+            self._journal = self._open_journal(self.journal_place, self.clock, marks=self.marks)
+            self._journal.when_away = self.say_away
+            self.tell_of_clock()
+            if (observers := self.registry.observers()) is not None:
+                self._journal.listen(lambda event: observers.hook.on_transition(event=event.to_dict()))
+        return self._journal
+
+    def has_journal(self) -> bool:
+        """Whether anything was ever written; a question alone must not make a journal."""
+        if self._journal is not None or exists(self.journal_place):
+            return True
+        if lost := lost_at(self.marks, self.journal_place):
+            names = ", ".join(sorted({name for one in lost for name in one.rented}))
+            self.say(f"the journal {self.journal_name} is gone and had machines at {names}: see lepton nodes")
+        return False
+
+    def resolve(self, run: str) -> str:
+        """The id of the run that somebody names.
+
+        Raises:
+            UsageError: none or several.
+        """
+        if not self.has_journal():
+            raise UsageError(f"no run is called {run!r}: there is no journal yet", hint="start one with lepton run")
+        return self.journal.resolve(run)
+
+    def open(self) -> Journal:
+        """Open the journal; `journal` for who only wants to know whether it can be."""
+        return self.journal
+
+    @property
+    def opened(self) -> bool:
+        """Whether the journal is open here."""
+        return self._journal is not None
+
+    def close_journal(self) -> None:
+        """Close the journal; the next use opens it again."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def open_heir(self, owners: tuple[str, ...]) -> Journal:
+        """Begin a new journal where others were lost; what carries the names of those is asked for as its own is."""
+        self._journal = Journal(self.journal_place, self.clock, marks=self.marks, heir_of=owners)
+        return self._journal
+
+    async def aclose(self) -> None:
+        """Close providers, executors and the journal; create calls that are under way get their answer written down first."""
+        if self.creating:
+            await asyncio.wait(list(self.creating.values()))
+        for executor in self._executors.values():
+            await executor.aclose()
+        self._executors.clear()
+        for _, provider in self._brought.values():
+            await provider.aclose()
+        await self.registry.aclose()
+        self.close_journal()
+
+
+def _module_of(plugin: object) -> str:
+    """A stranger's package, and of our own the one module: both are called by where their code is."""
+    module = type(plugin).__module__
+    package = module.partition(".")[0]
+    return module if package == "lepton_sdk" else package

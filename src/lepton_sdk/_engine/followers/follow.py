@@ -1,0 +1,252 @@
+"""A follower drives runs: it claims them, keeps the claim alive, and lets go when somebody else has taken over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+
+from lepton_sdk._engine.claims.renewal import claimed, is_claimed, is_ours, told_holder
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.followers.journal_away import AWAY, Absence, patient
+from lepton_sdk._engine.inventory.leftovers import seek_everywhere, shown
+from lepton_sdk._engine.runs.drive import Drive
+from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.errors import ContractViolation, StaleEpoch
+from lepton_sdk.router import Plan
+
+__all__ = ["catch_up", "drive", "follow_all", "is_driven", "listed", "request_stop", "wait_for"]
+
+_LOOK_SECONDS = 0.25
+_CATCH_UP_SECONDS = 15.0
+_TROUBLE_SECONDS = 30.0
+# A run that another follower drives is left to it; should that one die, nobody notices such a pause.
+_HELD_SECONDS = 2.0
+# A detached follower has its secrets within a second or two, or was killed.
+_SECRETS_SECONDS = 60.0
+_SEEK_SECONDS = 30.0
+_WATCH_SECONDS = 1.0
+# Another follower ends a run that was stopped within a moment; only what takes longer is told.
+_SILENT_SECONDS = 3.0
+
+
+async def drive(
+    engine: Engine,
+    run_id: str,
+    *,
+    secrets: Mapping[str, str] | None = None,
+    plan: Plan | None = None,
+    wait: bool = True,
+) -> Run | None:
+    """Drive one run to its end; ``None`` when another follower holds it, takes it over or is on its way to it.
+
+    A journal that is away for a while is waited for. The claim may run out meanwhile, so that it goes on under a fresh one.
+    """
+    absence = Absence(engine)
+    while True:
+        try:
+            run = await _drive(engine, run_id, secrets=secrets, plan=plan, wait=wait)
+        except AWAY as error:
+            if not wait:
+                raise
+            plan = None
+            await absence.wait(error)
+        else:
+            absence.over()
+            return run
+
+
+async def _drive(engine: Engine, run_id: str, *, secrets: Mapping[str, str] | None, plan: Plan | None, wait: bool) -> Run | None:
+    if is_driven(engine, run_id) or _is_awaited(engine, run_id, secrets or {}):
+        return None
+    lost: list[asyncio.Future[Run]] = []
+    # Somebody else drives the run once our claim is lost: two must not.
+    async with claimed(engine, run_id, lambda _: [work.cancel() for work in lost]) as epoch:
+        if epoch is None:
+            return None
+        work = asyncio.ensure_future(Drive(engine, run_id, epoch, secrets=secrets, plan=plan, wait=wait).to_the_end())
+        lost.append(work)
+        try:
+            return _told_of_late(engine, await work)
+        except StaleEpoch:
+            # The node has been told of a newer follower than us; so has the journal, or will be.
+            return None
+        except (asyncio.CancelledError, ContractViolation):
+            # A row that is not legal any more was legal to us: the other one has gone on while we stood still.
+            with suppress(*AWAY):
+                if not is_ours(engine, run_id):
+                    return None
+            raise
+        finally:
+            work.cancel()
+
+
+def _told_of_late(engine: Engine, run: Run) -> Run:
+    for node in run.nodes:
+        if node.late and node.held and not node.stopped:
+            engine.tell(
+                f"run {run.id}: a create call at {node.offer.provider} has not been resolved; a machine of it may still turn up; "
+                "next: lepton nodes shows it, lepton follow and lepton reconcile seek it and give it back"
+            )
+    return run
+
+
+def _is_awaited(engine: Engine, run_id: str, secrets: Mapping[str, str]) -> bool:
+    """Whether the follower that has the run's secrets may still come: without them we could only refuse the job."""
+    run = engine.journal.run(run_id)
+    started = any(node.running_at for node in run.nodes)
+    if run.stop_requested or started or all(name in secrets for name in run.job.secrets):
+        return False
+    return (engine.clock.now() - run.created_at).total_seconds() < _SECRETS_SECONDS
+
+
+async def wait_for(engine: Engine, run_id: str) -> Run:
+    """Wait until a run has ended, and drive it when nobody else does."""
+    began, told = engine.clock.monotonic(), False
+    while True:
+        run = await patient(engine, lambda: engine.journal.run(run_id))
+        if run.state.ended:
+            return run
+        ended = await drive(engine, run_id)
+        if ended is not None:
+            return ended
+        if not told and engine.clock.monotonic() - began > _SILENT_SECONDS:
+            told = await patient(engine, lambda: _tell_who_drives(engine, run_id))
+        await engine.clock.sleep(_LOOK_SECONDS)
+
+
+def _tell_who_drives(engine: Engine, run_id: str) -> bool:
+    """Tell whom we wait for, and until when; whether there was anybody."""
+    if (who := told_holder(engine, run_id)) is None:
+        return False
+    engine.say(f"waiting for run {run_id}: it is driven by {who}")
+    return True
+
+
+async def catch_up(engine: Engine) -> None:
+    """Take every step that is due in runs that nobody drives, without waiting for anything.
+
+    A provider that does not answer in time holds nobody up: its runs stay as they are, for the next one who looks.
+    """
+    if engine.journal.frozen:
+        return
+    adrift = [run_id for run_id in engine.journal.open_runs() if not is_driven(engine, run_id)]
+    if adrift:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CATCH_UP_SECONDS):
+                answers = await asyncio.gather(*(drive(engine, r, wait=False) for r in adrift), return_exceptions=True)
+                for run_id, answer in zip(adrift, answers, strict=True):
+                    if isinstance(answer, Exception):
+                        engine.tell(f"run {run_id}: {answer}")
+
+
+async def listed(engine: Engine, *, open_only: bool, limit: int | None) -> list[Run]:
+    """Runs, newest first, once every step that is due was taken."""
+    if not engine.has_journal():
+        return []
+    await catch_up(engine)
+    return engine.journal.runs(open_only=open_only, limit=limit)
+
+
+def is_driven(engine: Engine, run_id: str) -> bool:
+    """Whether a follower, be it of this very client, holds the run."""
+    return is_claimed(engine, run_id)
+
+
+async def follow_all(
+    engine: Engine,
+    *,
+    only: frozenset[str] = frozenset(),
+    until_idle: bool = False,
+    secrets: Mapping[str, str] | None = None,
+) -> int:
+    """Drive every open run, and those that come, as a service.
+
+    Args:
+        only: nothing but these runs.
+        until_idle: end when no open run is left.
+        secrets: values for jobs that name secrets and have not started yet.
+
+    Returns:
+        How many runs it drove.
+    """
+    tasks: dict[str, asyncio.Task[Run | None]] = {}
+    seeking, watching = asyncio.ensure_future(_seek_again_and_again(engine)), asyncio.ensure_future(_watch(engine))
+    driven: set[str] = set()
+    try:
+        while True:
+            # While it is away nothing is begun, and what goes on waits for it by itself.
+            open_runs = [
+                run_id for run_id in await patient(engine, lambda: engine.journal.open_runs()) if not only or run_id in only
+            ]
+            for run_id in open_runs:
+                if run_id not in tasks or tasks[run_id].done():
+                    pause = _told(engine, run_id, tasks.pop(run_id, None))
+                    tasks[run_id] = asyncio.ensure_future(_after(engine, pause, run_id, secrets))
+                    driven.add(run_id)
+            if until_idle and not open_runs and not await patient(engine, lambda: _is_owed(engine, only)):
+                return len(driven)
+            if engine.is_busy and watching.done():
+                watching = asyncio.ensure_future(_watch(engine))
+            await engine.clock.sleep(_LOOK_SECONDS)
+    finally:
+        around = (seeking, watching, *tasks.values())
+        for task in around:
+            task.cancel()
+        await asyncio.gather(*around, return_exceptions=True)
+
+
+async def _seek_again_and_again(engine: Engine) -> None:
+    while True:
+        with suppress(*AWAY):
+            await seek_everywhere(engine)
+        await engine.clock.sleep(_SEEK_SECONDS)
+
+
+async def _watch(engine: Engine) -> None:
+    """Where there are so many nodes that each is looked at seldom, a listing tells in time which one has died."""
+    while engine.is_busy:
+        await engine.clock.sleep(_WATCH_SECONDS)
+        for name in await patient(engine, lambda: engine.journal.providers_with_open_nodes()):
+            # Who cannot be asked, or has a bug, says nothing of any node; those who need its word tell of it.
+            with suppress(Exception):
+                poll = engine.spec(name).timings.poll
+                if poll < engine.look_seconds():
+                    await shown(engine, name, poll)
+
+
+def _is_owed(engine: Engine, only: frozenset[str]) -> bool:
+    """Whether something may still turn up of runs that have ended."""
+    late = [run for run in engine.journal.runs(open_only=True) if not only or run.id in only]
+    return any(node.open and not node.awaited for run in late for node in run.nodes)
+
+
+async def _after(engine: Engine, pause: float, run_id: str, secrets: Mapping[str, str] | None) -> Run | None:
+    await engine.clock.sleep(pause)
+    return await drive(engine, run_id, secrets=secrets)
+
+
+def _told(engine: Engine, run_id: str, task: asyncio.Task[Run | None] | None) -> float:
+    """One run's trouble must not end the service: it is told, and the run is taken up again after a pause."""
+    if task is None or task.cancelled():
+        return 0
+    error = task.exception()
+    if error is None:
+        return 0 if task.result() is not None else _HELD_SECONDS
+    line = engine.redacted(f"run {run_id}: {error}")
+    if line not in engine.notices:
+        engine.tell(line)
+        logging.getLogger("lepton_sdk").warning(line)
+    return _TROUBLE_SECONDS
+
+
+def request_stop(engine: Engine, run_id: str, *, now: bool = False) -> None:
+    """Write that the run shall end; whoever drives it sees the row.
+
+    Args:
+        now: wait for nothing any more, also not for log and outputs.
+    """
+    run = engine.journal.run(run_id)
+    if not run.state.ended and not (run.stop_now if now else run.stop_requested):
+        engine.journal.append(Event("run.stop", run_id, engine.clock.now(), None, {"now": True} if now else {}))

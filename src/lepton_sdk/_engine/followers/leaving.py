@@ -1,0 +1,111 @@
+"""Leaving an open run: what its caller is told when a call ends before the run does, and stopping it on the way out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Literal, TypeVar
+
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.followers.follow import is_driven, request_stop, wait_for
+from lepton_sdk.domain.node import Stage
+from lepton_sdk.domain.run import Run
+from lepton_sdk.errors import LeptonError
+
+__all__ = ["OnCancel", "or_leave"]
+
+OnCancel = Literal["leave", "stop"]
+
+_T = TypeVar("_T")
+_LOOK_SECONDS = 0.1
+# So long a cancelled call stays to see its run stopped and its machines given back.
+_STOP_SECONDS = 180.0
+# Work on a run that has come so far is not ended for a stop: a create call that is cut off would have to be looked for, and
+# what brings outputs here or gives a machine back is what a stop wants.
+_LET_BE = frozenset({Stage.INTENDED, Stage.FINISHED, Stage.LOST, Stage.RELEASING})
+_LOGGER = logging.getLogger("lepton_sdk.leaving")
+
+
+async def or_leave(engine: Engine, run_id: str, work: Coroutine[Any, Any, _T], on_cancel: OnCancel = "leave") -> _T:
+    """The result of ``work`` on a run. When it does not come to its end, the error names the run that goes on.
+
+    Args:
+        on_cancel: what a cancellation does to the run; ``"stop"`` ends it before the cancellation goes on, unless that takes
+            too long or the call is cancelled once more.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError as error:
+        last = error
+        if on_cancel == "stop":
+            try:
+                await _stopped(engine, run_id, task)
+            except asyncio.CancelledError as again:
+                last = again
+        last = await _ended(task) or last
+        _tell(engine, run_id, last)
+        raise last from None
+    except BaseException as error:
+        _tell(engine, run_id, error)
+        raise
+
+
+async def _stopped(engine: Engine, run_id: str, task: asyncio.Future[Any]) -> None:
+    with suppress(LeptonError, TimeoutError, OSError):
+        request_stop(engine, run_id)
+        async with asyncio.timeout(_STOP_SECONDS):
+            while not task.done() and _is_let_be(engine.journal.run(run_id)):
+                await engine.clock.sleep(_LOOK_SECONDS)
+            if (again := await _ended(task)) is not None:
+                raise again
+            await wait_for(engine, run_id)
+
+
+def _is_let_be(run: Run) -> bool:
+    return any(member.awaited and member.stage in _LET_BE for member in run.members)
+
+
+async def _ended(task: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+    """Cancel work and see it end; one more cancellation of our own waits for it as well, and is given back."""
+    again = None
+    for _ in range(2):
+        task.cancel()
+        try:
+            await asyncio.wait({task})
+            break
+        except asyncio.CancelledError as error:
+            again = error
+    if task.done() and not task.cancelled():
+        # What it ended with is of no use to anybody any more.
+        task.exception()
+    return again
+
+
+def _tell(engine: Engine, run_id: str, error: BaseException) -> None:
+    """Say with the error, and in the log, which run goes on."""
+    try:
+        line = _left(engine, run_id)
+    except LeptonError as unread:
+        line = f"run {run_id}: its state cannot be read now ({unread.message}); it may go on; next: lepton ps"
+    if line and line not in getattr(error, "__notes__", ()):
+        error.add_note(line)
+        if not error.args and isinstance(error, asyncio.CancelledError):
+            # A time-out shows its cause in one line, without the notes.
+            error.args = (line,)
+        _LOGGER.warning(line)
+
+
+def _left(engine: Engine, run_id: str) -> str:
+    run = engine.journal.run(run_id)
+    if run.state.ended:
+        return ""
+    does = "is being stopped" if run.stop_requested else "goes on"
+    who = "another process follows it" if is_driven(engine, run_id) else "nobody follows it now"
+    held = [node for node in run.nodes if node.open]
+    prices = sorted({node.price.display() if node.price is not None else "an unknown price" for node in held})
+    cost = f", and it holds {len(held)} machine(s) at {', '.join(prices)} an hour each" if held else ""
+    then = f"lepton follow --run {run_id} follows it to its end, lepton stop {run_id} ends it"
+    return f"run {run_id} ({run.name}) {does} without this call; {who}{cost}; {then}"

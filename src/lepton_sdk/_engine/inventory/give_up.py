@@ -1,0 +1,48 @@
+"""Giving a row up by hand: its account can never be opened again, so no provider will ever say that its machine is gone."""
+
+from __future__ import annotations
+
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk.domain.run import Event, NodeRecord
+from lepton_sdk.errors import UsageError
+
+__all__ = ["give_up", "words_for"]
+
+
+async def give_up(engine: Engine, name: str) -> NodeRecord:
+    """Close the row of a node without its provider's word, and end its run. It never counts as released.
+
+    Args:
+        name: the node's id at its provider, or its token, whole.
+
+    Raises:
+        UsageError: no open row has this name, or several have.
+    """
+    record = _named(engine, name)
+    now = engine.clock.now()
+    rows = [Event("node.given-up", record.run, now, record.token, {"detail": words_for(record), "seen": record.stage})]
+    run = engine.journal.run(record.run)
+    if not run.state.ended and not run.stop_requested:
+        # Another attempt would execute beside a machine of which nobody knows whether it still runs the job.
+        rows.append(Event("run.stop", record.run, now))
+    run = await engine.journal.write(*rows)
+    return next(node for node in run.nodes if node.token == record.token)
+
+
+def words_for(record: NodeRecord) -> str:
+    """What it may cost, in words."""
+    price = "at an unknown price" if record.price is None else f"at {record.price.display()} an hour"
+    if record.lasts is None:
+        return f"given up by hand: it may be billed {price} until somebody ends it at {record.offer.provider}"
+    return f"given up by hand: it may be billed {price}, for {record.lasts / 3600:.1f} hours in all at most"
+
+
+def _named(engine: Engine, name: str) -> NodeRecord:
+    records = [record for run in engine.journal.runs(open_only=True) for record in run.nodes if record.open]
+    found = [r for r in records if name in {r.token, *([r.node.id] if r.node else []), *(one.node.id for one in r.duplicates)}]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        tokens = ", ".join(record.token for record in found)
+        raise UsageError(f"{name!r} names several nodes: {tokens}", hint="name one by its token")
+    raise UsageError(f"no open row has a node {name!r}", hint="lepton nodes shows them; write the whole id")

@@ -1,0 +1,36 @@
+"""What an executor is told about one start of a job on one node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.launch.budget import time_limit
+from lepton_sdk._engine.launch.environment import describe
+from lepton_sdk._engine.launch.launchers import launched
+from lepton_sdk._engine.launch.watchdog import folder_of
+from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.spi.executor import Execution
+
+__all__ = ["execution_of"]
+
+
+def execution_of(engine: Engine, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Execution:
+    """What the executor is told, the same at every call for one start, whoever makes it.
+
+    Only the epoch is that of the client that drives the run now: a node then knows it from one that was overtaken in between.
+    """
+    epoch, _ = engine.claims.get(run.id, (record.epoch, None))
+    return Execution(
+        run_id=run.id,
+        attempt=record.attempt,
+        epoch=epoch,
+        rank=record.rank,
+        job=launched(run.job),
+        environment=describe(run, record),
+        secrets=secrets,
+        time_limit=time_limit(run, record),
+        idle_limit=run.job.limits.idle,
+        lease=run.job.retry.interruption.unreachable,
+        watchdog=folder_of(record),
+    )

@@ -1,0 +1,122 @@
+"""The output of one attempt: on its machine while that is ours, kept on this host before the machine is given back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.launch.execution import execution_of
+from lepton_sdk.domain.access import LocalAccess
+from lepton_sdk.domain.node import Stage
+from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.domain.words import one_line
+from lepton_sdk.errors import NodeError, UsageError
+from lepton_sdk.spi.executor import Fetched, FetchingExecutor
+
+__all__ = ["fetch", "from_node", "kept_log", "kept_outputs", "named", "output_of", "part_of", "tell_missing"]
+
+_AWAY_SECONDS = 1.0
+_CHUNK = 1 << 16
+_MOST_NAMED = 20
+_GIVEN_BACK = frozenset({Stage.RELEASING, Stage.RELEASED})
+
+
+async def fetch(
+    engine: Engine, run: Run, record: NodeRecord, patterns: Sequence[str], target: Path, *, most: int | None = None
+) -> Fetched:
+    """Bring files of the run's folder from its node into ``target``.
+
+    Args:
+        most: bytes that are written here at most.
+
+    Raises:
+        UsageError: the way to run on this node cannot bring files back.
+        NodeUnreachable, NodeError: the node did not answer, or cannot pack files.
+    """
+    assert record.node is not None
+    assert record.node.access is not None
+    executor = engine.executor(record.node.access)
+    if not isinstance(executor, FetchingExecutor):
+        raise UsageError(
+            f"files cannot be brought back from {record.offer.provider}", hint="let the job put them somewhere itself"
+        )
+    return await executor.fetch(record.node, execution_of(engine, run, record, {}), patterns, target, most=most)
+
+
+def tell_missing(engine: Engine, run: Run, missing: Sequence[tuple[str, str]]) -> None:
+    """Say which files did not come, and why."""
+    for line in named(missing):
+        engine.tell(f"run {run.id}: {line}")
+
+
+def named(missing: Sequence[tuple[str, str]]) -> list[str]:
+    """A line for each file that did not come, and one for those beyond the first."""
+    more = [f"{len(missing) - _MOST_NAMED} more files are missing"] if len(missing) > _MOST_NAMED else []
+    return [f"{one_line(path)} is missing: {one_line(why)}" for path, why in missing[:_MOST_NAMED]] + more
+
+
+def part_of(kept: Path) -> Path:
+    """Where outputs lie as long as they are not whole."""
+    return kept.with_name(f"{kept.name}.part")
+
+
+def kept_outputs(engine: Engine, record: NodeRecord) -> Path:
+    """Where the outputs of one node lie once its machine was given back."""
+    return kept_log(engine, record).with_name("outputs")
+
+
+def kept_log(engine: Engine, record: NodeRecord) -> Path:
+    """Where the log of one node lies once its machine was given back, as far as it could be had."""
+    return engine.runs_dir / record.run / f"{record.attempt}-{record.rank}" / "log"
+
+
+async def _from_file(path: Path, begin: int) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(begin)
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+async def output_of(engine: Engine, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:
+    """The output of one attempt from byte ``begin``: from the machine, or from what was kept of it.
+
+    With ``follow``, a machine that does not answer is waited for until it is given back: its silence ends no reader.
+
+    Raises:
+        NodeError: without ``follow``, it did not answer, and nothing was kept of it.
+    """
+    kept, at = kept_log(engine, record), begin
+    is_here = record.node is not None and isinstance(record.node.access, LocalAccess)
+    while is_here or not (_stage(engine, record) is Stage.RELEASED and kept.exists()):
+        try:
+            async for chunk in from_node(engine, run, record, at, follow=follow):
+                at += len(chunk)
+                yield chunk
+            return
+        except NodeError:
+            is_given_back = _stage(engine, record) in _GIVEN_BACK
+            if is_given_back and kept.exists() and not is_here:
+                # It is kept before the machine is given back, as far as it could be had.
+                break
+            if is_given_back and not is_here:
+                # Nothing of it could be had, which its run says.
+                return
+            if not follow or is_here:
+                raise
+        await engine.clock.sleep(_AWAY_SECONDS)
+    async for chunk in _from_file(kept, at):
+        yield chunk
+
+
+def _stage(engine: Engine, record: NodeRecord) -> Stage:
+    return next(node.stage for node in engine.journal.run(record.run).nodes if node.token == record.token)
+
+
+async def from_node(engine: Engine, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:
+    """The output of one attempt from byte ``begin``, as its node has it."""
+    assert record.node is not None
+    assert record.node.access is not None
+    executor = engine.executor(record.node.access)
+    async for chunk in executor.logs(record.node, execution_of(engine, run, record, {}), begin, follow=follow):
+        yield chunk

@@ -1,0 +1,160 @@
+"""Keeping what a job left on its machine before that is given back: one bounded attempt, whose loss is told in the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from math import inf
+from pathlib import Path
+from shutil import disk_usage
+
+from lepton_sdk._engine.calls.bounded import ask_node, words_of
+from lepton_sdk._engine.calls.hurry import Hurry
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.launch.budget import bill_left
+from lepton_sdk._engine.output.fetch import fetch, from_node, kept_log, kept_outputs, named, part_of
+from lepton_sdk.domain.access import LocalAccess
+from lepton_sdk.domain.quantity import show_duration
+from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.errors import LeptonError
+
+__all__ = ["keep"]
+
+# A reader of the log gets this much of it in memory at a time.
+_CHUNK = 1 << 16
+# So much of the disk is left free, or half of what is free.
+_SPARED = 256 << 20
+
+
+async def keep(engine: Engine, run: Run, record: NodeRecord, *, silent: bool) -> Run:
+    """Bring log and outputs of a machine that is about to be given back onto this host, as far as they can be had.
+
+    Nothing that goes wrong here is raised: the machine costs money, and what is lost is written into the run.
+
+    Args:
+        silent: the node's last answer was of no use, so that not much is waited for.
+    """
+    access = record.node.access if record.node else None
+    if access is None or isinstance(access, LocalAccess) or record.running_at is None:
+        return run
+    budget = _Budget(engine, run, record, silent=silent)
+    lost = await _keep_log(engine, run, record, budget)
+    lost += await _keep_outputs(engine, run, record, budget)
+    if not lost:
+        return run
+    for line in lost:
+        engine.tell(f"run {run.id}: {line}")
+    return await engine.journal.write(Event("node.unkept", run.id, engine.clock.now(), record.token, {"unkept": lost}))
+
+
+class _Budget:
+    """What is left of the time and the bytes that keeping may take."""
+
+    def __init__(self, engine: Engine, run: Run, record: NodeRecord, *, silent: bool) -> None:
+        keeping, patience = engine.patience.keeping, engine.patience
+        self._clock = engine.clock
+        self.hurry: Hurry = engine.hurry(run.id)
+        self.seconds = patience.silent if silent else float(keeping.time)
+        if (left := bill_left(run, record, engine.clock.now())) is not None:
+            # The total counts this, too. A moment is always there, as for a node that says nothing.
+            self.seconds = min(self.seconds, max(patience.silent, left))
+        self._end = self._clock.monotonic() + self.seconds
+        room = _room(engine.runs_dir)
+        self.bytes = min(keeping.size, room)
+        self.used_up = "outputs.size is used up" if keeping.size <= room else "the disk here has no more room to spare"
+
+    @property
+    def left(self) -> float:
+        """Seconds. A stop that came long ago leaves a node that answers a moment all the same."""
+        return max(0.0, self._end - self._clock.monotonic())
+
+    def why(self, error: BaseException) -> str:
+        """Why something is missing, in words."""
+        if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
+            if self.hurry.left() < inf:
+                return "the time for it was used up: the run was stopped"
+            return f"the time for it was used up: {show_duration(self.seconds)}, see outputs.time in the settings"
+        return words_of(error)
+
+
+def _room(folder: Path) -> int:
+    """Bytes that may be written there: a job's output must not take the room that the journal on the same disk needs."""
+    while not folder.exists():
+        folder = folder.parent
+    free = disk_usage(folder).free
+    return free - min(_SPARED, free // 2)
+
+
+class _TooMuch(Exception):
+    """More bytes than may be written."""
+
+
+async def _keep_log(engine: Engine, run: Run, record: NodeRecord, budget: _Budget) -> list[str]:
+    path = kept_log(engine, record)
+    begin = _size(path)
+
+    async def copy() -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            async for chunk in _pieces(engine, run, record, begin):
+                _write(descriptor, chunk[: budget.bytes])
+                if len(chunk) > budget.bytes:
+                    raise _TooMuch
+                budget.bytes -= len(chunk)
+        finally:
+            os.close(descriptor)
+
+    try:
+        await ask_node("fetching its log", copy, budget.left, engine.clock, hurry=budget.hurry)
+    except LeptonError as error:
+        # What stands in the file is whole up to there, and nothing behind it is.
+        why = budget.used_up if isinstance(error.__cause__, _TooMuch) else budget.why(error)
+        return [f"its log could not be fetched beyond byte {_size(path)}: {why}"]
+    return []
+
+
+def _write(descriptor: int, chunk: bytes) -> None:
+    """All of it: a disk that is nearly full takes a part."""
+    while chunk:
+        chunk = chunk[os.write(descriptor, chunk) :]
+
+
+async def _pieces(engine: Engine, run: Run, record: NodeRecord, begin: int) -> AsyncIterator[bytes]:
+    """The log in pieces that an executor may have made too large, and must have made of bytes."""
+    async for chunk in from_node(engine, run, record, begin, follow=False):
+        if not isinstance(chunk, bytes | bytearray | memoryview):
+            raise TypeError(f"a piece of the log is {type(chunk).__name__}, not bytes")
+        for at in range(0, len(chunk), _CHUNK):
+            yield bytes(chunk[at : at + _CHUNK])
+
+
+async def _keep_outputs(engine: Engine, run: Run, record: NodeRecord, budget: _Budget) -> list[str]:
+    if not run.job.outputs:
+        return []
+    place = kept_outputs(engine, record)
+    # A follower that died after it had fetched all of them left them where they belong.
+    part = place if place.is_dir() else part_of(place)
+
+    async def bring() -> list[str]:
+        fetched = await fetch(engine, run, record, run.job.outputs, part, most=budget.bytes)
+        part.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return named(fetched.missing)
+
+    try:
+        missing = await ask_node("fetching its outputs", bring, budget.left, engine.clock, hurry=budget.hurry)
+    except LeptonError as error:
+        return [f"its outputs could not be fetched whole: {budget.why(error)}; what came lies in {part}"]
+    try:
+        if part != place:
+            part.replace(place)
+    except OSError as error:
+        return [f"its outputs lie in {part}: they cannot be moved to {place}: {error.strerror}"]
+    return missing
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

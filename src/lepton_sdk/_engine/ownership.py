@@ -1,0 +1,37 @@
+"""Giving a journal a new owner, once somebody has made sure that nobody else acts from its history."""
+
+from __future__ import annotations
+
+from lepton_sdk._engine.doctor import state_of
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.inventory.lost_journals import begin_anew, trouble
+from lepton_sdk.domain.run import Event
+
+__all__ = ["adopt", "new_state"]
+
+
+def adopt(engine: Engine) -> dict[str, object]:
+    """Make the journal this place's own, and say what it is then.
+
+    Two that act on one history release each other's machines. After a roll-back its open runs are stopped: what became of
+    them since is lost.
+    """
+    if trouble(engine) is not None:
+        return new_state(engine)
+    if not engine.has_journal():
+        return state_of(engine)
+    journal = engine.journal
+    rolled_back = journal.frozen is not None and not journal.is_foreign
+    open_runs = map(journal.run, journal.open_runs()) if rolled_back else ()
+    now = engine.clock.now()
+    journal.adopt(*(Event("run.stop", run.id, now) for run in open_runs if not run.stop_requested))
+    return state_of(engine)
+
+
+def new_state(engine: Engine) -> dict[str, object]:
+    """Begin a new journal where one was lost, and say what it is then, and where the rest of the old one lies (``kept``).
+
+    It takes the owner names of the lost ones over, so that reconcile lists their machines as strays of its own.
+    """
+    kept = begin_anew(engine)
+    return state_of(engine) | ({"kept": kept} if kept else {})

@@ -1,0 +1,211 @@
+"""The whole story of a run on one page: market, route, acquire, execute, release.
+
+`advance` looks at the journal and takes the next step, whoever took the last one: going on after a crash and going on
+after the last line are the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterator, Mapping
+from typing import Any
+
+from lepton_sdk._engine.claims.renewal import claimed
+from lepton_sdk._engine.claims.stall import watched
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.market import plan_for
+from lepton_sdk._engine.polling import Throttle
+from lepton_sdk._engine.runs.acquire import acquire, resolve
+from lepton_sdk._engine.runs.attempts import PEER, after, blocked_names, due_at, is_judged, no_offer, scopes, unasked
+from lepton_sdk._engine.runs.boot import is_missed, look_at_boot
+from lepton_sdk._engine.runs.execute import follow, is_overdue, start
+from lepton_sdk._engine.runs.release import release
+from lepton_sdk._engine.tasks import Workers
+from lepton_sdk.domain.node import Stage
+from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.retry import Cause
+from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.errors import BudgetExceeded
+from lepton_sdk.router import Plan
+
+__all__ = ["Drive"]
+
+# How often a run that waits for its next attempt looks whether it was stopped.
+_LOOK_SECONDS = 0.5
+# A job is looked at again soon after it began or changed (three milliseconds for a single one), and ever less often while
+# it runs.
+_SHORTEST_LOOK = 0.006
+_READY = frozenset({Stage.REACHABLE, Stage.RUNNING})
+# From here on every step is one towards the release.
+_ENDING = frozenset({Stage.FINISHED, Stage.LOST, Stage.RELEASING})
+
+
+class Drive:
+    """One follower's work on one run, under a claim with ``epoch``.
+
+    Args:
+        secrets: values that came with the submission; empty for a follower that took over.
+        plan: the plan that was shown to the user, so that the market is not asked twice.
+        wait: ``False`` takes every step that can be taken now and stops at the first that must wait.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        run_id: str,
+        epoch: int,
+        *,
+        secrets: Mapping[str, str] | None = None,
+        plan: Plan | None = None,
+        wait: bool = True,
+    ) -> None:
+        self._engine = engine
+        self._run_id = run_id
+        self._epoch = epoch
+        self._secrets = secrets or {}
+        self._plan = plan
+        self._wait = wait
+        self._pace = Throttle(engine.clock)
+        self._stops = 0
+        self._steps: Workers[Run] = Workers()
+
+    async def to_the_end(self) -> Run:
+        """Advance until the run has ended, or (without waiting) until nothing moves."""
+        try:
+            with watched(self._engine):
+                return await self._advance_all(self._engine.journal.run(self._run_id))
+        finally:
+            await self._steps.stop()
+            self._engine.forget_hurry(self._run_id)
+
+    async def _advance_all(self, run: Run) -> Run:
+        pause = _SHORTEST_LOOK * self._engine.look_seconds()
+        run = self._heard(run)
+        while not run.state.ended:
+            before, run = run, await self.advance(run, pause)
+            if run != before:
+                pause = _SHORTEST_LOOK * self._engine.look_seconds()
+            else:
+                if not self._steps:
+                    if not self._wait:
+                        break
+                    await self._engine.clock.sleep(self._pause(run, pause))
+                pause = min(self._engine.look_seconds(), pause * 1.3)
+            run = self._heard(run)
+        return run
+
+    def _heard(self, run: Run) -> Run:
+        """The run with every stop that somebody asked for meanwhile; what stands before its release is hurried up."""
+        stops = self._engine.journal.stops(run.id)
+        if stops != self._stops or run.stop_requested is not bool(stops):
+            self._stops = stops
+            run = self._engine.journal.run(run.id)
+        if run.stop_requested:
+            self._engine.hurry(run.id).stop(now=run.stop_now)
+        return run
+
+    async def advance(self, run: Run, pause: float) -> Run:
+        """Take every step that is due now; of those that take long, what has been reached before the next look is due."""
+        self._engine.journal.refuse_frozen()
+        if not any(member.awaited for member in run.members):
+            # What still goes on here is for rows that another follower has settled meanwhile; nobody would wait for it.
+            await self._steps.stop()
+            return await self._next_attempt(run)
+        self._begin(run, pause)
+        if not self._steps:
+            return run
+        runs = await self._steps.some(self._pause(run, pause))
+        if all(one is run for one in runs):
+            return run
+        # Of steps side by side none knows what the others have written, and one that was broken off may have written as well.
+        first = runs[0]
+        return first if first is not None and len(run.members) == 1 else self._engine.journal.run(run.id)
+
+    def _begin(self, run: Run, pause: float) -> None:
+        """One step for each node of the attempt that has one. One node that failed ends the attempt for all."""
+        now, members = self._engine.clock.now(), [member for member in run.members if member.awaited]
+        over = run.stop_requested or any(member.failed for member in run.members)
+        if over:
+            # Whatever was begun for a job that goes on stands in the way of the release.
+            self._steps.break_off()
+        if run.id in self._steps:
+            # A start reaches all nodes at once.
+            return
+        if not over and {member.stage for member in members} <= _READY and any(m.stage is Stage.REACHABLE for m in members):
+            if not self._steps:
+                self._steps.begin(run.id, start(self._engine, run, self._epoch, self._secrets))
+            return
+        for member in members:
+            if member.token not in self._steps and (step := self._step(run, member, pause, over=over)) is not None:
+                self._steps.begin(member.token, step, to_the_end=over or member.stage in _ENDING or is_overdue(run, member, now))
+
+    def _step(self, run: Run, member: NodeRecord, look: float, *, over: bool) -> Coroutine[Any, Any, Run] | None:
+        engine, pace = self._engine, self._pace
+        poll = engine.spec(member.offer.provider).timings.poll
+        match member.stage:
+            case Stage.OWNED | Stage.REACHABLE if over:
+                return release(engine, run, member, pace, reason=None if run.stop_requested else PEER)
+            case Stage.INTENDED | Stage.UNKNOWN:
+                return resolve(engine, run, member) if pace.due("find", member.token, poll) else None
+            case Stage.OWNED:
+                return look_at_boot(engine, run, member, pace) if pace.due("boot", member.token, poll) else None
+            case Stage.REACHABLE:
+                return None
+            case Stage.RUNNING if pace.due("look", member.token, 0.9 * look) or is_missed(engine, member):
+                # A little early, because a clock may wake us so.
+                return follow(engine, run, member, pace, ending=over, secrets=self._secrets)
+            case Stage.RUNNING:
+                return None
+            case _:
+                return release(engine, run, member, pace) if pace.due("release", member.token, poll) else None
+
+    async def _next_attempt(self, run: Run) -> Run:
+        now = self._engine.clock.now()
+        if run.members and not is_judged(run) and (rows := tuple(after(run, now))):
+            return await self._engine.journal.write(*rows)
+        if run.stop_requested:
+            end = {"state": "stopped", "error": "the run was stopped on request"}
+            return await self._engine.journal.write(Event("run.finished", run.id, now, None, end))
+        if (due := due_at(run)) is not None and due > now:
+            return run
+        plan, self._plan = self._plan or await plan_for(self._engine, run.job, live=True), None
+        offer = next(self._open_offers(run, plan), None)
+        if offer is None:
+            if (row := unasked(run, self._engine.passing, now)) is not None:
+                return await self._engine.journal.write(row)
+            refused = [attempt for attempt in run.failures(Cause.NO_CAPACITY) if attempt.wait is None]
+            words = f"{len(refused)} offers were refused; the last said: {refused[-1].message}" if refused else ""
+            return await self._engine.journal.write(no_offer(run, words or plan.nearest_miss(), now))
+        try:
+            if run.job.nodes == 1:
+                return await acquire(self._engine, run, offer, self._epoch)
+            return await self._in_turn(run, offer, plan)
+        except BudgetExceeded as error:
+            return await self._engine.journal.write(no_offer(run, error.message, now))
+
+    async def _in_turn(self, run: Run, offer: Offer, plan: Plan) -> Run:
+        """Two runs that want several machines of one kind would each take half of the last ones, and neither would start."""
+        name = f"turn {offer.provider} {offer.instance_type} {offer.region}"
+        async with claimed(self._engine, name, lambda _: None) as turn:
+            if turn is None:
+                self._plan = plan
+                return run
+            return await acquire(self._engine, run, offer, self._epoch)
+
+    def _open_offers(self, run: Run, plan: Plan) -> Iterator[Offer]:
+        """Every feasible offer in order, without what earlier attempts blocked."""
+        blocked = blocked_names(run)
+        for candidate in plan:
+            if blocked.isdisjoint(scopes(candidate.offer).values()):
+                yield candidate.offer
+
+    def _pause(self, run: Run, pause: float) -> float:
+        # Whoever stops a run wants to be heard, whatever else is waited for.
+        return min(self._longest_pause(run, pause), self._engine.look_seconds())
+
+    def _longest_pause(self, run: Run, pause: float) -> float:
+        members = [member for member in run.members if member.awaited]
+        if not members:
+            return _LOOK_SECONDS
+        if any(member.stage is Stage.RUNNING and member.token not in self._steps for member in members):
+            return min(pause, *(self._engine.spec(member.offer.provider).timings.poll for member in members))
+        return min(self._engine.spec(member.offer.provider).timings.poll for member in members)

@@ -1,0 +1,73 @@
+"""Taking a job in: every check that can fail without cost comes first, then one durable row."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._executors.workdir import check_workdir
+from lepton_sdk.domain.job import Job
+from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.errors import JobSpecError, JournalError
+
+__all__ = ["check", "read_secrets", "record"]
+
+
+def check(job: Job) -> None:
+    """Refuse what cannot run, before anything is asked or written.
+
+    Raises:
+        JobSpecError: the message names the field and the fix.
+    """
+    if job.workdir is not None:
+        check_workdir(Path(job.workdir))
+        _check_line_ends(Path(job.workdir).expanduser(), job.command)
+
+
+def _check_line_ends(workdir: Path, command: str) -> None:
+    """A script with Windows line ends names an interpreter that no node has, and all that a node says is "not found"."""
+    try:
+        word = shlex.split(command)[0]
+        with (workdir / word).open("rb") as file:
+            first = file.readline(256)
+    except (OSError, ValueError, IndexError):
+        return
+    if first.startswith(b"#!") and first.endswith(b"\r\n"):
+        line = first.decode(errors="replace")
+        raise JobSpecError(
+            f"workdir: {word} has Windows line ends (its first line is {line!r}), so no node can start it",
+            hint=f"sed -i 's/\\r$//' {shlex.quote(word)}; with git: a line '*.sh text eol=lf' in .gitattributes",
+        )
+
+
+def read_secrets(job: Job, environment: Mapping[str, str]) -> dict[str, str]:
+    """The values of the job's secrets.
+
+    Raises:
+        JobSpecError: one is not set.
+    """
+    for name in job.secrets:
+        if not environment.get(name):
+            raise JobSpecError(f"secrets: {name} is not set here", hint=f"export {name}=… and submit again")
+    return {name: environment[name] for name in job.secrets}
+
+
+def record(engine: Engine, job: Job, run_id: str = "") -> Run:
+    """Write the run's first row.
+
+    Args:
+        run_id: its id, made before; a new one without it.
+
+    Raises:
+        JournalError: it could not be written; nothing was started.
+    """
+    try:
+        engine.journal.renew_time()
+        planned = Event("run.planned", run_id or engine.new_id(), engine.clock.now(), None, {"job": job.to_dict()})
+        return engine.journal.append(planned)
+    except JournalError as error:
+        # Only here it is certain: later a machine may be there already.
+        error.hint = f"{error.hint}; nothing was started" if error.hint else "nothing was started"
+        raise
