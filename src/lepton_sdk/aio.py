@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from lepton_sdk._engine.output.shell import Reach
     from lepton_sdk._engine.reconcile import HeldNode, Report
     from lepton_sdk._plugins.status import PluginStatus
+    from lepton_sdk.domain.events import Event
     from lepton_sdk.domain.offer import Offer
-    from lepton_sdk.domain.run import Event, Run
+    from lepton_sdk.domain.run import Run
     from lepton_sdk.router import Plan
     from lepton_sdk.spi.provider import Diagnosis, Provider
     from lepton_sdk.spi.spec import ProviderSpec

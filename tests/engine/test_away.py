@@ -20,8 +20,9 @@ from lepton_sdk import Client, Job
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.followers import follow as follower
 from lepton_sdk._journal import Journal
+from lepton_sdk.domain.events import Event, event_of
 from lepton_sdk.domain.offer import Offer
-from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import JournalUnreachable, JournalUnwritable
 from lepton_sdk.spi.provider import Launch
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider
@@ -222,7 +223,7 @@ def test_nothing_was_started_is_said_only_where_it_is_so(small_disk: Path, tmp_p
 
 def _write_much(engine: Engine) -> None:
     for number in range(1000):
-        engine.journal.append(Event("run.planned", f"r{number}", engine.clock.now(), None, {"job": {"command": "true"}}))
+        engine.journal.append(event_of("run.planned", f"r{number}", engine.clock.now(), None, {"job": {"command": "true"}}))
 
 
 def test_a_follower_in_a_process_of_its_own_waits(postgres: Server, database: str, tmp_path: Path) -> None:

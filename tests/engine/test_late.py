@@ -13,8 +13,9 @@ import pytest
 from attrs import evolve
 
 from lepton_sdk import AsyncClient, Client, Job, Run, RunState
-from lepton_sdk.domain.node import Node, Stage
+from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.stage import Stage
 from lepton_sdk.errors import OutcomeUnknown
 from lepton_sdk.spi.provider import Launch
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider, fake_offer

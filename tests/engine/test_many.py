@@ -18,9 +18,10 @@ from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.followers.follow import follow_all
 from lepton_sdk._engine.runs.submit import record
 from lepton_sdk._journal import Journal, Place
+from lepton_sdk.domain.events import Event
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
-from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import Unavailable
 from lepton_sdk.testing import SIM_SPEC, SimCloud, SimNodes, SimProcess, World, executions, run_virtual
 

@@ -13,8 +13,8 @@ from attrs import evolve
 
 from lepton_sdk import AsyncClient, Client, Job, RunState
 from lepton_sdk._engine.inventory.report import HeldNode
+from lepton_sdk.domain.events import Event
 from lepton_sdk.domain.ids import new_id
-from lepton_sdk.domain.run import Event
 from lepton_sdk.errors import JournalRolledBack
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider, SystemClock
 

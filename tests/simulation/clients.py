@@ -20,11 +20,13 @@ from lepton_sdk._engine.runs.submit import record
 from lepton_sdk._journal import Journal
 from lepton_sdk._plugins.registry import Registry
 from lepton_sdk.domain.caps import Caps
+from lepton_sdk.domain.events import Event
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.keeping import Keeping
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
-from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
 from lepton_sdk.spi.executor import Execution
 from lepton_sdk.spi.provider import Launch
 from lepton_sdk.testing import SIM_SPEC, Died, Faults, SimCloud, SimNodes, SimProcess, VirtualClock, World

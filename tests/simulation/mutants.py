@@ -23,9 +23,11 @@ from lepton_sdk._engine.runs import drive as story
 from lepton_sdk._journal import Journal, sqlite
 from lepton_sdk.domain import run as domain
 from lepton_sdk.domain.caps import Caps
+from lepton_sdk.domain.events import Event, event_of
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.offer import Offer
-from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import LeptonError, NoCapacity, OutcomeUnknown
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus
 from lepton_sdk.testing import SimNodes
@@ -209,7 +211,7 @@ def absence_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
             lost = await execute._write(engine, run, record, "node.lost", detail="not listed")
             now = engine.clock.now()
             return engine.journal.append(
-                Event("node.releasing", lost.id, now, record.token), Event("node.released", lost.id, now, record.token)
+                event_of("node.releasing", lost.id, now, record.token), event_of("node.released", lost.id, now, record.token)
             )
         return await honest(engine, run, record, pace)
 

@@ -11,8 +11,6 @@ from lepton_sdk.spi.provider import Diagnosis
 
 __all__ = ["examine", "state_of"]
 
-_SECONDS = 30.0
-
 
 async def examine(engine: Engine, only: str | None = None) -> list[Diagnosis]:
     """Look at the state folder, the plugins and each usable provider."""
@@ -64,7 +62,7 @@ async def _provider(engine: Engine, name: str) -> list[Diagnosis]:
         diagnose = getattr(provider, "diagnose", None)
         if diagnose is None:
             return [Diagnosis(subject, None, "it offers no examination of its own")]
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(engine.timing.doctor):
             return list(await diagnose())
     except LeptonError as error:
         return [Diagnosis(subject, False, error.message, error.hint or "")]

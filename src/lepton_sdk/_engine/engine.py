@@ -14,17 +14,20 @@ from typing import Any
 from lepton_sdk._clock import Clock, SteadyClock
 from lepton_sdk._config import Config, shown_address
 from lepton_sdk._engine.calls.bounded import ask_provider
-from lepton_sdk._engine.calls.hurry import Hurry, Patience
+from lepton_sdk._engine.calls.hurry import Hurry
 from lepton_sdk._engine.claims.holder import this_process
 from lepton_sdk._engine.polling import Cached, Throttle
+from lepton_sdk._engine.timing import USUAL, Timing
 from lepton_sdk._journal import Journal, Place, exists, lost_at
 from lepton_sdk._plugins.registry import Registry
 from lepton_sdk.domain.access import Access
+from lepton_sdk.domain.caps import Caps
+from lepton_sdk.domain.events import AnyEvent, Event
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.quantity import show_duration
-from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import JournalError, LeptonError, UsageError
 from lepton_sdk.router import Standing
 from lepton_sdk.spi.executor import Executor, ExecutorContext
@@ -33,14 +36,8 @@ from lepton_sdk.spi.spec import ProviderSpec
 
 __all__ = ["Engine"]
 
-_ACCOUNT_SECONDS = 300.0
-
-# Beyond so many runs, one listing costs fewer calls than a look at each machine.
-_FEW = 4
-_LONGEST_LOOK = 0.5
 # Clocks that are kept by a time service differ by less.
 _MOVED_SECONDS = 60.0
-_LOOK_EACH = 0.004
 
 
 class Engine:
@@ -48,11 +45,11 @@ class Engine:
 
     Args:
         providers: provider objects that the application brings itself, by spec; they stand beside the installed plugins.
-        executors: executors by the type name of their Access, which go before the installed ones; for simulations,
+        executors: executors by the kind of their access, which go before the installed ones; for simulations,
             like the next two.
         open_journal: makes the journal.
         entropy: random bytes for ids.
-        patience: how long things are waited for; tests and simulations bring their own.
+        timing: how long things are waited for; tests and simulations bring their own.
     """
 
     def __init__(
@@ -64,7 +61,7 @@ class Engine:
         executors: Mapping[str, Executor] | None = None,
         open_journal: Callable[..., Journal] = Journal,
         entropy: Callable[[int], bytes] = os.urandom,
-        patience: Patience | None = None,
+        timing: Timing | None = None,
     ) -> None:
         self.config = config
         self.clock: Clock = clock or SteadyClock()
@@ -75,14 +72,15 @@ class Engine:
         self._executors: dict[str, Executor] = dict(executors or {})
         self._open_journal = open_journal
         self._accounts: dict[str, tuple[float | None, str | None]] = {}
-        self.pace = Throttle(self.clock)
-        self.patience = patience or Patience().with_keeping(config.keeping)
+        self.throttle = Throttle(self.clock)
+        self.timing = timing or USUAL.with_keeping(config.keeping)
         # By run: how much time is left for what stands before its machines' release.
         self._hurries: dict[str, Hurry] = {}
         # By token: create calls that have not answered, which go on when their caller is cancelled; and those that never did.
         self.creating: dict[str, asyncio.Future[Run]] = {}
         self.called: set[str] = set()
         self.listings: Cached[Mapping[str, Node]] = Cached(self.clock)
+        self.releases: Cached[Mapping[str, Node]] = Cached(self.clock)
         self.markets: Cached[tuple[list[Offer], LeptonError | None]] = Cached(self.clock)
         # Providers that the last look at the market could not ask, for a reason that may pass.
         self.passing: dict[str, LeptonError] = {}
@@ -93,7 +91,7 @@ class Engine:
         self.claims: dict[str, tuple[int, Callable[[int], object]]] = {}
         # How many runs are driven here under the eye of the thread that sees a blocked loop.
         self.watchers, self.watch_over = 0, threading.Event()
-        self.keeper: asyncio.Future[None] | None = None
+        self.renewal: asyncio.Future[None] | None = None
         self.holder = this_process(self.new_id())
 
     def new_id(self) -> str:
@@ -120,9 +118,9 @@ class Engine:
         if "account" not in self.spec(name).capabilities:
             return None
         now, (asked, account) = self.clock.monotonic(), self._accounts.get(name, (None, None))
-        if asked is None or account is None or now - asked > _ACCOUNT_SECONDS:
+        if asked is None or account is None or now - asked > self.timing.account:
             provider: Any = self.provider(name)
-            seconds = self.patience.provider
+            seconds = self.timing.provider
             account = await ask_provider(name, "asking which account this is", provider.account, seconds, self.clock)
             self._accounts[name] = (now, account)
         return account
@@ -130,7 +128,7 @@ class Engine:
     def hurry(self, run_id: str) -> Hurry:
         """How much time is left for what stands before the release of a run's machines."""
         if run_id not in self._hurries:
-            self._hurries[run_id] = Hurry(self.clock, self.patience.stopped)
+            self._hurries[run_id] = Hurry(self.clock, self.timing.stopped)
         return self._hurries[run_id]
 
     def forget_hurry(self, run_id: str) -> None:
@@ -139,7 +137,7 @@ class Engine:
 
     def executor_name(self, access: Access) -> str | None:
         """The plugin whose executor is in use for nodes that are reached so; ``None`` before it was."""
-        executor = self._executors.get(type(access).__name__)
+        executor = self._executors.get(access.kind)
         return None if executor is None else _module_of(executor)
 
     def plugin_modules(self) -> dict[str, str]:
@@ -155,11 +153,10 @@ class Engine:
 
     def executor(self, access: Access) -> Executor:
         """The way to run on a node that is reached so."""
-        kind = type(access).__name__
-        if kind not in self._executors:
+        if access.kind not in self._executors:
             context = ExecutorContext(clock=self.clock, runs_dir=self.runs_dir, progress=self._show, own=self.has_own_hosts)
-            self._executors[kind] = self.registry.executor(access, context)
-        return self._executors[kind]
+            self._executors[access.kind] = self.registry.executor(access.kind, context)
+        return self._executors[access.kind]
 
     def has_own_hosts(self, name: str) -> bool:
         """Whether a provider's machines are hosts of the user's own, as far as a node does not say so itself."""
@@ -172,11 +169,11 @@ class Engine:
     @property
     def is_busy(self) -> bool:
         """Whether so many runs are driven here that what all of them want to know is asked once."""
-        return len(self.claims) > _FEW
+        return len(self.claims) > self.timing.few
 
-    def look_seconds(self) -> float:
-        """How often each node is looked at, at least: ten thousand every forty seconds are still 250 looks a second."""
-        return max(_LONGEST_LOOK, _LOOK_EACH * len(self.claims))
+    def poll_seconds(self) -> float:
+        """How often each node is polled, at least."""
+        return max(self.timing.longest_poll, self.timing.poll_each * len(self.claims))
 
     @contextmanager
     def shown_to(self, on_event: Callable[[Event], None] | None, on_progress: Callable[[str], None] | None) -> Iterator[None]:
@@ -291,6 +288,18 @@ class Engine:
         if not self.has_journal():
             raise UsageError(f"no run is called {run!r}: there is no journal yet", hint="start one with lepton run")
         return self.journal.resolve(run)
+
+    async def write(self, run_id: str, *events: AnyEvent, caps: Caps | None = None) -> Run:
+        """Write entries of one run durably, all or none, and give the run after them."""
+        return await self.journal.write(*self._stamped(run_id, events), caps=caps)
+
+    def append(self, run_id: str, *events: AnyEvent) -> Run:
+        """`write` for who cannot wait."""
+        return self.journal.append(*self._stamped(run_id, events))
+
+    def _stamped(self, run_id: str, events: tuple[AnyEvent, ...]) -> list[AnyEvent]:
+        now = self.clock.now()
+        return [event.stamped(run_id, now) for event in events]
 
     def open(self) -> Journal:
         """Open the journal; `journal` for who only wants to know whether it can be."""

@@ -19,8 +19,6 @@ from lepton_sdk.router import Plan, Standing, route
 
 __all__ = ["Market", "look", "plan_for"]
 
-# A provider that has not listed its offers by then costs only its own rows.
-_SECONDS = 20.0
 # Observers see so many candidates, so that no hook runs once per offer.
 _RESCORED = 200
 
@@ -84,9 +82,9 @@ async def _ask(engine: Engine, name: str, resources: Resources) -> tuple[list[Of
             offers.append(offer)
 
     try:
-        await bounded(list_them, _SECONDS, engine.clock)
+        await bounded(list_them, engine.timing.market, engine.clock)
     except TimeoutError:
-        return offers, Unavailable(f"no answer within {_SECONDS:.0f} seconds", provider=name)
+        return offers, Unavailable(f"no answer within {engine.timing.market:.0f} seconds", provider=name)
     except LeptonError as error:
         return offers, error
     except Exception as error:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from lepton_sdk._engine.calls.bounded import ask_provider
 from lepton_sdk._engine.calls.gate import checked_node
 from lepton_sdk._engine.engine import Engine
-from lepton_sdk.domain.node import Node
+from lepton_sdk.domain.node import Node, NodeState
+from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.errors import ContractViolation
+from lepton_sdk.spi.capabilities import GroupReleasing
 
-__all__ = ["found", "inspected", "released"]
+__all__ = ["found", "found_of", "inspected", "released", "released_group"]
 
 
 async def inspected(engine: Engine, node: Node) -> Node:
@@ -20,7 +24,7 @@ async def inspected(engine: Engine, node: Node) -> Node:
     """
     name = node.provider
     answer = await ask_provider(
-        name, f"inspecting {node.id}", lambda: engine.provider(name).inspect(node), engine.patience.provider, engine.clock
+        name, f"inspecting {node.id}", lambda: engine.provider(name).inspect(node), engine.timing.provider, engine.clock
     )
     return checked_node(answer, name, node)
 
@@ -33,15 +37,44 @@ async def released(engine: Engine, node: Node) -> Node:
     """
     name = node.provider
     answer = await ask_provider(
-        name, f"releasing {node.id}", lambda: engine.provider(name).release(node), engine.patience.provider, engine.clock
+        name, f"releasing {node.id}", lambda: engine.provider(name).release(node), engine.timing.provider, engine.clock
     )
     return checked_node(answer, name, node)
 
 
-async def found(engine: Engine, name: str, owner: str, token: str | None = None, *, into: list[Node] | None = None) -> list[Node]:
+async def released_group(engine: Engine, nodes: Sequence[Node]) -> dict[str, Node]:
+    """Ask once for all nodes of an attempt to be given back; each node's state by its id, as far as the answer names it.
+
+    Raises:
+        LeptonError, ContractViolation: as for `inspected`.
+    """
+    name, known = nodes[0].provider, {node.id: node for node in nodes}
+
+    async def ask() -> Sequence[Node]:
+        provider = engine.provider(name)
+        assert isinstance(provider, GroupReleasing)
+        return tuple(await provider.release_group(nodes))
+
+    answers = await ask_provider(name, f"releasing {len(nodes)} nodes", ask, engine.timing.provider, engine.clock)
+    checked = (checked_node(answer, name) for answer in answers)
+    told = {node.id: checked_node(node, name, known[node.id]) for node in checked if node.id in known}
+    # What the answer does not name is not gone.
+    return {node.id: told.get(node.id, node.with_state(NodeState.RELEASING)) for node in nodes}
+
+
+async def found(
+    engine: Engine,
+    name: str,
+    owner: str,
+    token: str | None = None,
+    *,
+    regions: Collection[str] = (),
+    into: list[Node] | None = None,
+) -> list[Node]:
     """Everything that a provider lists for an owner. What cannot be a node is left out and told.
 
     Args:
+        regions: where it may be; everywhere without one. What is elsewhere may be missing from the answer.
         into: takes each node as it comes, so that those before an error are there.
 
     Raises:
@@ -51,12 +84,23 @@ async def found(engine: Engine, name: str, owner: str, token: str | None = None,
     begin = len(nodes)
 
     async def list_them() -> None:
-        provider = engine.provider(name)
-        async for answer in provider.find(owner, token) if token else provider.find(owner):
+        async for answer in engine.provider(name).find(owner, token, regions=tuple(sorted(regions))):
             try:
                 nodes.append(checked_node(answer, name))
             except ContractViolation as error:
                 engine.tell(f"{name}: {error.message}; it is left out of what is listed")
 
-    await ask_provider(name, "listing what is ours", list_them, engine.patience.provider, engine.clock)
+    await ask_provider(name, "listing what is ours", list_them, engine.timing.provider, engine.clock)
     return nodes[begin:]
+
+
+async def found_of(engine: Engine, record: NodeRecord) -> list[Node]:
+    """Everything that its provider lists under one token, in the region where it was asked for.
+
+    Raises:
+        LeptonError, ContractViolation: as for `found`.
+    """
+    region, name = record.offer.region, record.offer.provider
+    regions = () if region == "*" else (region,)
+    owners = engine.journal.owners
+    return [node for owner in owners for node in await found(engine, name, owner, record.token, regions=regions)]

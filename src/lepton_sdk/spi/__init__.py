@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lepton_sdk._clock import Clock
-    from lepton_sdk.domain.access import Access, KubernetesAccess, LocalAccess, SSHAccess
+    from lepton_sdk.domain.access import Access, CustomAccess, LocalAccess, SSHAccess
     from lepton_sdk.domain.gpu import Gpu
     from lepton_sdk.domain.job import Job
     from lepton_sdk.domain.money import Money
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "lepton_sdk._clock": ("Clock",),
-    "lepton_sdk.domain.access": ("Access", "KubernetesAccess", "LocalAccess", "SSHAccess"),
+    "lepton_sdk.domain.access": ("Access", "CustomAccess", "LocalAccess", "SSHAccess"),
     "lepton_sdk.domain.gpu": ("Gpu",),
     "lepton_sdk.domain.job": ("Job",),
     "lepton_sdk.domain.money": ("Money",),
@@ -137,6 +137,7 @@ __all__ = [
     "ConfigError",
     "ConfigField",
     "ContractViolation",
+    "CustomAccess",
     "Diagnosis",
     "Execution",
     "ExecutionState",
@@ -153,7 +154,6 @@ __all__ = [
     "Interrupted",
     "Job",
     "KeyPair",
-    "KubernetesAccess",
     "Launch",
     "LeptonError",
     "LocalAccess",
