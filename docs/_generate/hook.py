@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from api import module_page, values_page
+from api import module_page
 from commands import command_pages
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
@@ -38,7 +38,6 @@ _PARTS: dict[str, Callable[[], str]] = {
     "module lepton_sdk.spi.blocking": lambda: module_page("lepton_sdk.spi.blocking"),
     "module lepton_sdk.spi.hookspecs": lambda: module_page("lepton_sdk.spi.hookspecs"),
     "module lepton_sdk.testing": lambda: module_page("lepton_sdk.testing"),
-    "values": values_page,
 }
 
 

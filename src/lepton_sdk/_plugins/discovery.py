@@ -10,9 +10,9 @@ from attrs import evolve
 from lepton_sdk._config import Config, read_section
 from lepton_sdk._plugins.guard import load_object, said
 from lepton_sdk._plugins.scan import EntryPoint, normal_name
-from lepton_sdk._plugins.status import CONTRACT, KINDS, PluginState, PluginStatus, Spec
+from lepton_sdk._plugins.status import CONTRACT, KINDS, PluginState, PluginStatus
 from lepton_sdk.errors import ConfigError, PluginBroken
-from lepton_sdk.spi.spec import ConfigField, ProviderSpec
+from lepton_sdk.spi.spec import ConfigField, PluginSpec, ProviderSpec
 
 __all__ = ["discover", "names"]
 
@@ -117,7 +117,7 @@ def _judge(kind: str, entry: EntryPoint, config: Config) -> PluginStatus:
     return _status(kind, entry, PluginState.BROKEN, reason, step)
 
 
-def _spec(kind: str, entry: EntryPoint) -> Spec:
+def _spec(kind: str, entry: EntryPoint) -> PluginSpec:
     expected = KINDS[kind][1]
     found = load_object(entry.value)
     if not isinstance(found, expected):

@@ -15,6 +15,7 @@ __all__ = [
     "ConfigField",
     "ExecutorSpec",
     "ObserverSpec",
+    "PluginSpec",
     "PowerOff",
     "ProviderSpec",
     "Timings",
@@ -203,3 +204,6 @@ class ObserverSpec:
     name: str = field(converter=_name)
     factory: str = field(kw_only=True, converter=_target)
     title: str = field(default="", kw_only=True)
+
+
+PluginSpec = ProviderSpec | ExecutorSpec | ObserverSpec | CommandSpec
