@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from lepton_sdk._clock import Clock, SteadyClock
 from lepton_sdk._config import Config, shown_address
@@ -25,8 +24,9 @@ from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.quantity import show_duration
 from lepton_sdk.domain.run import Event, Run
-from lepton_sdk.errors import JournalError, LeptonError, UsageError
+from lepton_sdk.errors import JournalError, LeptonError, PluginBroken, UsageError
 from lepton_sdk.router import Standing
+from lepton_sdk.spi.capabilities import PROVIDER_CAPABILITIES, Accounting, lacking
 from lepton_sdk.spi.executor import Executor, ExecutorContext
 from lepton_sdk.spi.provider import Provider
 from lepton_sdk.spi.spec import ProviderSpec
@@ -70,6 +70,9 @@ class Engine:
         self.clock: Clock = clock or SteadyClock()
         self.registry = Registry(config, self.clock)
         self._brought = {spec.name: (spec, provider) for spec, provider in (providers or {}).items()}
+        for name, (spec, provider) in self._brought.items():
+            if why := lacking(provider, spec.capabilities, PROVIDER_CAPABILITIES):
+                raise PluginBroken(f"{name}: {why}")
         self._entropy = entropy
         self._journal: Journal | None = None
         self._executors: dict[str, Executor] = dict(executors or {})
@@ -121,8 +124,8 @@ class Engine:
             return None
         now, (asked, account) = self.clock.monotonic(), self._accounts.get(name, (None, None))
         if asked is None or account is None or now - asked > _ACCOUNT_SECONDS:
-            provider: Any = self.provider(name)
-            seconds = self.patience.provider
+            provider, seconds = self.provider(name), self.patience.provider
+            assert isinstance(provider, Accounting)
             account = await ask_provider(name, "asking which account this is", provider.account, seconds, self.clock)
             self._accounts[name] = (now, account)
         return account

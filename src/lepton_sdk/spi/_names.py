@@ -34,7 +34,13 @@ from lepton_sdk.errors import QuotaExceeded as QuotaExceeded
 from lepton_sdk.errors import RateLimited as RateLimited
 from lepton_sdk.errors import Unavailable as Unavailable
 from lepton_sdk.errors import UsageError as UsageError
-from lepton_sdk.spi.executor import CommandingExecutor as CommandingExecutor
+from lepton_sdk.spi.capabilities import Accounting as Accounting
+from lepton_sdk.spi.capabilities import Commanding as Commanding
+from lepton_sdk.spi.capabilities import Diagnosing as Diagnosing
+from lepton_sdk.spi.capabilities import Fetching as Fetching
+from lepton_sdk.spi.capabilities import Forgetting as Forgetting
+from lepton_sdk.spi.capabilities import Grouping as Grouping
+from lepton_sdk.spi.capabilities import Guarding as Guarding
 from lepton_sdk.spi.executor import CommandResult as CommandResult
 from lepton_sdk.spi.executor import Execution as Execution
 from lepton_sdk.spi.executor import ExecutionState as ExecutionState
@@ -42,9 +48,6 @@ from lepton_sdk.spi.executor import ExecutionStatus as ExecutionStatus
 from lepton_sdk.spi.executor import Executor as Executor
 from lepton_sdk.spi.executor import ExecutorContext as ExecutorContext
 from lepton_sdk.spi.executor import Fetched as Fetched
-from lepton_sdk.spi.executor import FetchingExecutor as FetchingExecutor
-from lepton_sdk.spi.executor import ForgettingExecutor as ForgettingExecutor
-from lepton_sdk.spi.executor import GuardingExecutor as GuardingExecutor
 from lepton_sdk.spi.executor import Watchdog as Watchdog
 from lepton_sdk.spi.provider import Diagnosis as Diagnosis
 from lepton_sdk.spi.provider import Launch as Launch

@@ -19,18 +19,7 @@ if TYPE_CHECKING:
     from lepton_sdk.spi.executor import CommandResult
     from lepton_sdk.spi.http import ApiClient
 
-__all__ = ["OPTIONAL_METHODS", "Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext", "RemoteShell"]
-
-# Which capability flag promises which methods; a provider has them exactly when its spec has the flag.
-# ``async diagnose() -> Sequence[Diagnosis]``
-# ``async acquire_group(offer, launches) -> Sequence[Node]``, all or nothing
-# ``async account() -> str | None``: which account the credentials open, the same text for ever; ``None`` when that cannot be
-# told yet. Free of charge. Without it, a key that was rotated to another account looks as if every machine were gone.
-OPTIONAL_METHODS: Mapping[str, tuple[str, ...]] = {
-    "account": ("account",),
-    "diagnose": ("diagnose",),
-    "multi_node": ("acquire_group",),
-}
+__all__ = ["Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext", "RemoteShell"]
 
 
 class Pacer(Protocol):

@@ -11,7 +11,8 @@ from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import NodeRecord, Run
 from lepton_sdk.errors import NodeError, NodeUnreachable
-from lepton_sdk.spi.executor import GuardingExecutor, Watchdog
+from lepton_sdk.spi.capabilities import Guarding
+from lepton_sdk.spi.executor import Watchdog
 from lepton_sdk.spi.spec import WatchdogWay
 
 __all__ = ["boot_seconds", "folder_of", "kept_seconds", "look_at_watchdog", "startup_script", "unseen_seconds"]
@@ -77,7 +78,7 @@ async def look_at_watchdog(engine: Engine, run: Run, record: NodeRecord, node: N
 
     async def armed() -> bool | None:
         executor = engine.executor(access)
-        return bool(await executor.armed(node, Watchdog(FOLDER, script))) if isinstance(executor, GuardingExecutor) else None
+        return bool(await executor.armed(node, Watchdog(FOLDER, script))) if isinstance(executor, Guarding) else None
 
     try:
         return await ask_node(

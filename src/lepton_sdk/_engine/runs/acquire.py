@@ -33,6 +33,7 @@ from lepton_sdk.errors import (
     StaleEpoch,
     UsageError,
 )
+from lepton_sdk.spi.capabilities import Grouping
 from lepton_sdk.spi.provider import Launch
 
 __all__ = ["acquire", "confirm", "refusal", "resolve"]
@@ -181,7 +182,8 @@ async def _created_group(engine: Engine, run: Run, tokens: list[str], offer: Off
 
 
 async def _called_group(engine: Engine, offer: Offer, launches: Sequence[Launch]) -> Sequence[Node]:
-    provider: Any = engine.provider(offer.provider)
+    provider = engine.provider(offer.provider)
+    assert isinstance(provider, Grouping)
     return tuple(await provider.acquire_group(offer, launches))
 
 

@@ -20,7 +20,7 @@ from lepton_sdk._retry import retrying
 from lepton_sdk.domain.node import Node, NodeState, Stage
 from lepton_sdk.domain.run import Event, NodeRecord, Run
 from lepton_sdk.errors import LeptonError, NodeUnreachable
-from lepton_sdk.spi.executor import ForgettingExecutor
+from lepton_sdk.spi.capabilities import Forgetting
 
 __all__ = ["release"]
 
@@ -68,7 +68,7 @@ async def _forget(engine: Engine, node: Node) -> None:
 
     async def forget() -> None:
         executor = engine.executor(node.access) if node.access is not None else None
-        if isinstance(executor, ForgettingExecutor):
+        if isinstance(executor, Forgetting):
             await executor.forget(node)
 
     with suppress(NodeUnreachable):
