@@ -69,10 +69,7 @@ class Engine:
         self.config = config
         self.clock: Clock = clock or SteadyClock()
         self.registry = Registry(config, self.clock)
-        self._brought = {spec.name: (spec, provider) for spec, provider in (providers or {}).items()}
-        for name, (spec, provider) in self._brought.items():
-            if why := lacking(provider, spec.capabilities, PROVIDER_CAPABILITIES):
-                raise PluginBroken(f"{name}: {why}")
+        self._brought = {spec.name: (spec, _able(spec, provider)) for spec, provider in (providers or {}).items()}
         self._entropy = entropy
         self._journal: Journal | None = None
         self._executors: dict[str, Executor] = dict(executors or {})
@@ -326,6 +323,17 @@ class Engine:
             await provider.aclose()
         await self.registry.aclose()
         self.close_journal()
+
+
+def _able(spec: ProviderSpec, provider: Provider) -> Provider:
+    """The provider, which can do what its spec says.
+
+    Raises:
+        PluginBroken: a method is missing.
+    """
+    if why := lacking(provider, spec.capabilities, PROVIDER_CAPABILITIES):
+        raise PluginBroken(f"{spec.name}: {why}")
+    return provider
 
 
 def _module_of(plugin: object) -> str:
