@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -52,7 +52,7 @@ class _Counted(SimCloud):
         self.calls["acquire"] += 1
         return await super().acquire(offer, launch)
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         self.calls["find"] += 1
         async for node in super().find(owner, token):
             yield node

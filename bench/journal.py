@@ -15,14 +15,14 @@ from pathlib import Path
 from lepton_sdk._clock import SystemClock
 from lepton_sdk._config import load_config
 from lepton_sdk._journal import Journal, Place
-from lepton_sdk.domain.events import Event, event_of
+from lepton_sdk.domain.events import AnyEvent, event_of
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.testing import fake_offer
 
 _CLOCK = SystemClock()
 
 
-def planned() -> Event:
+def planned() -> AnyEvent:
     return event_of("run.planned", new_id(_CLOCK.now(), os.urandom(6)), _CLOCK.now(), None, {"job": {"command": "true"}})
 
 

@@ -12,32 +12,13 @@ from typing import Any, get_origin
 from attrs import NOTHING, Factory, fields, has
 from docstrings import arguments, markdown
 
-__all__ = ["default_text", "module_page", "values_page"]
-
-# What methods of the client give back and nobody makes: of no public door, and needed to read the answers.
-_VALUES = (
-    "lepton_sdk.router.Candidate",
-    "lepton_sdk.router.Rejection",
-    "lepton_sdk.domain.run.NodeRecord",
-    "lepton_sdk.domain.run.Attempt",
-    "lepton_sdk.domain.run.Event",
-    "lepton_sdk._engine.reconcile.HeldNode",
-    "lepton_sdk._engine.reconcile.Report",
-    "lepton_sdk._plugins.status.PluginStatus",
-    "lepton_sdk.spi.Diagnosis",
-)
+__all__ = ["default_text", "module_page"]
 
 
 def module_page(name: str) -> str:
     """Every public name of a module with what it is for."""
     module = import_module(name)
     return "\n\n".join(part for public in module.__all__ for part in _entry(f"{name}.{public}", getattr(module, public)))
-
-
-def values_page() -> str:
-    """The values that methods of the client give back."""
-    homes = [path.rpartition(".") for path in _VALUES]
-    return "\n\n".join(part for home, _, name in homes for part in _entry(name, getattr(import_module(home), name)))
 
 
 def _entry(path: str, thing: Any) -> Iterator[str]:

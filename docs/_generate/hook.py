@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from api import module_page, values_page
+from api import module_page
 from commands import command_pages
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 from providers import provider_pages, provider_part
-from tables import error_table, event_table, gpu_table, job_table, schema_text, stage_table
+from tables import error_table, event_table, flag_table, gpu_table, job_table, schema_text, stage_table
 
 _MARK = re.compile(r"<!-- generated: ([\w .-]+) -->")
 _PARTS: dict[str, Callable[[], str]] = {
@@ -27,6 +27,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "limits": lambda: job_table("Limits"),
     "retry": lambda: job_table("Retry"),
     "retry rule": lambda: job_table("Rule"),
+    "flags": flag_table,
     "gpus": gpu_table,
     "errors": error_table,
     "journal schema": schema_text,
@@ -34,11 +35,11 @@ _PARTS: dict[str, Callable[[], str]] = {
     "journal events": event_table,
     "module lepton_sdk": lambda: module_page("lepton_sdk"),
     "module lepton_sdk.spi": lambda: module_page("lepton_sdk.spi"),
+    "module lepton_sdk.spi.capabilities": lambda: module_page("lepton_sdk.spi.capabilities"),
     "module lepton_sdk.spi.http": lambda: module_page("lepton_sdk.spi.http"),
     "module lepton_sdk.spi.blocking": lambda: module_page("lepton_sdk.spi.blocking"),
     "module lepton_sdk.spi.hookspecs": lambda: module_page("lepton_sdk.spi.hookspecs"),
     "module lepton_sdk.testing": lambda: module_page("lepton_sdk.testing"),
-    "values": values_page,
 }
 
 

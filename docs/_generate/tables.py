@@ -17,8 +17,9 @@ from lepton_sdk.domain.job import Job, Limits
 from lepton_sdk.domain.resources import Resources
 from lepton_sdk.domain.retry import Retry, Rule
 from lepton_sdk.domain.stage import STAGES, Stage
+from lepton_sdk.spi.capabilities import EXECUTOR_CAPABILITIES, PROVIDER_CAPABILITIES, PROVIDER_FACTS, methods_of
 
-__all__ = ["error_table", "event_table", "gpu_table", "job_table", "schema_text", "stage_table"]
+__all__ = ["error_table", "event_table", "flag_table", "gpu_table", "job_table", "schema_text", "stage_table"]
 
 _JOB = {cls.__name__: cls for cls in (Job, Container, Registry, Resources, Limits, Retry, Rule)}
 
@@ -29,6 +30,18 @@ def job_table(name: str) -> str:
     words = arguments(cls.__doc__)
     rows = [f"| `{item.name}` | {default_text(item.default).lower()} | {words[item.name]} |" for item in fields(cls)]
     rows = ["| key | default | meaning |", "|---|---|---|", *rows]
+    return "\n".join(rows)
+
+
+def flag_table() -> str:
+    """Every capability flag, with the methods that it stands for or the fact that it states."""
+    rows = ["| of | flag | methods | meaning |", "|---|---|---|---|"]
+    for owner, abilities in (("provider", PROVIDER_CAPABILITIES), ("executor", EXECUTOR_CAPABILITIES)):
+        for flag, protocol in sorted(abilities.items()):
+            names = ", ".join(f"`{name}`" for name in methods_of(protocol))
+            meaning = summary(protocol.__doc__).partition(": ")[2]
+            rows.append(f"| {owner} | `{flag}` | {names} | {meaning} |")
+    rows += [f"| provider | `{flag}` | | {meaning} |" for flag, meaning in sorted(PROVIDER_FACTS.items())]
     return "\n".join(rows)
 
 

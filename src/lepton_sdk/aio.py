@@ -154,7 +154,7 @@ class AsyncClient:
     async def events(self, run: str, *, after: int = 0) -> list[Event]:
         """The journal's rows of one run behind row number ``after``, oldest first."""
         run_id = self._resolve(run)
-        return self._engine.journal.events(run_id, after)
+        return [*self._engine.journal.events(run_id, after)]
 
     async def nodes(self) -> list[HeldNode]:
         """Everything that the journal holds and that may cost money, with its cost so far."""

@@ -28,6 +28,7 @@ def test_building_a_job_brings_the_values_alone(loaded: Loaded) -> None:
     heavy = _NETWORK | _ENGINE | _PLUGINS | _FORMATS | {"click", "datetime", "logging", "pathlib"}
     assert modules & heavy == set()
     assert {name for name in modules if name.startswith("lepton_sdk.")} <= {
+        "lepton_sdk._lazy",
         "lepton_sdk.client",
         "lepton_sdk.errors",
         *(name for name in modules if name.startswith("lepton_sdk.domain.")),
@@ -37,7 +38,7 @@ def test_building_a_job_brings_the_values_alone(loaded: Loaded) -> None:
 
 def test_the_package_alone_brings_nothing(loaded: Loaded) -> None:
     modules = loaded("import lepton_sdk")
-    assert {name for name in modules if name.startswith("lepton_sdk")} == {"lepton_sdk"}
+    assert {name for name in modules if name.startswith("lepton_sdk")} == {"lepton_sdk", "lepton_sdk._lazy"}
     assert modules & (_NETWORK | _ENGINE | _PLUGINS | _FORMATS | {"attr", "click", "inspect"}) == set()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Closed(FakeProvider):
         if self.closed:
             raise AuthError("the account is closed", provider="fake")
 
-    async def find(self, owner: str, token: str | None = None) -> Any:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> Any:
         self._refuse()
         async for node in super().find(owner, token):
             yield node
@@ -107,9 +107,9 @@ def test_it_is_told_for_a_month_or_until_its_limits_end_it(tmp_path: Path, where
     assert not given_up_lines(engine, now + timedelta(days=31))
 
 
-def _owned(**more: object) -> Run:
+def _owned(lasts: float | None = None) -> Run:
     first = intend("r", "t")
-    run = apply(apply(None, plan("r")), evolve(first, data={**first.data, **more}))
+    run = apply(apply(None, plan("r")), evolve(first, lasts=lasts))
     node = Node("fake", "m", "t", price=fake_offer().price, since=NOW)
     return apply(run, event_of("node.owned", "r", NOW, "t", {"node": node.to_dict()}))
 

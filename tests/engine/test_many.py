@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.followers.follow import follow_all
 from lepton_sdk._engine.runs.submit import record
 from lepton_sdk._journal import Journal, Place
-from lepton_sdk.domain.events import Event
+from lepton_sdk.domain.events import AnyEvent
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.run import Run
@@ -31,7 +31,7 @@ _RUNS = 40
 class Inline(Journal):
     """The thread that commits lives in real time, and this test in virtual time."""
 
-    async def write(self, *events: Event, **limits: Any) -> Run:
+    async def write(self, *events: AnyEvent, **limits: Any) -> Run:
         return self.append(*events, **limits)
 
 
@@ -48,7 +48,7 @@ class Counted(SimCloud):
         async for offer in super().offers(resources):
             yield offer
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         self.calls["find"] += 1
         if self.down:
             raise Unavailable("not now", provider=SIM_SPEC.name)
@@ -75,7 +75,7 @@ class Scene:
             load_config(state=folder / "state", cache=folder / "cache", environ={"LEPTON_SDK_PLUGINS": "", "HOME": str(folder)}),
             clock=process,
             providers={SIM_SPEC: self.cloud},
-            executors={"SSHAccess": SimNodes(process, longest=1e6)},
+            executors={"ssh": SimNodes(process, longest=1e6)},
             open_journal=open_journal,
             entropy=self.world.random.randbytes,
         )

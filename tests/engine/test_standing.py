@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +173,7 @@ def test_a_machine_that_the_journal_has_forgotten_freezes_it(held: str, tmp_path
 
 def test_a_truncated_listing_makes_no_row_gone(held: str, tmp_path: Path, open_client: Open) -> None:
     class Truncated(FakeProvider):
-        def find(self, owner: str, token: str | None = None) -> Any:
+        def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> Any:
             return super().find("nobody", token)
 
     client = Client(

@@ -20,7 +20,7 @@ from lepton_sdk import Money
 from lepton_sdk._journal import Journal
 from lepton_sdk._journal.store import Place
 from lepton_sdk.domain.caps import Caps
-from lepton_sdk.domain.events import Event, event_of
+from lepton_sdk.domain.events import AnyEvent, event_of
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.stage import Stage
 from lepton_sdk.errors import BudgetExceeded, ContractViolation, JournalCorrupt, JournalError
@@ -87,7 +87,7 @@ def test_two_processes_write_one_journal(where: str, place: Place, tmp_path: Pat
     script = (
         "import sys, os; from datetime import datetime, UTC;"
         "from lepton_sdk._config import load_config; from lepton_sdk._engine.engine import Engine;"
-        "from lepton_sdk.domain.run import Event;"
+        "from lepton_sdk.domain.events import event_of;"
         "s = Engine(load_config(state=sys.stdin.read(), cache='cache'));"
         "[s.journal.append(event_of('run.planned', s.new_id(), datetime.now(UTC), None,"
         " {'job': {'command': 'true'}})) for _ in range(50)]; print(s.journal.owner)"
@@ -173,9 +173,9 @@ def test_the_cap_of_a_period_sees_what_others_have_written_since(open_journal: C
     for run in ids:
         ours.append(plan(run))
 
-    def bounded(run: str, token: str) -> Event:
+    def bounded(run: str, token: str) -> AnyEvent:
         row = intend(run, token)
-        return evolve(row, data=dict(row.data) | {"lasts": 3600.0})
+        return evolve(row, lasts=3600.0)
 
     # Each costs 24 at most.
     ours.append(bounded(ids[0], "a"), caps=caps)

@@ -94,7 +94,7 @@ class Host:
 
 
 def _launch(engine: Engine, run: str, token: str) -> Launch:
-    async def announce(kind: str, name: str) -> None: ...
+    async def announce(kind: str, name: str, *, shared: bool = False) -> None: ...
 
     return Launch(
         owner=engine.journal.owner,

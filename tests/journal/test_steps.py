@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from writing import NOW, intend, plan
 
-from lepton_sdk.domain.events import Event, event_of
+from lepton_sdk.domain.events import AnyEvent, event_of
 from lepton_sdk.domain.history import apply
 from lepton_sdk.domain.run import Run, RunState
 from lepton_sdk.domain.stage import STAGES, Stage
@@ -17,7 +17,7 @@ from lepton_sdk.errors import ContractViolation
 _STAGES = st.lists(st.sampled_from(list(Stage)), max_size=8)
 
 
-def _event(stage: Stage) -> Event:
+def _event(stage: Stage) -> AnyEvent:
     data = {"epoch": 1} if stage is Stage.RUNNING else {}
     return event_of(f"node.{stage}", "r", NOW, "t", data)
 
@@ -63,10 +63,10 @@ def test_no_node_is_asked_for_in_an_attempt_that_is_over() -> None:
     again = intend("r", "u")
     with pytest.raises(ContractViolation, match="rank 0 of run r has had its attempt 1"):
         apply(first, again)
-    second = apply(apply(first, evolve(again, data={**again.data, "attempt": 2})), event_of("node.released", "r", NOW, "u"))
+    second = apply(apply(first, evolve(again, attempt=2)), event_of("node.released", "r", NOW, "u"))
     late = intend("r", "v")
     with pytest.raises(ContractViolation, match="rank 1 of run r has had its attempt 1"):
-        apply(second, evolve(late, data={**late.data, "rank": 1}))
+        apply(second, evolve(late, rank=1))
 
 
 @pytest.mark.parametrize("kind", ["attempt.failed", "node.announced", "node.armed", "run.stop"])

@@ -58,10 +58,30 @@ def test_a_factory_that_exits_is_broken(python: Python) -> None:
     assert "it exited (SystemExit: 3)" in failure["message"]
 
 
-def test_flags_and_methods_must_agree(python: Python) -> None:
-    failure = python("answer = error(registry.provider, 'liar')")
-    assert failure["error"] == "PluginBroken"
-    assert "declares 'diagnose' and lacks diagnose()" in failure["message"]
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("liar", "liar: its spec declares 'diagnose' and Healthy lacks diagnose(): write the method or drop the flag"),
+        ("boaster", "boaster: Boaster has account() and its spec does not declare 'account': add the flag or drop the method"),
+    ],
+)
+def test_flags_and_methods_must_agree(python: Python, name: str, line: str) -> None:
+    failure = python(f"answer = error(registry.provider, {name!r})")
+    assert (failure["error"], failure["message"]) == ("PluginBroken", line)
+    assert failure["next"] == "tell the author of lepton-liar"
+
+
+def test_flags_and_methods_of_executors_must_agree(python: Python) -> None:
+    code = """
+from pathlib import Path
+from lepton_sdk._plugins.making import make_executor
+from lepton_sdk.spi.executor import ExecutorContext
+(spec,) = [status.spec for status in registry.statuses("executor") if status.name == "mute"]
+answer = error(make_executor, spec, ExecutorContext(SystemClock(), Path("/nowhere")))
+"""
+    failure = python(code)
+    assert failure["message"] == "mute: its spec declares 'fetch' and LoopBack lacks fetch(): write the method or drop the flag"
+    assert failure["next"]
 
 
 def test_what_a_factory_returns_must_be_a_provider(python: Python) -> None:
@@ -76,10 +96,9 @@ def test_byoc_comes_through_the_same_door(python: Python) -> None:
 def test_an_executor_is_chosen_by_the_type_of_access(python: Python) -> None:
     code = """
 from pathlib import Path
-from lepton_sdk.domain.access import KubernetesAccess
 from lepton_sdk.spi.executor import ExecutorContext
 context = ExecutorContext(SystemClock(), Path("/nowhere"))
-made = registry.executor(KubernetesAccess("c", "n", "p"), context)
+made = registry.executor("loop", context)
 answer = [type(made).__name__, made.context == context, error(registry.executor, type("MoonAccess", (), {})(), context)]
 """
     name, given, failure = python(code)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
+from attrs import evolve
 
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.resources import Resources
 from lepton_sdk.errors import NoCapacity
+from lepton_sdk.spi import blocking
 from lepton_sdk.spi.blocking import Threaded
-from lepton_sdk.spi.provider import Launch, Provider
+from lepton_sdk.spi.capabilities import PROVIDER_CAPABILITIES, methods_of
+from lepton_sdk.spi.provider import Diagnosis, Launch, Provider
 
 WHO: contextvars.ContextVar[str] = contextvars.ContextVar("WHO", default="nobody")
 
@@ -43,7 +47,7 @@ class Acme:
         announce("key", f"for-{launch.token}")
         return Node("acme", WHO.get(), token=launch.token)
 
-    def find(self, owner: str, token: str | None = None) -> Iterable[Node]:
+    def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> Iterable[Node]:
         return [Node("acme", "m1", token=token, owner=owner)]
 
     def inspect(self, node: Node) -> Node:
@@ -68,7 +72,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 def launch(announced: list[tuple[str, str]]) -> Launch:
-    async def announce(kind: str, name: str) -> None:
+    async def announce(kind: str, name: str, *, shared: bool = False) -> None:
         await asyncio.sleep(0)
         announced.append((kind, name))
 
@@ -154,6 +158,74 @@ def test_cancelling_stops_the_wait_and_not_the_vendors_call() -> None:
         assert acme.inside == 0
 
     asyncio.run(story())
+
+
+class Able(Acme):
+    """The same vendor with every ability."""
+
+    def account(self) -> str | None:
+        self.threads.add(threading.get_ident())
+        return WHO.get()
+
+    def diagnose(self) -> list[Diagnosis]:
+        return [Diagnosis("acme key", True, "accepted")]
+
+    def acquire_group(
+        self, offer: Any, launches: Sequence[Launch], announce: Callable[[Launch, str, str], None]
+    ) -> Sequence[Node]:
+        for one in launches:
+            announce(one, "disk", f"for-{one.token}")
+        return [Node("acme", one.token, token=one.token) for one in launches]
+
+
+def test_every_ability_goes_through_the_thread() -> None:
+    async def story() -> None:
+        acme = Able()
+        provider: Any = Threaded(acme)
+        assert all(isinstance(provider, protocol) for protocol in PROVIDER_CAPABILITIES.values())
+        WHO.set("caller")
+        assert await provider.account() == "caller"
+        assert threading.get_ident() not in acme.threads
+        assert [line.ok for line in await provider.diagnose()] == [True]
+        announced: list[tuple[str, str]] = []
+        launches = [evolve(launch(announced), token=token) for token in ("t1", "t2")]
+        assert [node.token for node in await provider.acquire_group(None, launches)] == ["t1", "t2"]
+        assert announced == [("disk", "for-t1"), ("disk", "for-t2")]
+        await provider.aclose()
+
+    asyncio.run(story())
+
+
+def test_what_the_vendor_cannot_do_the_adapter_does_not_claim() -> None:
+    assert not any(isinstance(Threaded(Acme()), protocol) for protocol in PROVIDER_CAPABILITIES.values())
+
+
+def test_an_ability_of_the_future_needs_its_line_in_the_table_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Resting(Protocol):
+        async def rest(self, node: Node, *, seconds: float) -> str: ...
+
+    class Tired(Acme):
+        def rest(self, node: Node, *, seconds: float) -> str:
+            return f"{node.id} rests {seconds}"
+
+    monkeypatch.setattr(blocking, "PROVIDER_CAPABILITIES", {**PROVIDER_CAPABILITIES, "rest": Resting})
+
+    async def story() -> None:
+        provider: Any = Threaded(Tired())
+        assert await provider.rest(Node("acme", "m1"), seconds=2) == "m1 rests 2"
+        await provider.aclose()
+
+    asyncio.run(story())
+
+
+def test_every_ability_has_a_blocking_counterpart_with_the_same_arguments() -> None:
+    for protocol in PROVIDER_CAPABILITIES.values():
+        counterpart = getattr(blocking, f"Blocking{protocol.__name__}")
+        for name in methods_of(protocol):
+            wanted = list(inspect.signature(getattr(protocol, name)).parameters)
+            given = list(inspect.signature(getattr(counterpart, name)).parameters)
+            assert [word for word in given if word != "announce"] == wanted
+            assert ("announce" in given) == bool({"launch", "launches"} & set(wanted))
 
 
 def test_light_to_import() -> None:

@@ -267,7 +267,7 @@ def provider(double: Double, make_provider: Callable[..., CrusoeCloud]) -> Cruso
 
 @pytest.fixture
 def launch() -> Launch:
-    async def announce(kind: str, name: str) -> None:
+    async def announce(kind: str, name: str, *, shared: bool = False) -> None:
         announced.append((kind, name))
 
     announced: list[tuple[str, str]] = []

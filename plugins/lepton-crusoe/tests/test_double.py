@@ -101,7 +101,7 @@ def test_disks_and_partitions_go_with_the_machine(
     provider = make_provider(double.url, data_disk_gib=100)
     announced: list[tuple[str, str, int]] = []
 
-    async def announce(kind: str, name: str) -> None:
+    async def announce(kind: str, name: str, *, shared: bool = False) -> None:
         announced.append((kind, name, len(double.open())))
 
     async def live() -> None:

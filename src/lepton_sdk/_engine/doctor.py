@@ -7,6 +7,7 @@ import asyncio
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.inventory.lost_journals import trouble
 from lepton_sdk.errors import LeptonError
+from lepton_sdk.spi.capabilities import Diagnosing
 from lepton_sdk.spi.provider import Diagnosis
 
 __all__ = ["examine", "state_of"]
@@ -59,11 +60,10 @@ async def _provider(engine: Engine, name: str) -> list[Diagnosis]:
     subject = f"provider {name}"
     try:
         provider = engine.provider(name)
-        diagnose = getattr(provider, "diagnose", None)
-        if diagnose is None:
+        if not isinstance(provider, Diagnosing):
             return [Diagnosis(subject, None, "it offers no examination of its own")]
         async with asyncio.timeout(engine.timing.doctor):
-            return list(await diagnose())
+            return list(await provider.diagnose())
     except LeptonError as error:
         return [Diagnosis(subject, False, error.message, error.hint or "")]
     except Exception as error:

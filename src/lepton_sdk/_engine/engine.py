@@ -9,15 +9,15 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from lepton_sdk._clock import Clock, SteadyClock
 from lepton_sdk._config import Config, shown_address
+from lepton_sdk._engine import timing as times
 from lepton_sdk._engine.calls.bounded import ask_provider
 from lepton_sdk._engine.calls.hurry import Hurry
 from lepton_sdk._engine.claims.holder import this_process
 from lepton_sdk._engine.polling import Cached, Throttle
-from lepton_sdk._engine.timing import USUAL, Timing
+from lepton_sdk._engine.timing import Timing
 from lepton_sdk._journal import Journal, Place, exists, lost_at
 from lepton_sdk._plugins.registry import Registry
 from lepton_sdk.domain.access import Access
@@ -28,8 +28,9 @@ from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.quantity import show_duration
 from lepton_sdk.domain.run import Run
-from lepton_sdk.errors import JournalError, LeptonError, UsageError
+from lepton_sdk.errors import JournalError, LeptonError, PluginBroken, PluginError, UsageError
 from lepton_sdk.router import Standing
+from lepton_sdk.spi.capabilities import PROVIDER_CAPABILITIES, Accounting, lacking
 from lepton_sdk.spi.executor import Executor, ExecutorContext
 from lepton_sdk.spi.provider import Provider
 from lepton_sdk.spi.spec import ProviderSpec
@@ -66,14 +67,14 @@ class Engine:
         self.config = config
         self.clock: Clock = clock or SteadyClock()
         self.registry = Registry(config, self.clock)
-        self._brought = {spec.name: (spec, provider) for spec, provider in (providers or {}).items()}
+        self._brought = {spec.name: (spec, _able(spec, provider)) for spec, provider in (providers or {}).items()}
         self._entropy = entropy
         self._journal: Journal | None = None
         self._executors: dict[str, Executor] = dict(executors or {})
         self._open_journal = open_journal
         self._accounts: dict[str, tuple[float | None, str | None]] = {}
         self.throttle = Throttle(self.clock)
-        self.timing = timing or USUAL.with_keeping(config.keeping)
+        self.timing = timing or times.USUAL.with_keeping(config.keeping)
         # By run: how much time is left for what stands before its machines' release.
         self._hurries: dict[str, Hurry] = {}
         # By token: create calls that have not answered, which go on when their caller is cancelled; and those that never did.
@@ -119,8 +120,8 @@ class Engine:
             return None
         now, (asked, account) = self.clock.monotonic(), self._accounts.get(name, (None, None))
         if asked is None or account is None or now - asked > self.timing.account:
-            provider: Any = self.provider(name)
-            seconds = self.timing.provider
+            provider, seconds = self.provider(name), self.timing.provider
+            assert isinstance(provider, Accounting)
             account = await ask_provider(name, "asking which account this is", provider.account, seconds, self.clock)
             self._accounts[name] = (now, account)
         return account
@@ -139,6 +140,13 @@ class Engine:
         """The plugin whose executor is in use for nodes that are reached so; ``None`` before it was."""
         executor = self._executors.get(access.kind)
         return None if executor is None else _module_of(executor)
+
+    def executor_plugin(self, node: Node | None) -> str:
+        """The plugin whose executor reaches a node, with its distribution; ``""`` where nobody knows."""
+        try:
+            return self.registry.executor_plugin(node.access.kind) if node is not None and node.access is not None else ""
+        except PluginError:
+            return ""
 
     def plugin_modules(self) -> dict[str, str]:
         """The code of the plugins that are in use: module, or package of modules, and the plugin's name."""
@@ -332,6 +340,17 @@ class Engine:
             await provider.aclose()
         await self.registry.aclose()
         self.close_journal()
+
+
+def _able(spec: ProviderSpec, provider: Provider) -> Provider:
+    """The provider, which can do what its spec says.
+
+    Raises:
+        PluginBroken: a method is missing.
+    """
+    if why := lacking(provider, spec.capabilities, PROVIDER_CAPABILITIES):
+        raise PluginBroken(f"{spec.name}: {why}")
+    return provider
 
 
 def _module_of(plugin: object) -> str:

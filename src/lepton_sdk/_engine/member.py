@@ -14,7 +14,7 @@ from lepton_sdk.domain.events import AnyEvent, AnyStep
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.domain.run import Run
-from lepton_sdk.errors import NodeLost, NodeUnreachable
+from lepton_sdk.errors import NodeLost, NodeUnreachable, PluginError
 from lepton_sdk.spi.executor import Executor
 from lepton_sdk.spi.provider import Provider
 from lepton_sdk.spi.spec import ProviderSpec
@@ -83,7 +83,13 @@ class Member:
             raise NodeUnreachable(
                 f"{self.record.hung} blocked whoever asked it about this node", hint="its machine is given back without it"
             )
-        return self.engine.executor(self.access)
+        access = self.access
+        try:
+            return self.engine.executor(access)
+        except PluginError as error:
+            # Its job goes on, and only nobody here can ask it: that is silence, and no nonsense of the node.
+            name = self.record.executor or f"the executor for {access.kind}"
+            raise NodeUnreachable(f"{name} cannot be used: {error.message}", hint=error.hint) from error
 
     @property
     def hurry(self) -> Hurry:

@@ -1,4 +1,4 @@
-"""How long the engine waits, and how often it asks: every such time is here, one value that tests and simulations bring their own of.
+"""How long the engine waits, and how often it asks: one value with every such time, of which tests bring their own.
 
 What a vendor's clockwork needs stands in its `lepton_sdk.spi.Timings`; what a job may take stands in its limits.
 """

@@ -7,5 +7,9 @@ from lepton_sdk.spi.spec import ExecutorSpec
 __all__ = ["EXECUTOR"]
 
 EXECUTOR = ExecutorSpec(
-    "local", access="LocalAccess", factory="lepton_sdk._executors.local:create", title="Processes of this host"
+    "local",
+    access="local",
+    factory="lepton_sdk._executors.local:create",
+    title="Processes of this host",
+    capabilities={"fetch"},
 )

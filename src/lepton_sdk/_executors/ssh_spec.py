@@ -7,5 +7,9 @@ from lepton_sdk.spi.spec import ExecutorSpec
 __all__ = ["EXECUTOR"]
 
 EXECUTOR = ExecutorSpec(
-    "ssh", access="SSHAccess", factory="lepton_sdk._executors.ssh.executor:create", title="Processes of hosts behind SSH"
+    "ssh",
+    access="ssh",
+    factory="lepton_sdk._executors.ssh.executor:create",
+    title="Processes of hosts behind SSH",
+    capabilities={"command", "fetch", "forget", "guard"},
 )

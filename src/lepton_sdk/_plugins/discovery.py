@@ -10,9 +10,10 @@ from attrs import evolve
 from lepton_sdk._config import Config, read_section
 from lepton_sdk._plugins.guard import load_object, said
 from lepton_sdk._plugins.scan import EntryPoint, normal_name
-from lepton_sdk._plugins.status import CONTRACT, KINDS, PluginState, PluginStatus, Spec
+from lepton_sdk._plugins.status import CONTRACT, KINDS, PluginState, PluginStatus
+from lepton_sdk.domain.access import CORE_KINDS
 from lepton_sdk.errors import ConfigError, PluginBroken
-from lepton_sdk.spi.spec import ConfigField, ProviderSpec
+from lepton_sdk.spi.spec import ConfigField, ExecutorSpec, PluginSpec, ProviderSpec
 
 __all__ = ["discover", "names"]
 
@@ -117,7 +118,7 @@ def _judge(kind: str, entry: EntryPoint, config: Config) -> PluginStatus:
     return _status(kind, entry, PluginState.BROKEN, reason, step)
 
 
-def _spec(kind: str, entry: EntryPoint) -> Spec:
+def _spec(kind: str, entry: EntryPoint) -> PluginSpec:
     expected = KINDS[kind][1]
     found = load_object(entry.value)
     if not isinstance(found, expected):
@@ -126,6 +127,11 @@ def _spec(kind: str, entry: EntryPoint) -> Spec:
         raise PluginBroken(
             f"its entry point is called {entry.name} and its spec {found.name}",
             hint=f"tell the author of {entry.distribution}: both must bear one name",
+        )
+    if isinstance(found, ExecutorSpec) and found.access in CORE_KINDS and entry.distribution != _CORE:
+        raise PluginBroken(
+            f"it claims the access kind {found.access!r}, which is core's own",
+            hint=f"tell the author of {entry.distribution}: an executor brings a kind of its own, returned as a CustomAccess",
         )
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,9 @@ from lepton_sdk._config import Config, read_section
 from lepton_sdk._plugins.guard import load_object, said
 from lepton_sdk._plugins.status import PluginStatus
 from lepton_sdk.errors import LeptonError, PluginBroken
+from lepton_sdk.spi.capabilities import EXECUTOR_CAPABILITIES, PROVIDER_CAPABILITIES, lacking, undeclared
 from lepton_sdk.spi.executor import Executor, ExecutorContext
-from lepton_sdk.spi.provider import OPTIONAL_METHODS, Pacer, Provider, ProviderContext, RemoteShell
+from lepton_sdk.spi.provider import Pacer, Provider, ProviderContext, RemoteShell
 from lepton_sdk.spi.secret import Secret
 from lepton_sdk.spi.spec import ExecutorSpec, ProviderSpec
 
@@ -59,7 +60,7 @@ def make_provider(status: PluginStatus, context: ProviderContext) -> Provider:
     made = _build(spec.factory, context)
     hint = f"tell the author of {status.distribution}"
     _check(made, spec.factory, _PROVIDER, hint)
-    _check_flags(made, spec, hint)
+    _check_flags(made, spec.name, spec.capabilities, PROVIDER_CAPABILITIES, hint)
     assert isinstance(made, Provider)
     return made
 
@@ -67,7 +68,9 @@ def make_provider(status: PluginStatus, context: ProviderContext) -> Provider:
 def make_executor(spec: ExecutorSpec, context: ExecutorContext) -> Executor:
     """The same for an executor."""
     made = _build(spec.factory, context)
-    _check(made, spec.factory, _EXECUTOR, "lepton plugins shows which distribution it is from")
+    hint = "lepton plugins shows which distribution it is from"
+    _check(made, spec.factory, _EXECUTOR, hint)
+    _check_flags(made, spec.name, spec.capabilities, EXECUTOR_CAPABILITIES, hint)
     assert isinstance(made, Executor)
     return made
 
@@ -105,14 +108,9 @@ def _check(made: object, target: str, methods: tuple[str, ...], hint: str) -> No
         raise PluginBroken(f"{target} made {type(made).__name__}, which lacks {', '.join(lacking)}", hint=hint)
 
 
-def _check_flags(made: object, spec: ProviderSpec, hint: str) -> None:
-    for flag, methods in OPTIONAL_METHODS.items():
-        for name in methods:
-            has = callable(getattr(made, name, None))
-            if has and flag not in spec.capabilities:
-                raise PluginBroken(f"{spec.name} has {name}() and does not declare {flag!r}", hint=hint)
-            if not has and flag in spec.capabilities:
-                raise PluginBroken(f"{spec.name} declares {flag!r} and lacks {name}()", hint=hint)
+def _check_flags(made: object, name: str, declared: Collection[str], table: Mapping[str, type], hint: str) -> None:
+    if why := lacking(made, declared, table) or undeclared(made, declared, table):
+        raise PluginBroken(f"{name}: {why}", hint=hint)
 
 
 def _own_folder(path: Path) -> Path:

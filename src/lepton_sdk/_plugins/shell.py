@@ -7,7 +7,8 @@ from collections.abc import Callable
 from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import PluginBroken
-from lepton_sdk.spi.executor import CommandingExecutor, CommandResult, Executor
+from lepton_sdk.spi.capabilities import Commanding
+from lepton_sdk.spi.executor import CommandResult, Executor
 
 __all__ = ["ExecutorShell"]
 
@@ -16,23 +17,21 @@ class ExecutorShell:
     """What a provider's context holds as its shell.
 
     Args:
-        make: makes the executor for hosts that are reached so; called once.
+        make: makes the executor for hosts behind SSH; called once.
     """
 
-    def __init__(self, make: Callable[[SSHAccess], Executor]) -> None:
+    def __init__(self, make: Callable[[], Executor]) -> None:
         self._make = make
-        self._executor: CommandingExecutor | None = None
+        self._executor: Executor | None = None
 
     async def run(self, access: SSHAccess, script: str, data: bytes = b"", *, seconds: float = 60.0) -> CommandResult:
         """Run a script of the host's POSIX shell to its end; ``data`` is its standard input."""
-        if self._executor is None:
-            made = self._make(access)
-            if not isinstance(made, CommandingExecutor):
-                text = f"the executor for hosts behind SSH, {type(made).__name__}, runs no single commands"
-                raise PluginBroken(text, hint="lepton plugins shows where it is from")
-            self._executor = made
+        executor = self._executor = self._executor or self._make()
+        if not isinstance(executor, Commanding):
+            text = f"the executor for hosts behind SSH, {type(executor).__name__}, runs no single commands"
+            raise PluginBroken(text, hint="lepton plugins shows where it is from")
         try:
-            return await self._executor.command(Node("", access.host, access=access), script, data, seconds=seconds)
+            return await executor.command(Node("", access.host, access=access), script, data, seconds=seconds)
         except ModuleNotFoundError as error:
             text = f"hosts behind SSH cannot be reached: {error.name} is not installed"
             raise PluginBroken(text, hint="pip install 'lepton-sdk[ssh]'") from error

@@ -14,15 +14,13 @@ from lepton_sdk.errors import (
     PluginDisabled,
     PluginIncompatible,
 )
-from lepton_sdk.spi.spec import CommandSpec, ExecutorSpec, ObserverSpec, ProviderSpec
+from lepton_sdk.spi.spec import CommandSpec, ExecutorSpec, ObserverSpec, PluginSpec, ProviderSpec
 
-__all__ = ["KINDS", "PluginState", "PluginStatus", "Spec"]
-
-Spec = ProviderSpec | ExecutorSpec | ObserverSpec | CommandSpec
+__all__ = ["CONTRACT", "KINDS", "PluginState", "PluginStatus"]
 
 # The number at a group's end is the contract's major version.
 CONTRACT = "v1"
-KINDS: dict[str, tuple[str, type[Spec]]] = {
+KINDS: dict[str, tuple[str, type[PluginSpec]]] = {
     "provider": ("lepton_sdk.providers", ProviderSpec),
     "executor": ("lepton_sdk.executors", ExecutorSpec),
     "observer": ("lepton_sdk.observers", ObserverSpec),
@@ -73,7 +71,7 @@ class PluginStatus:
     state: PluginState
     reason: str = ""
     hint: str = ""
-    spec: Spec | None = None
+    spec: PluginSpec | None = None
     named: bool = False
 
     @property

@@ -1,7 +1,7 @@
 """Access: how a node is reached. A provider returns one; its kind chooses the executor.
 
-Core brings two kinds. A distribution with an executor of its own brings its own kind as a `CustomAccess`, which core keeps and gives
-back, and does not look inside:
+Core brings two kinds. A distribution with an executor of its own brings its own kind as a `CustomAccess`, which core keeps and
+gives back, and does not look inside:
 
 >>> access = CustomAccess("slurm", {"cluster": "north", "job": 17})
 >>> access_from_dict(access_to_dict(access)) == access
@@ -11,8 +11,8 @@ True
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import field, fields_dict, frozen
 
@@ -36,13 +36,16 @@ class Access:
 
     __slots__ = ()
 
-    kind: str
-    environment: Mapping[str, str]
+    if TYPE_CHECKING:
 
-    @property
-    def address(self) -> str:
-        """Where the other nodes of the attempt reach this one; ``""`` where nobody knows."""
-        raise NotImplementedError
+        @property
+        def kind(self) -> str: ...
+
+        @property
+        def environment(self) -> Mapping[str, str]: ...
+
+        @property
+        def address(self) -> str: ...
 
 
 @frozen
@@ -159,7 +162,7 @@ def access_to_dict(access: Access) -> dict[str, object]:
             "address": access.address,
         }
         return {"kind": access.kind, **values}
-    values = {name: getattr(access, name) for name in fields_dict(type(access))}
+    values = {name: getattr(access, name) for name in fields_dict(_CORE[access.kind])}
     plain = {k: list(v) if isinstance(v, tuple) else dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
     if plain.get("own", "") is None:
         # Earlier versions know no such key.
@@ -174,10 +177,10 @@ def access_from_dict(data: Mapping[str, Any]) -> Access:
         ContractViolation: it names no kind, or a field of core's own kinds is unknown.
     """
     kind, values = str(data.get("kind")), {name: value for name, value in data.items() if name != "kind"}
-    cls = _CORE.get(kind)
     try:
-        if cls is not None:
-            return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        if kind in _CORE:
+            own: Callable[..., Access] = _CORE[kind]
+            return own(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
         if "data" in values:
             return CustomAccess(kind, **values)
         # As earlier versions wrote it.

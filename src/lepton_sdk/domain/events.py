@@ -9,15 +9,16 @@ An entry is made with what it says, and stamped with its run, time and node when
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, ClassVar, Self, TypeAlias
+from datetime import datetime
+from typing import Any, ClassVar, Self, TypeAlias, get_args
 
-from attrs import Attribute, evolve, field, fields, frozen
+from attrs import evolve, field, frozen
 
+from lepton_sdk.domain.entry import ALWAYS, Event, key_of, named, said_by
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
-from lepton_sdk.domain.plain import readers, to_plain
+from lepton_sdk.domain.plain import readers
 from lepton_sdk.domain.stage import Stage
 from lepton_sdk.errors import ContractViolation
 
@@ -53,71 +54,6 @@ __all__ = [
     "event_of",
 ]
 
-_UNSTAMPED = datetime(1, 1, 1, tzinfo=UTC)
-# Fields that stand in the entry's data also when they say nothing.
-_ALWAYS = {"always": True}
-
-
-def _named(key: str) -> dict[str, str]:
-    """What a field is called in the entry's data."""
-    return {"key": key}
-
-
-@frozen
-class Event:
-    """One entry of the journal.
-
-    Attributes:
-        run: the run that it belongs to.
-        at: when it was written, UTC.
-        token: the node that it is about; ``None`` for one about the whole run.
-        seq: the entry's number; 0 until it was written.
-    """
-
-    kind: ClassVar[str] = ""
-
-    run: str = field(default="", kw_only=True)
-    at: datetime = field(default=_UNSTAMPED, kw_only=True)
-    token: str | None = field(default=None, kw_only=True)
-    seq: int = field(default=0, kw_only=True)
-
-    def stamped(self, run: str, at: datetime) -> Self:
-        """The same, for one run at one time."""
-        return evolve(self, run=run, at=at)
-
-    def about(self, token: str) -> Self:
-        """The same, about one node."""
-        return evolve(self, token=token)
-
-    @property
-    def data(self) -> Mapping[str, Any]:
-        """What it says beside run, time and node, as plain JSON values."""
-        return {
-            _key(one): to_plain(value)
-            for one in _said(type(self))
-            if (value := getattr(self, one.name)) != one.default or one.metadata.get("always")
-        }
-
-    def to_dict(self) -> dict[str, object]:
-        """The event as JSON keys."""
-        return {
-            "seq": self.seq,
-            "at": self.at.isoformat(),
-            "kind": self.kind,
-            "run": self.run,
-            "token": self.token,
-            **self.data,
-        }
-
-
-def _said(cls: type[Event]) -> list[Attribute[Any]]:
-    return [one for one in fields(cls) if one.name not in ("run", "at", "token", "seq")]
-
-
-def _key(one: Attribute[Any]) -> str:
-    return str(one.metadata.get("key", one.name))
-
-
 # --- of a run ---------------------------------------------------------------------------------------------------------
 
 
@@ -143,9 +79,9 @@ class RunFinished(Event):
 
     kind = "run.finished"
     state: str
-    exit_code: int | None = field(default=None, metadata=_ALWAYS)
-    signal: str | None = field(default=None, metadata=_ALWAYS)
-    error: str | None = field(default=None, metadata=_ALWAYS)
+    exit_code: int | None = field(default=None, metadata=ALWAYS)
+    signal: str | None = field(default=None, metadata=ALWAYS)
+    error: str | None = field(default=None, metadata=ALWAYS)
 
 
 @frozen
@@ -172,7 +108,7 @@ class NodeAnnounced(Event):
     """A billable thing that comes with a node is about to be made."""
 
     kind = "node.announced"
-    thing: str = field(metadata=_named("kind"))
+    thing: str = field(metadata=named("kind"))
     name: str
 
 
@@ -304,7 +240,7 @@ class NodeIntended(Step):
     epoch: int
     offer: Offer
     increment: float
-    lasts: float | None = field(default=None, metadata=_ALWAYS)
+    lasts: float | None = field(default=None, metadata=ALWAYS)
     owner: str = ""
     group: str = ""
     budget: float | None = None
@@ -348,11 +284,12 @@ class NodeReachable(Step):
 
 @frozen
 class NodeRunning(Step):
-    """Before the start, which is exclusive on the node."""
+    """Before the start, which is exclusive on the node; ``executor`` names the plugin that starts it."""
 
     kind = "node.running"
     stage = Stage.RUNNING
     epoch: int
+    executor: str = ""
 
 
 @frozen
@@ -361,13 +298,13 @@ class NodeFinished(Step):
 
     kind = "node.finished"
     stage = Stage.FINISHED
-    detail: str = field(default="", kw_only=True, metadata=_ALWAYS)
-    reason: str | None = field(default=None, kw_only=True, metadata=_ALWAYS)
-    there: datetime | None = field(default=None, kw_only=True, metadata=_ALWAYS)
-    exit_code: int | None = field(default=None, kw_only=True, metadata=_ALWAYS)
-    signal: str | None = field(default=None, kw_only=True, metadata=_ALWAYS)
-    started_at: datetime | None = field(default=None, kw_only=True, metadata=_ALWAYS)
-    finished_at: datetime | None = field(default=None, kw_only=True, metadata=_ALWAYS)
+    detail: str = field(default="", kw_only=True, metadata=ALWAYS)
+    reason: str | None = field(default=None, kw_only=True, metadata=ALWAYS)
+    there: datetime | None = field(default=None, kw_only=True, metadata=ALWAYS)
+    exit_code: int | None = field(default=None, kw_only=True, metadata=ALWAYS)
+    signal: str | None = field(default=None, kw_only=True, metadata=ALWAYS)
+    started_at: datetime | None = field(default=None, kw_only=True, metadata=ALWAYS)
+    finished_at: datetime | None = field(default=None, kw_only=True, metadata=ALWAYS)
 
 
 @frozen
@@ -391,8 +328,11 @@ class NodeReleasing(Step):
 
 @frozen
 class NodeReleased(Step):
-    """The provider says that it is gone, or that it never was; ``unseen``: for how many seconds a machine that nobody ever saw may
-    have been billed."""
+    """The provider says that it is gone, or that it never was.
+
+    Attributes:
+        unseen: for how many seconds a machine that nobody ever saw may have been billed.
+    """
 
     kind = "node.released"
     stage = Stage.RELEASED
@@ -417,36 +357,7 @@ AnyEvent: TypeAlias = (
     RunPlanned | StopRequested | RunFinished | AttemptFailed | AnyNote | NodeDuplicate | NodeLeft | NodeGivenUp | AnyStep
 )
 
-_KINDS: dict[str, type[AnyEvent]] = {
-    one.kind: one
-    for one in (
-        RunPlanned,
-        StopRequested,
-        RunFinished,
-        AttemptFailed,
-        NodeAnnounced,
-        NodeRepeated,
-        NodeQueued,
-        NodeAdmitted,
-        NodeArmed,
-        NodeRestarted,
-        NodeUnkept,
-        NodeHung,
-        NodeDuplicate,
-        NodeLeft,
-        NodeGivenUp,
-        NodeIntended,
-        NodeUnknown,
-        NodeUnresolved,
-        NodeOwned,
-        NodeReachable,
-        NodeRunning,
-        NodeFinished,
-        NodeLost,
-        NodeReleasing,
-        NodeReleased,
-    )
-}
+_KINDS: dict[str, type[AnyEvent]] = {one.kind: one for one in get_args(AnyEvent)}
 
 
 def event_of(
@@ -460,9 +371,9 @@ def event_of(
     cls, said = _KINDS.get(kind), data or {}
     if cls is None:
         raise ContractViolation(f"no entry of a journal is called {kind!r}")
-    read = readers(cls)
+    read = readers(cls)  # type: ignore[arg-type] # a class is hashable
     try:
-        values = {one.name: read[one.name](said[_key(one)]) for one in _said(cls) if _key(one) in said}
+        values = {one.name: read[one.name](said[key_of(one)]) for one in said_by(cls) if key_of(one) in said}
         return cls(**values, run=run, at=at, token=token, seq=seq)
     except (KeyError, TypeError, ValueError) as error:
         raise ContractViolation(f"the entry {kind} of run {run} does not hold: {error!r}") from error

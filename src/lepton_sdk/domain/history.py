@@ -234,7 +234,7 @@ def _changed_by(before: NodeRecord, event: AnyStep) -> dict[str, Any]:
                 raise ContractViolation(text)
             return {}
         case NodeRunning():
-            return {"running_at": event.at, "epoch": event.epoch}
+            return {"running_at": event.at, "epoch": event.epoch, "executor": event.executor}
         case NodeUnknown():
             # What was owned answered in time, under an id that names nothing of ours.
             return {"node": None} if before.stage is Stage.OWNED else {"unknown_at": event.at}

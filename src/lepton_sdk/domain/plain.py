@@ -1,7 +1,7 @@
 """Between frozen values and plain JSON values, by the types of their fields.
 
-A class may bring its own ``to_dict`` and ``from_dict``; everything else is read by its annotation: times in ISO 8601, enumerations
-and amounts as text, tuples as lists, nested values as objects.
+A class may bring its own ``to_dict`` and ``from_dict``; everything else is read by its annotation: times in ISO 8601,
+enumerations and amounts as text, tuples as lists, nested values as objects.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def from_plain(cls: type[_T], data: Mapping[str, Any]) -> _T:
+def from_plain(cls: Callable[..., _T], data: Mapping[str, Any]) -> _T:
     """The value of a class, of what `to_plain` made of its fields. Keys that the class does not know are passed over.
 
     Raises:
@@ -46,7 +46,7 @@ def from_plain(cls: type[_T], data: Mapping[str, Any]) -> _T:
 
 
 @lru_cache(maxsize=64)
-def readers(cls: type) -> Mapping[str, Reader]:
+def readers(cls: Any) -> Mapping[str, Reader]:
     """For each field of a class, what reads its plain form."""
     hints = get_type_hints(cls)
     return {field.name: _reader(hints[field.name]) for field in fields(cls)}

@@ -17,7 +17,7 @@ from lepton_sdk.domain.stage import OVER, Stage
 
 __all__ = ["PREREQUISITE", "Attempt", "NodeRecord"]
 
-# The rank of what is made once for all nodes of an attempt: a network, a GPU cluster. It carries the attempt's group as its token.
+# The rank of what is made once for all nodes of an attempt (a network, a GPU cluster); its token is the attempt's group.
 PREREQUISITE = -1
 
 
@@ -67,6 +67,7 @@ class NodeRecord:
         owner: the name that its machine is stamped with; ``""`` for the journal's own.
         group: the id that the nodes of its attempt share.
         budget: for how many seconds the run's total bought it when it was asked for.
+        executor: the plugin that started its job, with its distribution.
         queued: why the provider has not begun what it has accepted; ``""`` once it has, or where nothing queues.
         queued_at: when it was first seen to be queued.
         admitted_at: when it was seen to have left the queue: it boots from then on.
@@ -118,6 +119,7 @@ class NodeRecord:
     owner: str = ""
     group: str = ""
     budget: float | None = None
+    executor: str = ""
     queued: str = ""
     queued_at: datetime | None = None
     admitted_at: datetime | None = None

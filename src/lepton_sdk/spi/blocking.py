@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.resources import Resources
-from lepton_sdk.spi.provider import Launch
+from lepton_sdk.spi.capabilities import PROVIDER_CAPABILITIES, methods_of
+from lepton_sdk.spi.provider import Diagnosis, Launch
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["BlockingProvider", "Threaded"]
+__all__ = ["BlockingAccounting", "BlockingDiagnosing", "BlockingGrouping", "BlockingProvider", "Threaded"]
 
 T = TypeVar("T")
 _BATCH = 256
@@ -31,7 +33,7 @@ class BlockingProvider(Protocol):
         """Make one billable machine; ``announce(kind, name)`` returns when its row is durable."""
         ...
 
-    def find(self, owner: str, token: str | None = None) -> Iterable[Node]:
+    def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> Iterable[Node]:
         """Every billable thing of ours with its full state."""
         ...
 
@@ -48,8 +50,37 @@ class BlockingProvider(Protocol):
         ...
 
 
+class BlockingAccounting(Protocol):
+    """`Accounting` without ``async``."""
+
+    def account(self) -> str | None:
+        """Which account the credentials open."""
+        ...
+
+
+class BlockingDiagnosing(Protocol):
+    """`Diagnosing` without ``async``."""
+
+    def diagnose(self) -> Sequence[Diagnosis]:
+        """One line for each thing that was looked at."""
+        ...
+
+
+class BlockingGrouping(Protocol):
+    """`Grouping` without ``async``."""
+
+    def acquire_group(
+        self, offer: Offer, launches: Sequence[Launch], announce: Callable[[Launch, str, str], None]
+    ) -> Sequence[Node]:
+        """One node for each launch, all or none; ``announce(launch, kind, name)`` returns when the row is durable."""
+        ...
+
+
 class Threaded:
     """A `Provider` over a `BlockingProvider`.
+
+    It has each ability of `lepton_sdk.spi.capabilities` that the blocking provider has: a method of the same name and the same
+    arguments. Where the asynchronous one is given a `Launch` or several, the blocking one is given ``announce`` as well, last.
 
     Cancelling a call stops the wait and not the thread: the vendor's call runs to its end and its answer is dropped. A
     cancelled ``acquire`` is therefore an unknown outcome, which core settles with ``find``. Give the vendor's SDK time
@@ -64,6 +95,21 @@ class Threaded:
         self._provider = provider
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None
+        for protocol in PROVIDER_CAPABILITIES.values():
+            for name in methods_of(protocol):
+                if callable(method := getattr(provider, name, None)):
+                    setattr(self, name, self._threaded(method))
+
+    def _threaded(self, method: Callable[..., T]) -> Callable[..., Awaitable[T]]:
+        """An ability's method, as a coroutine function."""
+
+        async def call(*arguments: object, **options: object) -> T:
+            import asyncio
+
+            more = _announcing(arguments, asyncio.get_running_loop())
+            return await self._call(lambda: method(*arguments, *more, **options))
+
+        return call
 
     def offers(self, resources: Resources) -> AsyncIterator[Offer]:
         """What can be had."""
@@ -73,17 +119,10 @@ class Threaded:
         """Make one billable machine."""
         import asyncio
 
-        loop = asyncio.get_running_loop()
-
-        async def row(kind: str, name: str) -> None:
-            await launch.announce(kind, name)
-
-        def announce(kind: str, name: str) -> None:
-            asyncio.run_coroutine_threadsafe(row(kind, name), loop).result()
-
+        announce = _announce(launch, asyncio.get_running_loop())
         return await self._call(lambda: self._provider.acquire(offer, launch, announce))
 
-    def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         """Every billable thing of ours."""
         return self._each(lambda: self._provider.find(owner, token))
 
@@ -133,6 +172,26 @@ class Threaded:
             # Not waited for: a consumer that was cancelled must get away from a vendor that hangs.
             if self._pool is not None:
                 self._pool.submit(getattr(iterator, "close", lambda: None))
+
+
+def _announce(launch: Launch, loop: AbstractEventLoop) -> Callable[[str, str], None]:
+    """``launch.announce`` for a thread."""
+    import asyncio
+
+    async def row(kind: str, name: str) -> None:
+        await launch.announce(kind, name)
+
+    return lambda kind, name: asyncio.run_coroutine_threadsafe(row(kind, name), loop).result()
+
+
+def _announcing(arguments: Sequence[object], loop: AbstractEventLoop) -> list[Callable[..., None]]:
+    """What goes to a blocking method beside its arguments, because a thread cannot await what a launch brings."""
+    last = arguments[-1] if arguments else None
+    if isinstance(last, Launch):
+        return [_announce(last, loop)]
+    if isinstance(last, Sequence) and last and all(isinstance(launch, Launch) for launch in last):
+        return [lambda launch, kind, name: _announce(launch, loop)(kind, name)]
+    return []
 
 
 def _batch(iterator: Iterator[T]) -> tuple[list[T], Exception | None, bool]:

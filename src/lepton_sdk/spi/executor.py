@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,16 +16,12 @@ from lepton_sdk.domain.node import Node
 
 __all__ = [
     "CommandResult",
-    "CommandingExecutor",
     "Execution",
     "ExecutionState",
     "ExecutionStatus",
     "Executor",
     "ExecutorContext",
     "Fetched",
-    "FetchingExecutor",
-    "ForgettingExecutor",
-    "GuardingExecutor",
     "Watchdog",
 ]
 
@@ -180,20 +176,6 @@ class Executor(Protocol):
         ...
 
 
-@runtime_checkable
-class GuardingExecutor(Executor, Protocol):
-    """An executor that can see a node's watchdog, and install it where the vendor does not."""
-
-    async def armed(self, node: Node, watchdog: Watchdog) -> bool:
-        """Whether the watchdog lives there; one whose script is given and which does not live is installed first.
-
-        Raises:
-            NodeUnreachable: the node did not answer.
-            NodeError: it cannot be installed there.
-        """
-        ...
-
-
 @frozen
 class Fetched:
     """What of a run's files was brought.
@@ -206,55 +188,3 @@ class Fetched:
 
     paths: tuple[str, ...] = ()
     missing: tuple[tuple[str, str], ...] = ()
-
-
-@runtime_checkable
-class FetchingExecutor(Executor, Protocol):
-    """An executor that can bring files back."""
-
-    async def fetch(
-        self, node: Node, execution: Execution, patterns: Sequence[str], target: Path, *, most: int | None = None
-    ) -> Fetched:
-        """Write those files of the run's folder that fit a pattern (as in ``.gitignore``) below ``target``.
-
-        A file that is there is replaced whole or not at all. A link is made where the place that it really leads to is inside,
-        and nothing is written through one. One file that cannot be had costs nothing but itself.
-
-        It ends as soon as it is cancelled. What came whole until then, or until the connection broke, stays.
-
-        Args:
-            most: so many bytes are written here at most, holes of sparse files included. ``None`` for as many as have room.
-
-        Raises:
-            NodeUnreachable: the node did not answer, or stopped answering before the first file was here.
-            NodeError: it cannot pack files.
-        """
-        ...
-
-
-@runtime_checkable
-class ForgettingExecutor(Executor, Protocol):
-    """An executor that keeps something of a machine while it is ours: a pinned host key, connections."""
-
-    async def forget(self, node: Node) -> None:
-        """Let go of all that is kept of a machine that was given back. Asks the machine nothing; idempotent; never raises."""
-        ...
-
-
-@runtime_checkable
-class CommandingExecutor(Executor, Protocol):
-    """An executor that can also run one short command on a node, outside of any run."""
-
-    async def command(self, node: Node, script: str, data: bytes = b"", *, seconds: float = 60.0) -> CommandResult:
-        """Run a script of the node's POSIX shell to its end.
-
-        Args:
-            script: one line, nothing in it is read a second time.
-            data: its standard input; what must not be seen in a list of processes goes here.
-            seconds: after so long the node counts as unreachable.
-
-        Raises:
-            NodeUnreachable: the node did not answer, or stopped answering: the script may have run.
-            NodeError: it is not the one that is known, or does not let us in.
-        """
-        ...

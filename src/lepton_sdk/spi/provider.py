@@ -19,18 +19,7 @@ if TYPE_CHECKING:
     from lepton_sdk.spi.executor import CommandResult, Execution
     from lepton_sdk.spi.http import ApiClient
 
-__all__ = ["OPTIONAL_METHODS", "Announce", "Diagnosis", "Group", "Launch", "Pacer", "Provider", "ProviderContext", "RemoteShell"]
-
-# Which capability flag promises which methods; a provider has them exactly when its spec has the flag.
-# ``async diagnose() -> Sequence[Diagnosis]``
-# ``async acquire_group(offer, launches) -> Sequence[Node]``, all or nothing
-# ``async account() -> str | None``: which account the credentials open, the same text for ever; ``None`` when that cannot be
-# told yet. Free of charge. Without it, a key that was rotated to another account looks as if every machine were gone.
-OPTIONAL_METHODS: Mapping[str, tuple[str, ...]] = {
-    "account": ("account",),
-    "diagnose": ("diagnose",),
-    "multi_node": ("acquire_group",),
-}
+__all__ = ["Announce", "Diagnosis", "Group", "Launch", "Pacer", "Provider", "ProviderContext", "RemoteShell"]
 
 
 class Pacer(Protocol):
@@ -129,8 +118,8 @@ class Launch:
             ``watchdog="startup"``: it arms the watchdog. ``""`` where there is nothing to run.
         announce: ``await announce(kind, name)`` writes a durable journal row for a billable prerequisite **before** it is made.
         group: the nodes of the attempt.
-        execution: what shall run there, with its secrets, for a provider that submits the job itself (``submits_job``): nothing of
-            it begins before the executor's ``start``, where the vendor can hold it. ``None`` for every other provider.
+        execution: what shall run there, with its secrets, for a provider that submits the job itself (``submits_job``). Nothing
+            of it begins before the executor's ``start``, where the vendor can hold it. ``None`` for every other provider.
     """
 
     owner: str

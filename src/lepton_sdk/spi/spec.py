@@ -15,6 +15,7 @@ __all__ = [
     "ConfigField",
     "ExecutorSpec",
     "ObserverSpec",
+    "PluginSpec",
     "PowerOff",
     "ProviderSpec",
     "Timings",
@@ -125,10 +126,8 @@ class ProviderSpec:
         title: for people.
         homepage: the vendor's or the plugin's page.
         factory: ``"package.module:callable"``; called with a `ProviderContext` on first use, returns a `Provider`.
-        capabilities: strings that name the optional protocols it keeps; unknown ones are ignored. ``local`` means that
-            ``offers`` asks nothing but this host, so that read-only questions may call it. ``health`` means that ``inspect``
-            looks at the machine itself: it is asked while a job runs and when one fails, and a machine that it calls failed is
-            lost with the provider's word for it, whatever the job's exit code.
+        capabilities: flags of `lepton_sdk.spi.capabilities`: an ability that the object's methods give it, or a fact.
+            Unknown ones are ignored.
         config: the keys of its section.
         stored: import string of a light function that reads what the vendor's own tool has stored on this host:
             ``stored(home)`` returns the file and key → text. It fills keys that nothing else sets; secrets only together,
@@ -187,12 +186,18 @@ class ProviderSpec:
 
 @frozen
 class ExecutorSpec:
-    """What an executor plugin says of itself: for which type of Access it is, and where its factory is."""
+    """What an executor plugin says of itself: for which type of Access it is, and where its factory is.
+
+    Args:
+        capabilities: flags of `lepton_sdk.spi.capabilities`, for the abilities that its methods give it; unknown ones are
+            ignored.
+    """
 
     name: str = field(converter=_name)
     access: str = field(kw_only=True)
     factory: str = field(kw_only=True, converter=_target)
     title: str = field(default="", kw_only=True)
+    capabilities: frozenset[str] = field(default=frozenset(), converter=_words, kw_only=True)
 
 
 @frozen
@@ -221,3 +226,6 @@ class ObserverSpec:
     name: str = field(converter=_name)
     factory: str = field(kw_only=True, converter=_target)
     title: str = field(default="", kw_only=True)
+
+
+PluginSpec = ProviderSpec | ExecutorSpec | ObserverSpec | CommandSpec

@@ -37,7 +37,7 @@ class Rental:
         wanted = {"owner": launch.owner, "token": launch.token, "kind": offer.instance_type}
         return self._node(await self._api.call("POST", "/machines", json=wanted, creates=True))
 
-    async def find(self, owner, token=None):
+    async def find(self, owner, token=None, *, regions=()):
         wanted = {"owner": owner} | ({"token": token} if token else {})
         for machine in await self._api.call("GET", "/machines", params=wanted):
             yield self._node(machine)

@@ -16,7 +16,8 @@ from lepton_sdk.domain.access import SSHAccess, access_from_dict, access_to_dict
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import NodeError
-from lepton_sdk.spi.executor import ExecutionState, ForgettingExecutor
+from lepton_sdk.spi.capabilities import Forgetting
+from lepton_sdk.spi.executor import ExecutionState
 
 
 def rent(host: Any, token: str) -> Any:
@@ -41,7 +42,7 @@ def pins(host: Any) -> list[Path]:
 
 def test_an_address_that_comes_back_works(make_host: Any, server: Any) -> None:
     host = rent(make_host(server), "one")
-    assert isinstance(host.executor, ForgettingExecutor)
+    assert isinstance(host.executor, Forgetting)
     assert answers(host)
     (pin,) = pins(host)
     assert (pin.stat().st_mode & 0o777, pin.parent.stat().st_mode & 0o777) == (0o600, 0o700)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any
 
 from attrs import evolve
 
@@ -72,7 +72,7 @@ def checked_node(value: Any, provider: str, known: Node | None = None) -> Node:
         "token": (None, (str, type(None))),
         "owner": (None, (str, type(None))),
         "kind": ("machine", str),
-        "access": (None, (*get_args(Access), type(None))),
+        "access": (None, (Access, type(None))),
         "instance_type": ("", str),
         "region": ("", str),
         "price": (None, (Money, type(None))),

@@ -13,7 +13,8 @@ from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import NodeError, NodeUnreachable
-from lepton_sdk.spi.executor import GuardingExecutor, Watchdog
+from lepton_sdk.spi.capabilities import Guarding
+from lepton_sdk.spi.executor import Watchdog
 from lepton_sdk.spi.spec import WatchdogWay
 
 __all__ = ["boot_seconds", "check_watchdog", "folder_of", "kept_seconds", "startup_script", "unseen_seconds"]
@@ -79,7 +80,7 @@ async def check_watchdog(member: Member, node: Node) -> bool | None:
 
     async def armed() -> bool | None:
         executor = engine.executor(access)
-        return bool(await executor.armed(node, Watchdog(FOLDER, script))) if isinstance(executor, GuardingExecutor) else None
+        return bool(await executor.armed(node, Watchdog(FOLDER, script))) if isinstance(executor, Guarding) else None
 
     try:
         return await ask_node(

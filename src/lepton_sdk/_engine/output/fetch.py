@@ -13,7 +13,8 @@ from lepton_sdk.domain.run import Run
 from lepton_sdk.domain.stage import Stage
 from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import NodeError, UsageError
-from lepton_sdk.spi.executor import Fetched, FetchingExecutor
+from lepton_sdk.spi.capabilities import Fetching
+from lepton_sdk.spi.executor import Fetched
 
 __all__ = ["fetch", "from_node", "kept_log", "kept_outputs", "named", "output_of", "part_of", "tell_missing"]
 
@@ -38,7 +39,7 @@ async def fetch(
     assert record.node is not None
     assert record.node.access is not None
     executor = engine.executor(record.node.access)
-    if not isinstance(executor, FetchingExecutor):
+    if not isinstance(executor, Fetching):
         raise UsageError(
             f"files cannot be brought back from {record.offer.provider}", hint="let the job put them somewhere itself"
         )

@@ -1,4 +1,4 @@
-"""The create call: one for each token, and again only under a key that the vendor keeps. A lost answer is found, not made again."""
+"""The create call: one for each token, and again only under a key that the vendor keeps. A lost answer is found, not repeated."""
 
 from __future__ import annotations
 

@@ -29,8 +29,10 @@ __all__ = ["begin", "provider_word", "start"]
 
 async def start(engine: Engine, run: Run, epoch: int, secrets: Mapping[str, str], throttle: Throttle) -> Run:
     """Announce the start on every node of the attempt that is ready for it, then start."""
-    ready = [member.token for member in run.members if member.stage is Stage.REACHABLE]
-    run = await engine.write(run.id, *(NodeRunning(epoch).about(token) for token in ready))
+    waiting = [record for record in run.members if record.stage is Stage.REACHABLE]
+    ready = {record.token for record in waiting}
+    steps = (NodeRunning(epoch, engine.executor_plugin(record.node)).about(record.token) for record in waiting)
+    run = await engine.write(run.id, *steps)
     members = [Member(engine, run, record, throttle) for record in run.members if record.token in ready]
     runs = await gather_all(*(begin(member, secrets) for member in members))
     return runs[0] if len(runs) == 1 else engine.journal.run(run.id)

@@ -1,7 +1,7 @@
 """Observing the job on a node: polled to its end, ended when asked, and lost when nobody can say what became of it.
 
-Whatever the node, its executor or their plugin does is an answer: an error of any class, nonsense and silence all mean that the node
-says nothing of use.
+Whatever the node, its executor or their plugin does is an answer: an error of any class, nonsense and silence all mean that
+the node says nothing of use.
 """
 
 from __future__ import annotations

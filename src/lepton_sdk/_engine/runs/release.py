@@ -21,7 +21,7 @@ from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.run import Run
 from lepton_sdk.domain.stage import GIVEN_BACK, Stage
 from lepton_sdk.errors import LeptonError, NodeUnreachable
-from lepton_sdk.spi.capabilities import ForgettingExecutor
+from lepton_sdk.spi.capabilities import Forgetting
 
 __all__ = ["release"]
 
@@ -66,7 +66,7 @@ async def _forget(member: Member) -> None:
 
     async def forget() -> None:
         executor = engine.executor(node.access) if node.access is not None else None
-        if isinstance(executor, ForgettingExecutor):
+        if isinstance(executor, Forgetting):
             await executor.forget(node)
 
     with suppress(NodeUnreachable):

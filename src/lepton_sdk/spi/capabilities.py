@@ -1,0 +1,210 @@
+"""What a provider or an executor can do beyond its contract: a protocol for each ability, and one table of flags.
+
+A plugin declares the flag in its spec exactly when its object has the methods. Core checks that when it loads the plugin, and
+asks an object for an ability by ``isinstance``. Whoever adds an ability adds a protocol here and one line to a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FunctionType
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from lepton_sdk.domain.node import Node
+from lepton_sdk.domain.offer import Offer
+
+if TYPE_CHECKING:
+    from lepton_sdk.spi.executor import CommandResult, Execution, Fetched, Watchdog
+    from lepton_sdk.spi.provider import Diagnosis, Launch
+
+__all__ = [
+    "EXECUTOR_CAPABILITIES",
+    "PROVIDER_CAPABILITIES",
+    "PROVIDER_FACTS",
+    "Accounting",
+    "Commanding",
+    "Diagnosing",
+    "Fetching",
+    "Forgetting",
+    "GroupReleasing",
+    "Grouping",
+    "Guarding",
+    "lacking",
+    "methods_of",
+    "undeclared",
+]
+
+# --- of providers -----------------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Accounting(Protocol):
+    """Flag ``account``: the provider can tell which account its credentials open.
+
+    Without it, a key that was rotated to another account looks as if every machine were gone.
+    """
+
+    async def account(self) -> str | None:
+        """The account, by the same text for ever; ``None`` when that cannot be told yet. Free of charge."""
+        ...
+
+
+@runtime_checkable
+class Diagnosing(Protocol):
+    """Flag ``diagnose``: the provider can say for ``lepton doctor`` what holds and what does not."""
+
+    async def diagnose(self) -> Sequence[Diagnosis]:
+        """One line for each thing that was looked at. Free of charge."""
+        ...
+
+
+@runtime_checkable
+class Grouping(Protocol):
+    """Flag ``multi_node``: the provider makes the nodes of one attempt together."""
+
+    async def acquire_group(self, offer: Offer, launches: Sequence[Launch]) -> Sequence[Node]:
+        """One node for each launch, all or none: what came before a refusal is given back.
+
+        Raises:
+            OutcomeUnknown: an answer did not come, or a machine could not be given back; ``find`` shows which.
+        """
+        ...
+
+
+@runtime_checkable
+class GroupReleasing(Protocol):
+    """Flag ``release_group``: the provider gives the nodes of one attempt back together, as one object of its own."""
+
+    async def release_group(self, nodes: Sequence[Node]) -> Sequence[Node]:
+        """Each node with its state; ``gone`` for all is success, "not yet" is the state ``releasing``. Idempotent.
+
+        Core asks once all nodes of the attempt shall go. ``release`` still gives back a single one: a leftover, a duplicate.
+        """
+        ...
+
+
+# --- of executors -----------------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Fetching(Protocol):
+    """Flag ``fetch``: the executor can bring files back."""
+
+    async def fetch(
+        self, node: Node, execution: Execution, patterns: Sequence[str], target: Path, *, most: int | None = None
+    ) -> Fetched:
+        """Write those files of the run's folder that fit a pattern (as in ``.gitignore``) below ``target``.
+
+        A file that is there is replaced whole or not at all. A link is made where the place that it really leads to is inside,
+        and nothing is written through one. One file that cannot be brought costs nothing but itself.
+
+        It ends as soon as it is cancelled. What came whole until then, or until the connection broke, stays.
+
+        Args:
+            most: bytes that are written here at most, holes of sparse files included. ``None`` for as many as have room.
+
+        Raises:
+            NodeUnreachable: the node did not answer, or stopped answering before the first file was here.
+            NodeError: it cannot pack files.
+        """
+        ...
+
+
+@runtime_checkable
+class Commanding(Protocol):
+    """Flag ``command``: the executor can run one short command on a node, outside of any run."""
+
+    async def command(self, node: Node, script: str, data: bytes = b"", *, seconds: float = 60.0) -> CommandResult:
+        """Run a script of the node's POSIX shell to its end.
+
+        Args:
+            script: one line, nothing in it is read a second time.
+            data: its standard input; what must not be seen in a list of processes goes here.
+            seconds: after this time the node counts as unreachable.
+
+        Raises:
+            NodeUnreachable: the node did not answer, or stopped answering: the script may have run.
+            NodeError: it is not the one that is known, or does not let us in.
+        """
+        ...
+
+
+@runtime_checkable
+class Guarding(Protocol):
+    """Flag ``guard``: the executor can see a node's watchdog, and install it where the vendor does not."""
+
+    async def armed(self, node: Node, watchdog: Watchdog) -> bool:
+        """Whether the watchdog lives there; one whose script is given and which does not live is installed first.
+
+        Raises:
+            NodeUnreachable: the node did not answer.
+            NodeError: it cannot be installed there.
+        """
+        ...
+
+
+@runtime_checkable
+class Forgetting(Protocol):
+    """Flag ``forget``: the executor keeps something of a machine while it is ours, such as a pinned host key or connections."""
+
+    async def forget(self, node: Node) -> None:
+        """Let go of all that is kept of a machine that was given back. Asks the machine nothing; idempotent; never raises."""
+        ...
+
+
+# --- flags ------------------------------------------------------------------------------------------------------------
+
+PROVIDER_CAPABILITIES: Mapping[str, type] = {
+    "account": Accounting,
+    "diagnose": Diagnosing,
+    "multi_node": Grouping,
+    "release_group": GroupReleasing,
+}
+EXECUTOR_CAPABILITIES: Mapping[str, type] = {
+    "command": Commanding,
+    "fetch": Fetching,
+    "forget": Forgetting,
+    "guard": Guarding,
+}
+# Flags without methods: facts about a provider.
+PROVIDER_FACTS: Mapping[str, str] = {
+    "health": "`inspect` looks at the machine itself: core asks it while a job runs and when one fails, and a machine that it "
+    "calls failed is lost with the provider's word for it, whatever the job's exit code",
+    "live_stock": "`offers` tells what can be taken now, not only what is sold",
+    "local": "`offers` asks nothing but this host, so that read-only questions may call it",
+    "starts_alone": "`submits_job`, and the vendor cannot hold what it submits: it may begin before anybody says so. An unknown "
+    "submit is then settled before any other offer is taken",
+    "submits_job": "`acquire` submits the job itself (`launch.execution`), held until the executor's `start`",
+}
+
+
+def methods_of(protocol: type) -> tuple[str, ...]:
+    """The names of a protocol's methods.
+
+    >>> methods_of(Grouping)
+    ('acquire_group',)
+    """
+    return tuple(name for name, value in vars(protocol).items() if isinstance(value, FunctionType) and not name.startswith("_"))
+
+
+def lacking(made: object, declared: Collection[str], table: Mapping[str, type]) -> str | None:
+    """A flag that the spec declares and whose method the object lacks, with what to do; ``None`` without one."""
+    kind = type(made).__name__
+    for flag, name in _each(table):
+        if flag in declared and not callable(getattr(made, name, None)):
+            return f"its spec declares {flag!r} and {kind} lacks {name}(): write the method or drop the flag"
+    return None
+
+
+def undeclared(made: object, declared: Collection[str], table: Mapping[str, type]) -> str | None:
+    """A method that the object has and whose flag the spec does not declare, with what to do; ``None`` without one."""
+    kind = type(made).__name__
+    for flag, name in _each(table):
+        if flag not in declared and callable(getattr(made, name, None)):
+            return f"{kind} has {name}() and its spec does not declare {flag!r}: add the flag or drop the method"
+    return None
+
+
+def _each(table: Mapping[str, type]) -> Iterator[tuple[str, str]]:
+    return ((flag, name) for flag, protocol in table.items() for name in methods_of(protocol))
