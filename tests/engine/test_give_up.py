@@ -128,7 +128,7 @@ def test_nothing_is_done_any_more_with_what_was_given_up() -> None:
     run = apply(_owned(), event_of("node.given-up", "r", NOW, "t"))
     for kind in ("node.reachable", "node.lost", "node.releasing"):
         with pytest.raises(ContractViolation, match="was given up"):
-            apply(run, event_of(kind, "r", NOW, "t"))
+            apply(run, event_of(kind, "r", NOW, "t", {"node": Node("fake", "m", "t").to_dict()}))
     with pytest.raises(ContractViolation, match="nothing that could be given up"):
         apply(run, event_of("node.given-up", "r", NOW, "t"))
     ended = apply(run, event_of("run.finished", "r", NOW, None, {"state": "stopped"}))

@@ -8,15 +8,15 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
+from attrs import evolve
 
 from lepton_sdk import Job
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import load_config
-from lepton_sdk._engine import engine as sessions
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.followers.follow import follow_all
 from lepton_sdk._engine.runs.submit import record
+from lepton_sdk._engine.timing import USUAL, Timing
 from lepton_sdk._journal import Journal, Place
 from lepton_sdk.domain.events import AnyEvent
 from lepton_sdk.domain.node import Node
@@ -63,7 +63,7 @@ class Counted(SimCloud):
 class Scene:
     """A follower of many runs in a world where nothing goes wrong by itself."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, timing: Timing = USUAL) -> None:
         self.world = World(7)
         process = SimProcess(self.world)
         self.cloud = Counted(process)
@@ -78,6 +78,7 @@ class Scene:
             executors={"ssh": SimNodes(process, longest=1e6)},
             open_journal=open_journal,
             entropy=self.world.random.randbytes,
+            timing=timing,
         )
         for _ in range(_RUNS):
             record(self.engine, Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}, retry={"interruption": 3}))
@@ -141,12 +142,11 @@ def test_a_listing_that_fails_takes_no_machine_from_anybody(tmp_path: Path) -> N
     run_virtual(main())
 
 
-def test_a_dead_node_is_seen_by_a_listing_where_looks_are_rare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_node_is_seen_by_a_listing_where_looks_are_rare(tmp_path: Path) -> None:
     """As with tens of thousands of runs: each node is looked at every ten minutes, and one dies right after its look."""
-    monkeypatch.setattr(sessions, "_LOOK_EACH", 600 / _RUNS)
 
     async def main() -> None:
-        async with Scene(tmp_path) as scene:
+        async with Scene(tmp_path, evolve(USUAL, poll_each=600 / _RUNS)) as scene:
             await scene.until_all_run()
             await asyncio.sleep(900)
             victim = executions(scene.world)[0].machine

@@ -10,16 +10,24 @@ from writing import NOW, intend, plan
 
 from lepton_sdk.domain.events import AnyEvent, event_of
 from lepton_sdk.domain.history import apply
+from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.run import Run, RunState
 from lepton_sdk.domain.stage import STAGES, Stage
 from lepton_sdk.errors import ContractViolation
+from lepton_sdk.testing import fake_offer
 
 _STAGES = st.lists(st.sampled_from(list(Stage)), max_size=8)
 
 
 def _event(stage: Stage) -> AnyEvent:
-    data = {"epoch": 1} if stage is Stage.RUNNING else {}
-    return event_of(f"node.{stage}", "r", NOW, "t", data)
+    offer, node = fake_offer(seen_at=NOW).to_dict(), Node("fake", "m", "t").to_dict()
+    data: dict[Stage, dict[str, object]] = {
+        Stage.INTENDED: {"attempt": 1, "rank": 0, "epoch": 1, "offer": offer, "increment": 1},
+        Stage.OWNED: {"node": node},
+        Stage.REACHABLE: {"node": node},
+        Stage.RUNNING: {"epoch": 1},
+    }
+    return event_of(f"node.{stage}", "r", NOW, "t", data.get(stage))
 
 
 @given(_STAGES)
@@ -69,12 +77,15 @@ def test_no_node_is_asked_for_in_an_attempt_that_is_over() -> None:
         apply(second, evolve(late, rank=1))
 
 
+_ATTEMPT = ("number", "provider", "instance_type", "error", "message", "blocked", "next")
+
+
 @pytest.mark.parametrize("kind", ["attempt.failed", "node.announced", "node.armed", "run.stop"])
 def test_of_an_ended_run_nothing_goes_on_but_what_may_still_turn_up(kind: str) -> None:
     run = apply(apply(apply(None, plan("r")), intend("r", "t")), _event(Stage.UNRESOLVED))
     ended = apply(run, event_of("run.finished", "r", NOW, None, {"state": str(RunState.REFUSED)}))
     with pytest.raises(ContractViolation, match="it has ended"):
-        apply(ended, event_of(kind, "r", NOW, "t", {"kind": "disk", "name": "d"}))
+        apply(ended, event_of(kind, "r", NOW, "t", {"kind": "disk", "name": "d"} | dict.fromkeys(_ATTEMPT, "")))
     assert apply(ended, _event(Stage.RELEASED)).nodes[0].stage is Stage.RELEASED
 
 
