@@ -13,9 +13,11 @@ from pathlib import Path
 from lepton_sdk._clock import Clock, SteadyClock
 from lepton_sdk._config import Config, shown_address
 from lepton_sdk._engine.calls.bounded import ask_provider
+from lepton_sdk._engine.calls.gate import checked_account
 from lepton_sdk._engine.calls.hurry import Hurry, Patience
 from lepton_sdk._engine.claims.holder import this_process
 from lepton_sdk._engine.polling import Cached, Throttle
+from lepton_sdk._gate.specs import check_spec
 from lepton_sdk._journal import Journal, Place, exists, lost_at
 from lepton_sdk._plugins.registry import Registry
 from lepton_sdk.domain.access import Access
@@ -123,7 +125,8 @@ class Engine:
         if asked is None or account is None or now - asked > _ACCOUNT_SECONDS:
             provider, seconds = self.provider(name), self.patience.provider
             assert isinstance(provider, Accounting)
-            account = await ask_provider(name, "asking which account this is", provider.account, seconds, self.clock)
+            answer = await ask_provider(name, "asking which account this is", provider.account, seconds, self.clock)
+            account = checked_account(answer, name)
             self._accounts[name] = (now, account)
         return account
 
@@ -329,8 +332,9 @@ def _able(spec: ProviderSpec, provider: Provider) -> Provider:
     """The provider, which can do what its spec says.
 
     Raises:
-        PluginBroken: a method is missing.
+        PluginBroken: a method is missing, or a field of the spec is wrong.
     """
+    check_spec(spec)
     if why := lacking(provider, spec.capabilities, PROVIDER_CAPABILITIES):
         raise PluginBroken(f"{spec.name}: {why}")
     return provider

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from lepton_sdk._engine.calls.bounded import ask_provider
-from lepton_sdk._engine.calls.gate import checked_node
+from lepton_sdk._engine.calls.gate import Faults, checked_node, each
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import ContractViolation
 
 __all__ = ["found", "inspected", "released"]
+
+# No vendor lists as many for one owner.
+_MOST = 1_000_000
+_READ = "it is passed over, and the node is not"
 
 
 async def inspected(engine: Engine, node: Node) -> Node:
@@ -22,7 +26,7 @@ async def inspected(engine: Engine, node: Node) -> Node:
     answer = await ask_provider(
         name, f"inspecting {node.id}", lambda: engine.provider(name).inspect(node), engine.patience.provider, engine.clock
     )
-    return checked_node(answer, name, node)
+    return _checked(engine, answer, node)
 
 
 async def released(engine: Engine, node: Node) -> Node:
@@ -35,7 +39,7 @@ async def released(engine: Engine, node: Node) -> Node:
     answer = await ask_provider(
         name, f"releasing {node.id}", lambda: engine.provider(name).release(node), engine.patience.provider, engine.clock
     )
-    return checked_node(answer, name, node)
+    return _checked(engine, answer, node)
 
 
 async def found(engine: Engine, name: str, owner: str, token: str | None = None, *, into: list[Node] | None = None) -> list[Node]:
@@ -49,14 +53,35 @@ async def found(engine: Engine, name: str, owner: str, token: str | None = None,
     """
     nodes = [] if into is None else into
     begin = len(nodes)
+    hidden, wrong = Faults(name), Faults(name)
 
     async def list_them() -> None:
         provider = engine.provider(name)
-        async for answer in provider.find(owner, token) if token else provider.find(owner):
+        answers = provider.find(owner, token) if token else provider.find(owner)
+        async for answer in each(answers, "find", name):
             try:
-                nodes.append(checked_node(answer, name))
+                nodes.append(checked_node(answer, name, note=wrong.note))
             except ContractViolation as error:
-                engine.tell(f"{name}: {error.message}; it is left out of what is listed")
+                hidden.note(error)
+            if len(nodes) - begin + hidden.count > _MOST:
+                raise ContractViolation(f"it lists more than {_MOST} things", provider=name)
 
-    await ask_provider(name, "listing what is ours", list_them, engine.patience.provider, engine.clock)
+    try:
+        await ask_provider(name, "listing what is ours", list_them, engine.patience.provider, engine.clock)
+    finally:
+        # One line for a listing: what cannot be a node goes before what is only wrong in one.
+        _tell(engine, name, hidden.first, "it is left out of what is listed")
+        _tell(engine, name, wrong.first if hidden.first is None else None, _READ)
     return nodes[begin:]
+
+
+def _checked(engine: Engine, answer: object, node: Node) -> Node:
+    wrong = Faults(node.provider)
+    checked = checked_node(answer, node.provider, node, wrong.note)
+    _tell(engine, node.provider, wrong.first, _READ)
+    return checked
+
+
+def _tell(engine: Engine, name: str, fault: ContractViolation | None, what: str) -> None:
+    if fault is not None:
+        engine.tell(f"{name}: {fault.message}; {what}; next: {fault.hint}")

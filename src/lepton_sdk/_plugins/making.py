@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import Config, read_section
@@ -59,20 +59,16 @@ def make_provider(status: PluginStatus, context: ProviderContext) -> Provider:
     assert isinstance(spec, ProviderSpec)
     made = _build(spec.factory, context)
     hint = f"tell the author of {status.distribution}"
-    _check(made, spec.factory, _PROVIDER, hint)
-    _check_flags(made, spec.name, spec.capabilities, PROVIDER_CAPABILITIES, hint)
-    assert isinstance(made, Provider)
-    return made
+    _check(made, spec, _PROVIDER, PROVIDER_CAPABILITIES, hint)
+    return cast("Provider", made)
 
 
 def make_executor(spec: ExecutorSpec, context: ExecutorContext) -> Executor:
     """The same for an executor."""
     made = _build(spec.factory, context)
     hint = "lepton plugins shows which distribution it is from"
-    _check(made, spec.factory, _EXECUTOR, hint)
-    _check_flags(made, spec.name, spec.capabilities, EXECUTOR_CAPABILITIES, hint)
-    assert isinstance(made, Executor)
-    return made
+    _check(made, spec, _EXECUTOR, EXECUTOR_CAPABILITIES, hint)
+    return cast("Executor", made)
 
 
 def _http_maker(spec: ProviderSpec, values: Mapping[str, object]) -> Callable[..., ApiClient]:
@@ -102,15 +98,23 @@ def _build(target: str, context: ProviderContext | ExecutorContext) -> object:
         raise PluginBroken(f"{target} failed: {said(error)}") from error
 
 
-def _check(made: object, target: str, methods: tuple[str, ...], hint: str) -> None:
-    lacking = [name for name in methods if not callable(getattr(made, name, None))]
-    if lacking:
-        raise PluginBroken(f"{target} made {type(made).__name__}, which lacks {', '.join(lacking)}", hint=hint)
-
-
-def _check_flags(made: object, name: str, declared: Collection[str], table: Mapping[str, type], hint: str) -> None:
-    if why := lacking(made, declared, table) or undeclared(made, declared, table):
-        raise PluginBroken(f"{name}: {why}", hint=hint)
+def _check(
+    made: object,
+    spec: ProviderSpec | ExecutorSpec,
+    methods: tuple[str, ...],
+    table: Mapping[str, type],
+    hint: str,
+) -> None:
+    """Hold what a factory made to the contract and to the flags of its spec; an attribute may raise anything when it is read."""
+    try:
+        missing = [name for name in methods if not callable(getattr(made, name, None))]
+        flags = lacking(made, spec.capabilities, table) or undeclared(made, spec.capabilities, table)
+    except (Exception, SystemExit) as error:
+        raise PluginBroken(f"{spec.factory} made {type(made).__name__}, which breaks: {said(error)}", hint=hint) from error
+    if missing:
+        raise PluginBroken(f"{spec.factory} made {type(made).__name__}, which lacks {', '.join(missing)}", hint=hint)
+    if flags:
+        raise PluginBroken(f"{spec.name}: {flags}", hint=hint)
 
 
 def _own_folder(path: Path) -> Path:
