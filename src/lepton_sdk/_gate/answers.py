@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from lepton_sdk.spi.provider import Diagnosis
 __all__ = ["checked_account", "checked_diagnoses", "checked_keys", "checked_scores", "checked_stored"]
 
 _MOST_LINES = 1000
+# Beyond what a float holds, a whole number is no score either.
+_FAR = 1e300
 
 
 def checked_account(value: Any, provider: str) -> str | None:
@@ -88,6 +89,6 @@ def checked_scores(value: Any) -> Sequence[float] | None:
     """
     if value is None:
         return None
-    if not is_a(value, (list, tuple)) or not all(is_a(one, (int, float)) and isfinite(one) for one in value):
+    if not is_a(value, (list, tuple)) or not all(is_a(one, (int, float)) and -_FAR < one < _FAR for one in value):
         raise violation("the answer of rescore", value, "give back a list of finite numbers, one for each candidate")
     return [float(one) for one in value]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from math import isfinite
 from reprlib import Repr
 from typing import Any
 
@@ -137,7 +136,8 @@ def _number(value: Any, types: type | tuple[type, ...], most: float, fix: str) -
     if not is_a(value, types) or is_a(value, bool):
         raise Wrong(fix)
     plain = int.__int__(value) if is_a(value, int) else float.__float__(value)
-    if not isfinite(plain) or not 0 <= plain <= most:
+    # NaN is between nothing.
+    if not 0 <= plain <= most:
         raise Wrong(fix)
     return plain
 
