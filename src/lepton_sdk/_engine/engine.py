@@ -31,6 +31,7 @@ from lepton_sdk.router import Standing
 from lepton_sdk.spi.capabilities import PROVIDER_CAPABILITIES, Accounting, lacking
 from lepton_sdk.spi.executor import Executor, ExecutorContext
 from lepton_sdk.spi.provider import Provider
+from lepton_sdk.spi.secret import redacted
 from lepton_sdk.spi.spec import ProviderSpec
 
 __all__ = ["Engine"]
@@ -231,7 +232,8 @@ class Engine:
             )
 
     def redacted(self, text: str) -> str:
-        """A text on its way to people or to the journal, as observers want it seen."""
+        """A text on its way to people or to the journal: without secrets, and as observers want it seen."""
+        text = redacted(text)
         observers = self.registry.observers()
         for shorter in observers.hook.redact(text=text) if observers is not None else ():
             text = shorter if isinstance(shorter, str) else text

@@ -12,6 +12,7 @@ from typing import Any
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import ContractViolation, UsageError
+from lepton_sdk.spi.secret import redacted
 
 __all__ = [
     "Check",
@@ -56,6 +57,8 @@ def shown(value: object) -> str:
     """A value for people, on one short line, with its type; also where its own words are a bug."""
     kind_of = one_line(type(value).__name__, 60)
     try:
+        # Without secrets first: of one that is cut in half nobody would know what it was.
+        value = redacted(str.__str__(value)) if is_a(value, str) else value
         return f"{one_line(_REPR.repr(value), _SHOWN)} ({kind_of})"
     except (Exception, SystemExit):
         return f"something of type {kind_of}"

@@ -15,7 +15,7 @@ from lepton_sdk.errors import LeptonError, PluginBroken
 from lepton_sdk.spi.capabilities import EXECUTOR_CAPABILITIES, PROVIDER_CAPABILITIES, lacking, undeclared
 from lepton_sdk.spi.executor import Executor, ExecutorContext
 from lepton_sdk.spi.provider import Pacer, Provider, ProviderContext, RemoteShell
-from lepton_sdk.spi.secret import Secret
+from lepton_sdk.spi.secret import Secret, without_secrets
 from lepton_sdk.spi.spec import ExecutorSpec, ProviderSpec
 
 if TYPE_CHECKING:
@@ -36,11 +36,12 @@ def make_context(
         ConfigError: its section does not hold.
     """
     section = read_section(config, spec)
+    pacer = _pacer(spec, section.values, config, clock)
     return ProviderContext(
         name=spec.name,
         config=section.values,
-        http=http or _http_maker(spec, section.values),
-        pacer=_pacer(spec, section.values, config, clock),
+        http=HttpMaker(spec, section.values, pacer, http),
+        pacer=pacer,
         clock=clock,
         cache_dir=_own_folder(config.cache_dir / "providers" / spec.name),
         config_dir=config.path.parent,
@@ -71,19 +72,31 @@ def make_executor(spec: ExecutorSpec, context: ExecutorContext) -> Executor:
     return cast("Executor", made)
 
 
-def _http_maker(spec: ProviderSpec, values: Mapping[str, object]) -> Callable[..., ApiClient]:
-    """Makes this provider's HTTP clients: its name on every error, and none of its secrets in any."""
-    secrets = [value.reveal() for value in values.values() if isinstance(value, Secret)]
+class HttpMaker:
+    """What a provider's context has as ``http``: makes its clients, and knows whether it ever made one.
 
-    def make(**options: Any) -> ApiClient:
+    Args:
+        make: makes a client; nothing for our own maker.
+    """
+
+    def __init__(
+        self, spec: ProviderSpec, values: Mapping[str, object], pacer: Pacer, make: Callable[..., ApiClient] | None = None
+    ) -> None:
+        self._name, self._pacer, self._make = spec.name, pacer, make
+        self._secrets = [value.reveal() for value in values.values() if isinstance(value, Secret)]
+        self.used = False
+
+    def __call__(self, **options: Any) -> ApiClient:
+        """A client with the provider's name on every error, and none of its secrets in any."""
+        self.used = True
+        if self._make is not None:
+            return self._make(**options)
         # 120 ms to import, so only for a provider that asks.
         from lepton_sdk import __version__
         from lepton_sdk.spi.http import make_client
 
         headers = {"user-agent": f"lepton-sdk/{__version__}", **dict(options.pop("headers", None) or {})}
-        return make_client(spec.name, secrets=secrets, headers=headers, **options)
-
-    return make
+        return make_client(self._name, secrets=self._secrets, pacer=self._pacer, headers=headers, **options)
 
 
 def _build(target: str, context: ProviderContext | ExecutorContext) -> object:
@@ -92,7 +105,8 @@ def _build(target: str, context: ProviderContext | ExecutorContext) -> object:
         raise PluginBroken(f"{target} is {type(factory).__name__}, which cannot be called")
     try:
         return factory(context)
-    except LeptonError:
+    except LeptonError as error:
+        without_secrets(error)
         raise
     except (Exception, SystemExit) as error:
         raise PluginBroken(f"{target} failed: {said(error)}") from error

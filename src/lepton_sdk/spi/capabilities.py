@@ -155,6 +155,8 @@ PROVIDER_FACTS: Mapping[str, str] = {
     "calls failed is lost with the provider's word for it, whatever the job's exit code",
     "live_stock": "`offers` tells what can be taken now, not only what is sold",
     "local": "`offers` asks nothing but this host, so that read-only questions may call it",
+    "marks_leaving": "`acquire` calls `launch.leaving()` right before its create call leaves, because that does not go through "
+    "`context.http`",
     "server_side_idempotency": "a second `acquire` with one token gives the first one's machine",
 }
 
