@@ -7,7 +7,8 @@ from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from lepton_sdk._engine.calls.bounded import bounded, words_of
+from lepton_sdk._engine.calls.bounded import words_of
+from lepton_sdk._engine.calls.create import create_call
 from lepton_sdk._engine.calls.gate import checked_node
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.inventory.account import assure, note_account
@@ -33,7 +34,6 @@ from lepton_sdk.errors import (
     StaleEpoch,
     UsageError,
 )
-from lepton_sdk.spi.capabilities import Grouping
 from lepton_sdk.spi.provider import Launch
 
 __all__ = ["acquire", "confirm", "refusal", "resolve"]
@@ -118,14 +118,9 @@ async def _in_any_case(engine: Engine, tokens: Sequence[str], work: Coroutine[An
 async def _created(engine: Engine, run: Run, token: str, offer: Offer, rank: int) -> Run:
     launch = _launch(engine, run, token, offer, rank)
     try:
-        answer = await bounded(
-            lambda: engine.provider(offer.provider).acquire(offer, launch), engine.patience.create, engine.clock
-        )
+        answer = await create_call(engine, offer, [launch], seconds=engine.patience.create)
     except LeptonError as error:
         return await _failed(engine, run, token, offer, error)
-    except Exception as error:
-        # Nobody knows what a bug in a plugin has left behind.
-        return await engine.journal.write(_event(engine, run, "node.unknown", token, detail=words_of(error)))
     try:
         node = checked_node(answer, offer.provider)
     except ContractViolation as error:
@@ -159,12 +154,10 @@ async def _created_group(engine: Engine, run: Run, tokens: list[str], offer: Off
     made: dict[str | None, Node] = {}
     detail = "the provider's answer does not name it"
     try:
-        answers = await bounded(lambda: _called_group(engine, offer, launches), engine.patience.create, engine.clock)
+        answers = await create_call(engine, offer, launches, seconds=engine.patience.create)
     except LeptonError as error:
         if error.disposition is not Disposition.RECONCILE:
             return await _refused_whole(engine, run, tokens, offer, error)
-        answers, detail = (), words_of(error)
-    except Exception as error:
         answers, detail = (), words_of(error)
     for answer in answers:
         try:
@@ -179,12 +172,6 @@ async def _created_group(engine: Engine, run: Run, tokens: list[str], offer: Off
         else:
             run = await engine.journal.write(_event(engine, run, "node.unknown", token, detail=detail))
     return run
-
-
-async def _called_group(engine: Engine, offer: Offer, launches: Sequence[Launch]) -> Sequence[Node]:
-    provider = engine.provider(offer.provider)
-    assert isinstance(provider, Grouping)
-    return tuple(await provider.acquire_group(offer, launches))
 
 
 async def _refused_whole(engine: Engine, run: Run, tokens: list[str], offer: Offer, error: LeptonError) -> Run:
