@@ -29,7 +29,6 @@ _CLOCKS = {
 }
 # Who may read the host's own clock all the same, and why.
 _MAY = {
-    ("lepton_sdk._engine.doctor", "asyncio.timeout"): "a person waits at the terminal for an answer from outside",
     ("lepton_sdk._engine.followers.follow", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
     ("lepton_sdk._engine.followers.leaving", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",
     ("lepton_sdk._engine.reconcile", "asyncio.timeout"): "it counts the event loop's time, which a virtual loop owns",

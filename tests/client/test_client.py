@@ -96,7 +96,7 @@ def test_offers_in_anothers_name_are_refused(tmp_path: Path) -> None:
     cloud = FakeProvider(tmp_path / "f", [fake_offer(provider="lambda")])
     with Client(state=tmp_path / "s", cache=tmp_path / "c", providers={FAKE_SPEC: cloud}) as client:
         assert client.route(Job("true", resources="H100:8")).best is None
-        assert any("not its own" in line for line in client.warnings())
+        assert any("provider of offer 'h100x8' is 'lambda'" in line for line in client.warnings())
 
 
 def test_questions_leave_no_file(tmp_path: Path) -> None:

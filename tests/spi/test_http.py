@@ -207,3 +207,41 @@ def test_tls_is_verified_and_nothing_is_repeated() -> None:
 def test_url_that_cannot_be_sent_is_a_setting_that_does_not_hold() -> None:
     with pytest.raises(ConfigError):
         ask(url="ftp://elsewhere/x")
+
+
+class Turns:
+    """A pace that writes down who waits."""
+
+    def __init__(self) -> None:
+        self.waited: list[str] = []
+
+    async def wait(self, bucket: str = "") -> None:
+        self.waited.append(bucket)
+
+
+@respx.mock
+def test_every_request_waits_for_its_turn(respx_mock: respx.MockRouter) -> None:
+    respx_mock.route().respond(json={})
+    turns = Turns()
+
+    async def story() -> None:
+        async with make_client("acme", base_url=URL, pacer=turns) as api:
+            await api.call("GET", "/machines")
+            await api.call("POST", "/machines", creates=True, bucket="launch")
+            await api.get("/machines")
+
+    asyncio.run(story())
+    assert turns.waited == ["", "launch", ""]
+    assert [call.request.method for call in respx_mock.calls] == ["GET", "POST", "GET"]
+
+
+@pytest.mark.parametrize("fault", [httpx.ReadTimeout("silence"), httpx.RemoteProtocolError("cut")])
+def test_a_lost_answer_to_what_is_free_may_be_asked_again(fault: Exception) -> None:
+    assert type(refusal(fault, "POST", free=True)) is Unavailable
+
+
+def test_a_secret_that_a_long_answer_is_cut_in_is_hidden_before_the_cut() -> None:
+    secret = "k-0123456789"
+    answer = httpx.Response(400, text="x" * 294 + secret)
+    error = refusal(answer, client={"secrets": [secret]})
+    assert "k-0123" not in error.message

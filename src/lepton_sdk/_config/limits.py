@@ -76,7 +76,7 @@ def _read(
 
 
 def _amount(value: object) -> Money:
-    cap = Money(value)
+    cap = Money.parse(value)
     if cap.amount < 0:
         raise UsageError(f"{cap} is negative", hint="write 0 or more")
     return cap

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from lepton_sdk._config.model import Config
 from lepton_sdk._config.tomlfile import check_keys
+from lepton_sdk._gate.answers import checked_stored
 from lepton_sdk.errors import ConfigError, LeptonError, PluginBroken
 from lepton_sdk.spi.secret import Secret
 from lepton_sdk.spi.spec import ConfigField, ProviderSpec
@@ -92,8 +93,7 @@ def _read_stored(spec: ProviderSpec, home: Path) -> tuple[Path, Mapping[str, str
 
     module, _, name = spec.stored.partition(":")
     try:
-        path, stored = getattr(import_module(module), name)(home)
-        return Path(path), dict(stored)
+        return checked_stored(getattr(import_module(module), name)(home))
     except LeptonError:
         raise
     except (Exception, SystemExit) as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from lepton_sdk._engine.calls.bounded import bounded, words_of
+from lepton_sdk._engine.calls.gate import checked_diagnoses
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.inventory.lost_journals import trouble
 from lepton_sdk.errors import LeptonError
@@ -62,9 +64,9 @@ async def _provider(engine: Engine, name: str) -> list[Diagnosis]:
         provider = engine.provider(name)
         if not isinstance(provider, Diagnosing):
             return [Diagnosis(subject, None, "it offers no examination of its own")]
-        async with asyncio.timeout(engine.timing.doctor):
-            return list(await provider.diagnose())
+        answer = await bounded(provider.diagnose, engine.timing.doctor, engine.clock)
+        return checked_diagnoses(answer, name)
     except LeptonError as error:
         return [Diagnosis(subject, False, error.message, error.hint or "")]
     except Exception as error:
-        return [Diagnosis(subject, False, f"{type(error).__name__}: {error}", "report it to the plugin's author")]
+        return [Diagnosis(subject, False, words_of(error), "report it to the plugin's author")]

@@ -14,10 +14,12 @@ from lepton_sdk._clock import Clock, SteadyClock
 from lepton_sdk._config import Config, shown_address
 from lepton_sdk._engine import timing as times
 from lepton_sdk._engine.calls.bounded import ask_provider
+from lepton_sdk._engine.calls.gate import checked_account
 from lepton_sdk._engine.calls.hurry import Hurry
 from lepton_sdk._engine.claims.holder import this_process
 from lepton_sdk._engine.polling import Cached, Throttle
 from lepton_sdk._engine.timing import Timing
+from lepton_sdk._gate.specs import check_spec
 from lepton_sdk._journal import Journal, Place, exists, lost_at
 from lepton_sdk._plugins.registry import Registry
 from lepton_sdk.domain.access import Access
@@ -33,6 +35,7 @@ from lepton_sdk.router import Standing
 from lepton_sdk.spi.capabilities import PROVIDER_CAPABILITIES, Accounting, lacking
 from lepton_sdk.spi.executor import Executor, ExecutorContext
 from lepton_sdk.spi.provider import Provider
+from lepton_sdk.spi.secret import redacted
 from lepton_sdk.spi.spec import ProviderSpec
 
 __all__ = ["Engine"]
@@ -122,7 +125,8 @@ class Engine:
         if asked is None or account is None or now - asked > self.timing.account:
             provider, seconds = self.provider(name), self.timing.provider
             assert isinstance(provider, Accounting)
-            account = await ask_provider(name, "asking which account this is", provider.account, seconds, self.clock)
+            answer = await ask_provider(name, "asking which account this is", provider.account, seconds, self.clock)
+            account = checked_account(answer, name)
             self._accounts[name] = (now, account)
         return account
 
@@ -233,7 +237,8 @@ class Engine:
             )
 
     def redacted(self, text: str) -> str:
-        """A text on its way to people or to the journal, as observers want it seen."""
+        """A text on its way to people or to the journal: without secrets, and as observers want it seen."""
+        text = redacted(text)
         observers = self.registry.observers()
         for shorter in observers.hook.redact(text=text) if observers is not None else ():
             text = shorter if isinstance(shorter, str) else text
@@ -346,8 +351,9 @@ def _able(spec: ProviderSpec, provider: Provider) -> Provider:
     """The provider, which can do what its spec says.
 
     Raises:
-        PluginBroken: a method is missing.
+        PluginBroken: a method is missing, or a field of the spec is wrong.
     """
+    check_spec(spec)
     if why := lacking(provider, spec.capabilities, PROVIDER_CAPABILITIES):
         raise PluginBroken(f"{spec.name}: {why}")
     return provider

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from attrs import frozen
 
 from lepton_sdk._engine.calls.bounded import bounded, words_of
+from lepton_sdk._engine.calls.gate import Faults, checked_keys, checked_offer, checked_scores, each
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk.catalog import Catalog, reference_catalog
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.resources import Resources
-from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import ContractViolation, Disposition, LeptonError, Unavailable
 from lepton_sdk.router import Plan, Standing, route
 
 __all__ = ["Market", "look", "plan_for"]
 
+# No vendor has as many; a listing without end would fill the memory before its time is over.
+_MOST = 1_000_000
 # Observers see so many candidates, so that no hook runs once per offer.
 _RESCORED = 200
 
@@ -74,23 +76,35 @@ async def _answer(engine: Engine, name: str, resources: Resources) -> tuple[list
 async def _ask(engine: Engine, name: str, resources: Resources) -> tuple[list[Offer], LeptonError | None]:
     """What a provider offers, also when it breaks off in the middle, and the error that it broke off with."""
     offers: list[Offer] = []
+    faults = Faults(name)
 
     async def list_them() -> None:
-        async for offer in engine.provider(name).offers(resources):
-            if not isinstance(offer, Offer) or offer.provider != name:
-                raise ContractViolation(f"it offered {one_line(repr(offer))}, which is not its own", provider=name)
-            offers.append(offer)
+        async for answer in each(engine.provider(name).offers(resources), "offers", name):
+            try:
+                offers.append(checked_offer(answer, name))
+            except ContractViolation as fault:
+                faults.note(fault)
+            if len(offers) + faults.count > _MOST:
+                raise ContractViolation(f"it offers more than {_MOST} things", provider=name)
 
+    error = await _broken_off(engine, name, list_them)
+    if (wrong := faults.summed("offer")) is not None and error is not None:
+        engine.tell(f"{name}: {wrong.message}; next: {wrong.hint}")
+    return offers, error or wrong
+
+
+async def _broken_off(engine: Engine, name: str, list_them: Callable[[], Awaitable[None]]) -> LeptonError | None:
+    """What a listing ended with before its end."""
     try:
         await bounded(list_them, engine.timing.market, engine.clock)
     except TimeoutError:
-        return offers, Unavailable(f"no answer within {engine.timing.market:.0f} seconds", provider=name)
+        return Unavailable(f"no answer within {engine.timing.market:.0f} seconds", provider=name)
     except LeptonError as error:
-        return offers, error
+        return error
     except Exception as error:
         # A plugin's own bug must not take the others' offers with it.
-        return offers, ContractViolation(words_of(error), provider=name)
-    return offers, None
+        return ContractViolation(words_of(error), provider=name)
+    return None
 
 
 async def plan_for(engine: Engine, job: Job, *, live: bool) -> Plan:
@@ -111,12 +125,12 @@ def _narrower(engine: Engine, job: Job) -> list[Resources]:
     """What observers want of every offer."""
     observers = engine.registry.observers()
     found: list[Resources] = []
-    for keys in observers.hook.filter_offers(job=job) if observers is not None else ():
+    for answer in observers.hook.filter_offers(job=job) if observers is not None else ():
         try:
             # What a hook does not say about spot stays as the job has it.
-            found += [Resources.parse({"spot": "any", **keys})] if keys else []
-        except (LeptonError, TypeError) as error:
-            engine.tell(f"an observer's filter does not hold and is left out: {error}")
+            found += [Resources.parse({"spot": "any", **keys})] if (keys := checked_keys(answer)) else []
+        except Exception as error:
+            engine.tell(f"an observer's filter does not hold and is left out: {words_of(error)}")
     return found
 
 
@@ -125,9 +139,9 @@ def _rescored(engine: Engine, job: Job, plan: Plan) -> Plan:
     if observers is None:
         return plan
     candidates = [candidate.to_dict() for candidate in plan.foremost(_RESCORED)]
-    for scores in observers.hook.rescore(job=job, candidates=candidates):
+    for answer in observers.hook.rescore(job=job, candidates=candidates):
         try:
-            plan = plan.rescored(scores) if scores is not None else plan
-        except (LeptonError, TypeError) as error:
-            engine.tell(f"an observer's scores do not hold and are left out: {error}")
+            plan = plan if (scores := checked_scores(answer)) is None else plan.rescored(scores)
+        except LeptonError as error:
+            engine.tell(f"an observer's scores do not hold and are left out: {error.message}")
     return plan

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from lepton_sdk._engine.calls.bounded import ask_provider
-from lepton_sdk._engine.calls.gate import checked_node
+from lepton_sdk._engine.calls.gate import Faults, checked_node, each
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.errors import ContractViolation
 from lepton_sdk.spi.capabilities import GroupReleasing
 
-__all__ = ["found", "found_of", "inspected", "released", "released_group"]
+__all__ = ["checked_answer", "found", "found_of", "inspected", "released", "released_group"]
+
+# No vendor lists as many for one owner.
+_MOST = 1_000_000
+_READ = "it is passed over, and the node is not"
 
 
 async def inspected(engine: Engine, node: Node) -> Node:
@@ -26,7 +30,7 @@ async def inspected(engine: Engine, node: Node) -> Node:
     answer = await ask_provider(
         name, f"inspecting {node.id}", lambda: engine.provider(name).inspect(node), engine.timing.provider, engine.clock
     )
-    return checked_node(answer, name, node)
+    return _checked(engine, answer, node)
 
 
 async def released(engine: Engine, node: Node) -> Node:
@@ -39,7 +43,7 @@ async def released(engine: Engine, node: Node) -> Node:
     answer = await ask_provider(
         name, f"releasing {node.id}", lambda: engine.provider(name).release(node), engine.timing.provider, engine.clock
     )
-    return checked_node(answer, name, node)
+    return _checked(engine, answer, node)
 
 
 async def released_group(engine: Engine, nodes: Sequence[Node]) -> dict[str, Node]:
@@ -56,8 +60,8 @@ async def released_group(engine: Engine, nodes: Sequence[Node]) -> dict[str, Nod
         return tuple(await provider.release_group(nodes))
 
     answers = await ask_provider(name, f"releasing {len(nodes)} nodes", ask, engine.timing.provider, engine.clock)
-    checked = (checked_node(answer, name) for answer in answers)
-    told = {node.id: checked_node(node, name, known[node.id]) for node in checked if node.id in known}
+    checked = (checked_answer(engine, name, answer) for answer in answers)
+    told = {node.id: _checked(engine, node, known[node.id]) for node in checked if node.id in known}
     # What the answer does not name is not gone.
     return {node.id: told.get(node.id, node.with_state(NodeState.RELEASING)) for node in nodes}
 
@@ -82,15 +86,24 @@ async def found(
     """
     nodes = [] if into is None else into
     begin = len(nodes)
+    hidden, wrong = Faults(name), Faults(name)
 
     async def list_them() -> None:
-        async for answer in engine.provider(name).find(owner, token, regions=tuple(sorted(regions))):
+        answers = engine.provider(name).find(owner, token, regions=tuple(sorted(regions)))
+        async for answer in each(answers, "find", name):
             try:
-                nodes.append(checked_node(answer, name))
+                nodes.append(checked_answer(engine, name, answer, wrong))
             except ContractViolation as error:
-                engine.tell(f"{name}: {error.message}; it is left out of what is listed")
+                hidden.note(error)
+            if len(nodes) - begin + hidden.count > _MOST:
+                raise ContractViolation(f"it lists more than {_MOST} things", provider=name)
 
-    await ask_provider(name, "listing what is ours", list_them, engine.timing.provider, engine.clock)
+    try:
+        await ask_provider(name, "listing what is ours", list_them, engine.timing.provider, engine.clock)
+    finally:
+        # One line for a listing: what cannot be a node goes before what is only wrong in one.
+        _tell(engine, name, hidden.first, "it is left out of what is listed")
+        _tell(engine, name, wrong.first if hidden.first is None else None, _READ)
     return nodes[begin:]
 
 
@@ -104,3 +117,29 @@ async def found_of(engine: Engine, record: NodeRecord) -> list[Node]:
     regions = () if region == "*" else (region,)
     owners = engine.journal.owners
     return [node for owner in owners for node in await found(engine, name, owner, record.token, regions=regions)]
+
+
+def checked_answer(engine: Engine, name: str, answer: object, wrong: Faults | None = None, known: Node | None = None) -> Node:
+    """A node that a provider gave, through the gate.
+
+    Args:
+        wrong: takes what was put right in it.
+        known: the node that was asked about.
+
+    Raises:
+        ContractViolation: it is no node, or not the one that was asked about.
+    """
+    note = (wrong or Faults(name)).note
+    return checked_node(answer, name, known, note, local=engine.has_own_hosts(name))
+
+
+def _checked(engine: Engine, answer: object, node: Node) -> Node:
+    wrong = Faults(node.provider)
+    checked = checked_answer(engine, node.provider, answer, wrong, node)
+    _tell(engine, node.provider, wrong.first, _READ)
+    return checked
+
+
+def _tell(engine: Engine, name: str, fault: ContractViolation | None, what: str) -> None:
+    if fault is not None:
+        engine.tell(f"{name}: {fault.message}; {what}; next: {fault.hint}")

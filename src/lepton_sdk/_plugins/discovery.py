@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from attrs import evolve
 
 from lepton_sdk._config import Config, read_section
+from lepton_sdk._gate.specs import check_spec
 from lepton_sdk._plugins.guard import load_object, said
 from lepton_sdk._plugins.scan import EntryPoint, normal_name
 from lepton_sdk._plugins.status import CONTRACT, KINDS, PluginState, PluginStatus
@@ -133,6 +134,7 @@ def _spec(kind: str, entry: EntryPoint) -> PluginSpec:
             f"it claims the access kind {found.access!r}, which is core's own",
             hint=f"tell the author of {entry.distribution}: an executor brings a kind of its own, returned as a CustomAccess",
         )
+    check_spec(found)
     return found
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from lepton_sdk.errors import PluginBroken
+from lepton_sdk.spi.secret import redacted
 
 __all__ = ["load_object", "said"]
 
 
 def said(error: BaseException) -> str:
     """What an exception says, on one line: ``ImportError: no module named acme``."""
-    text = " ".join(str(error).split())
+    text = redacted(" ".join(str(error).split()))
     if isinstance(error, SystemExit):
         return f"it exited (SystemExit: {text or 0})"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import Config, read_section
@@ -15,7 +15,7 @@ from lepton_sdk.errors import LeptonError, PluginBroken
 from lepton_sdk.spi.capabilities import EXECUTOR_CAPABILITIES, PROVIDER_CAPABILITIES, lacking, undeclared
 from lepton_sdk.spi.executor import Executor, ExecutorContext
 from lepton_sdk.spi.provider import Pacer, Provider, ProviderContext, RemoteShell
-from lepton_sdk.spi.secret import Secret
+from lepton_sdk.spi.secret import Secret, without_secrets
 from lepton_sdk.spi.spec import ExecutorSpec, ProviderSpec
 
 if TYPE_CHECKING:
@@ -36,11 +36,12 @@ def make_context(
         ConfigError: its section does not hold.
     """
     section = read_section(config, spec)
+    pacer = _pacer(spec, section.values, config, clock)
     return ProviderContext(
         name=spec.name,
         config=section.values,
-        http=http or _http_maker(spec, section.values),
-        pacer=_pacer(spec, section.values, config, clock),
+        http=HttpMaker(spec, section.values, pacer, http),
+        pacer=pacer,
         clock=clock,
         cache_dir=_own_folder(config.cache_dir / "providers" / spec.name),
         config_dir=config.path.parent,
@@ -59,35 +60,43 @@ def make_provider(status: PluginStatus, context: ProviderContext) -> Provider:
     assert isinstance(spec, ProviderSpec)
     made = _build(spec.factory, context)
     hint = f"tell the author of {status.distribution}"
-    _check(made, spec.factory, _PROVIDER, hint)
-    _check_flags(made, spec.name, spec.capabilities, PROVIDER_CAPABILITIES, hint)
-    assert isinstance(made, Provider)
-    return made
+    _check(made, spec, _PROVIDER, PROVIDER_CAPABILITIES, hint)
+    return cast("Provider", made)
 
 
 def make_executor(spec: ExecutorSpec, context: ExecutorContext) -> Executor:
     """The same for an executor."""
     made = _build(spec.factory, context)
     hint = "lepton plugins shows which distribution it is from"
-    _check(made, spec.factory, _EXECUTOR, hint)
-    _check_flags(made, spec.name, spec.capabilities, EXECUTOR_CAPABILITIES, hint)
-    assert isinstance(made, Executor)
-    return made
+    _check(made, spec, _EXECUTOR, EXECUTOR_CAPABILITIES, hint)
+    return cast("Executor", made)
 
 
-def _http_maker(spec: ProviderSpec, values: Mapping[str, object]) -> Callable[..., ApiClient]:
-    """Makes this provider's HTTP clients: its name on every error, and none of its secrets in any."""
-    secrets = [value.reveal() for value in values.values() if isinstance(value, Secret)]
+class HttpMaker:
+    """What a provider's context has as ``http``: makes its clients, and knows whether it ever made one.
 
-    def make(**options: Any) -> ApiClient:
+    Args:
+        make: makes a client; nothing for our own maker.
+    """
+
+    def __init__(
+        self, spec: ProviderSpec, values: Mapping[str, object], pacer: Pacer, make: Callable[..., ApiClient] | None = None
+    ) -> None:
+        self._name, self._pacer, self._make = spec.name, pacer, make
+        self._secrets = [value.reveal() for value in values.values() if isinstance(value, Secret)]
+        self.used = False
+
+    def __call__(self, **options: Any) -> ApiClient:
+        """A client with the provider's name on every error, and none of its secrets in any."""
+        self.used = True
+        if self._make is not None:
+            return self._make(**options)
         # 120 ms to import, so only for a provider that asks.
         from lepton_sdk import __version__
         from lepton_sdk.spi.http import make_client
 
         headers = {"user-agent": f"lepton-sdk/{__version__}", **dict(options.pop("headers", None) or {})}
-        return make_client(spec.name, secrets=secrets, headers=headers, **options)
-
-    return make
+        return make_client(self._name, secrets=self._secrets, pacer=self._pacer, headers=headers, **options)
 
 
 def _build(target: str, context: ProviderContext | ExecutorContext) -> object:
@@ -96,21 +105,30 @@ def _build(target: str, context: ProviderContext | ExecutorContext) -> object:
         raise PluginBroken(f"{target} is {type(factory).__name__}, which cannot be called")
     try:
         return factory(context)
-    except LeptonError:
+    except LeptonError as error:
+        without_secrets(error)
         raise
     except (Exception, SystemExit) as error:
         raise PluginBroken(f"{target} failed: {said(error)}") from error
 
 
-def _check(made: object, target: str, methods: tuple[str, ...], hint: str) -> None:
-    lacking = [name for name in methods if not callable(getattr(made, name, None))]
-    if lacking:
-        raise PluginBroken(f"{target} made {type(made).__name__}, which lacks {', '.join(lacking)}", hint=hint)
-
-
-def _check_flags(made: object, name: str, declared: Collection[str], table: Mapping[str, type], hint: str) -> None:
-    if why := lacking(made, declared, table) or undeclared(made, declared, table):
-        raise PluginBroken(f"{name}: {why}", hint=hint)
+def _check(
+    made: object,
+    spec: ProviderSpec | ExecutorSpec,
+    methods: tuple[str, ...],
+    table: Mapping[str, type],
+    hint: str,
+) -> None:
+    """Hold what a factory made to the contract and to the flags of its spec; an attribute may raise anything when it is read."""
+    try:
+        missing = [name for name in methods if not callable(getattr(made, name, None))]
+        flags = lacking(made, spec.capabilities, table) or undeclared(made, spec.capabilities, table)
+    except (Exception, SystemExit) as error:
+        raise PluginBroken(f"{spec.factory} made {type(made).__name__}, which breaks: {said(error)}", hint=hint) from error
+    if missing:
+        raise PluginBroken(f"{spec.factory} made {type(made).__name__}, which lacks {', '.join(missing)}", hint=hint)
+    if flags:
+        raise PluginBroken(f"{spec.name}: {flags}", hint=hint)
 
 
 def _own_folder(path: Path) -> Path:

@@ -52,6 +52,7 @@ class Registry:
         self._statuses: dict[str, tuple[PluginStatus, ...]] = {}
         self._specs: dict[str, ProviderSpec] = {}
         self._providers: dict[str, Provider] = {}
+        self._http_of: dict[str, Callable[..., ApiClient]] = {}
         self._observers: pluggy.PluginManager | None = None
         self._observers_made = False
         self._events: list[str] = []
@@ -150,8 +151,14 @@ class Registry:
             from lepton_sdk._plugins.making import make_provider
 
             status = self._ready("provider", name)
-            self._providers[name] = make_provider(status, self._context(status))
+            context = self._context(status)
+            self._providers[name] = make_provider(status, context)
+            self._http_of[name] = context.http
         return self._providers[name]
+
+    def speaks_http(self, name: str) -> bool:
+        """Whether a provider has made a client by its context, which notes what leaves."""
+        return bool(getattr(self._http_of.get(name), "used", False))
 
     def _context(self, status: PluginStatus) -> ProviderContext:
         from lepton_sdk._plugins.making import make_context

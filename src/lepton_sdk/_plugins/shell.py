@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lepton_sdk._gate.executions import checked_command
 from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.node import Node
 from lepton_sdk.errors import PluginBroken
@@ -31,10 +32,11 @@ class ExecutorShell:
             text = f"the executor for hosts behind SSH, {type(executor).__name__}, runs no single commands"
             raise PluginBroken(text, hint="lepton plugins shows where it is from")
         try:
-            return await executor.command(Node("", access.host, access=access), script, data, seconds=seconds)
+            answer = await executor.command(Node("", access.host, access=access), script, data, seconds=seconds)
         except ModuleNotFoundError as error:
             text = f"hosts behind SSH cannot be reached: {error.name} is not installed"
             raise PluginBroken(text, hint="pip install 'lepton-sdk[ssh]'") from error
+        return checked_command(answer)
 
     async def aclose(self) -> None:
         """Close connections."""

@@ -63,7 +63,7 @@ def _money(name: str, value: Any) -> Money | None:
     if value is None:
         return None
     try:
-        amount = value if isinstance(value, Money) else Money(value)
+        amount = Money.parse(value)
     except UsageError as error:
         raise _fail(f"limits.{name}", error.message, error.hint or "") from None
     if amount.amount < 0:

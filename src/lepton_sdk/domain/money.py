@@ -13,32 +13,45 @@ __all__ = ["Money", "parse_amount"]
 
 # No machine costs a hundred million an hour; a larger figure is a slip of the keyboard or of a unit.
 _LARGEST = Decimal(100_000_000)
+# Nor does any bill know a fraction that small; written out, it would fill a page.
+_FINEST = -100
+_SHOWN = 80
+_PLAIN = 'write a plain number such as "31.92"'
 
 
 def parse_amount(value: object) -> Decimal:
-    """Read an amount of money from what people and files write: ``35``, ``"31.92"``, ``"$31.92"``.
+    """Read an exact amount of money: ``35``, ``"31.92"``, ``"$31.92"``, a ``Decimal``.
 
     Raises:
-        UsageError: not a number, NaN, infinite, or beyond 100 million.
+        UsageError: a float, which is not exact; not a number, NaN, infinite, or beyond 100 million.
 
     >>> parse_amount("$31.92")
     Decimal('31.92')
     """
-    if isinstance(value, bool):
-        raise UsageError(f"{value!r} is not an amount of money")
-    text = str(value).strip().removeprefix("$").replace("_", "")
+    if isinstance(value, float):
+        raise UsageError(f"{value!r} is a float, which is no exact amount of money", hint=f'write it as text: "{value!r}"')
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise UsageError(f"{_shown(value)} is not an amount of money", hint=_PLAIN)
     try:
-        amount = Decimal(text)
+        amount = Decimal(value.strip().removeprefix("$").replace("_", "") if isinstance(value, str) else value)
     except InvalidOperation:
-        raise UsageError(f"{value!r} is not an amount of money", hint='write a plain number such as "31.92"') from None
-    if not amount.is_finite() or abs(amount) > _LARGEST:
-        raise UsageError(f"{value!r} is not a usable amount of money", hint="write a finite number below 100000000")
+        raise UsageError(f"{_shown(value)} is not an amount of money", hint=_PLAIN) from None
+    if not amount.is_finite() or abs(amount) > _LARGEST or int(amount.as_tuple().exponent) < _FINEST:
+        raise UsageError(f"{_shown(value)} is not a usable amount of money", hint="write a finite number below 100000000")
     return amount
 
 
-def _currency(value: str) -> str:
-    if len(value) != 3 or not value.isascii() or not value.isupper():
-        raise UsageError(f"{value!r} is not a currency code", hint="use the three capital letters of ISO 4217")
+def _shown(value: object) -> str:
+    """What a person reads of a wrong value: a list of a million things, or a number of a million digits, is not shown whole."""
+    if isinstance(value, str | int | float | Decimal | bool | None) and not (isinstance(value, int) and abs(value) > _LARGEST):
+        text = repr(value)
+        return text if len(text) < _SHOWN else f"{text[:_SHOWN]}…"
+    return f"a value of type {type(value).__name__}"
+
+
+def _currency(value: object) -> str:
+    if not isinstance(value, str) or len(value) != 3 or not value.isascii() or not value.isupper():
+        raise UsageError(f"{_shown(value)} is not a currency code", hint="use the three capital letters of ISO 4217")
     return value
 
 
@@ -53,6 +66,22 @@ class Money:
 
     amount: Decimal = field(converter=parse_amount)
     currency: str = field(default="USD", converter=_currency)
+
+    @classmethod
+    def parse(cls, value: object) -> Money:
+        """Read what a person wrote in a job file, a config file or a variable: ``3.5``, ``"$31.92"``.
+
+        Files make a float of a plain number. Its shortest text is what was written, and that is read.
+
+        Raises:
+            UsageError: not a usable amount.
+
+        >>> str(Money.parse(3.5))
+        '3.5'
+        """
+        if isinstance(value, Money):
+            return value
+        return cls(repr(value) if isinstance(value, float) else value)
 
     def _same(self, other: Money) -> Decimal:
         if other.currency != self.currency:

@@ -173,6 +173,8 @@ PROVIDER_FACTS: Mapping[str, str] = {
     "calls failed is lost with the provider's word for it, whatever the job's exit code",
     "live_stock": "`offers` tells what can be taken now, not only what is sold",
     "local": "`offers` asks nothing but this host, so that read-only questions may call it",
+    "marks_leaving": "`acquire` calls `launch.leaving()` right before its create call leaves, because that does not go through "
+    "`context.http`",
     "starts_alone": "`submits_job`, and the vendor cannot hold what it submits: it may begin before anybody says so. An unknown "
     "submit is then settled before any other offer is taken",
     "submits_job": "`acquire` submits the job itself (`launch.execution`), held until the executor's `start`",

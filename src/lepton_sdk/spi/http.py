@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import httpx
 
@@ -26,13 +25,16 @@ from lepton_sdk.errors import (
     RateLimited,
     Unavailable,
 )
+from lepton_sdk.spi.departure import DEPARTURE
+from lepton_sdk.spi.secret import forms_of, hide
 
 if TYPE_CHECKING:
     import ssl
 
+    from lepton_sdk.spi.provider import Pacer
+
 __all__ = ["ApiClient", "make_client", "retry_after"]
 
-_DOTS = "••••••"
 _RAISE: Any = object()
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _CONNECT, _TRANSFER = 10.0, 30.0
@@ -40,13 +42,19 @@ _CONNECT, _TRANSFER = 10.0, 30.0
 _REQUEST_IDS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "x-ms-request-id", "cf-ray")
 # The request never left: nothing can have happened.
 _BEFORE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_UNSENDABLE = (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError)
 _SHOWN = 300
+# What a request carries for us in its extensions, which the network never sees.
+_BUCKET, _HARMLESS = "lepton_sdk.bucket", "lepton_sdk.harmless"
 
 Classify = Callable[[httpx.Response, Any], LeptonError | None]
 
 
 class ApiClient(httpx.AsyncClient):
     """An ``httpx.AsyncClient`` that knows whose API it speaks to; made by `make_client`.
+
+    Each request waits for its turn at the pace of the provider's spec. While ``acquire`` runs, each request that may change
+    something is noted at the moment at which it goes to the network, so that core knows whether the create call has left.
 
     Attributes:
         provider: name of the provider, for errors.
@@ -57,12 +65,23 @@ class ApiClient(httpx.AsyncClient):
     provider: str = ""
     classify: Classify | None = None
     _hidden: tuple[str, ...] = ()
+    _pacer: Pacer | None = None
 
     def redact(self, text: str) -> str:
         """``text`` with every secret of this client shown as dots."""
-        for secret in self._hidden:
-            text = text.replace(secret, _DOTS)
-        return text
+        return hide(text, self._hidden)
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request when its turn has come; `call` and all methods of httpx go through here."""
+        if self._pacer is not None:
+            # Before the request is signed: a signature that has waited may be out of date.
+            await self._pacer.wait(request.extensions.get(_BUCKET, ""))
+        try:
+            return await super().send(request, **options)
+        except (*_BEFORE, *_UNSENDABLE):
+            if (departure := DEPARTURE.get()) is not None:
+                departure.back(request)
+            raise
 
     async def call(
         self,
@@ -71,6 +90,8 @@ class ApiClient(httpx.AsyncClient):
         *,
         creates: bool = False,
         reads: bool = False,
+        free: bool = False,
+        bucket: str = "",
         missing: Any = _RAISE,
         **options: Any,
     ) -> Any:
@@ -82,6 +103,9 @@ class ApiClient(httpx.AsyncClient):
             creates: the call makes something billable. Any answer that leaves open whether something was made is an
                 unknown outcome: a 5xx, a conflict of names, a body that is empty or not JSON.
             reads: the call changes nothing although its method is not ``GET``.
+            free: what it changes or makes is free of charge, such as an SSH key: a lost answer leaves no bill behind, so it is
+                `Unavailable`, and a bug after it is not an unknown machine.
+            bucket: of the spec's ``rates``, beside ``""``, which paces every call.
             missing: what to return for 404; without it, 404 is an error.
             options: passed to httpx (``json=``, ``params=``, ``headers=``, ``timeout=``).
 
@@ -96,10 +120,14 @@ class ApiClient(httpx.AsyncClient):
             OutcomeUnknown: a call that changes something left and no usable answer came back.
             ContractViolation: any other status, a redirect, a body that is not JSON.
         """
-        changes = not reads and method.upper() not in _SAFE
+        if creates and free:
+            raise TypeError("what a call creates is billed, or it is free")
+        changes = not reads and not free and method.upper() not in _SAFE
+        marks = {_BUCKET: bucket, _HARMLESS: reads or free}
+        options["extensions"] = {**(options.get("extensions") or {}), **marks}
         try:
             response = await self.request(method, url, **options)
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as error:
+        except _UNSENDABLE as error:
             raise self._error(ConfigError, f"{method} {url} cannot be sent: {error}") from error
         except httpx.RequestError as error:
             raise self._broken(error, f"{method} {url.partition('?')[0]}", changes) from error
@@ -115,13 +143,13 @@ class ApiClient(httpx.AsyncClient):
             return missing
         if response.is_success:
             unknown = OutcomeUnknown if creates else ContractViolation
-            text = f"{_what(response)} answered {problem or 'with nothing'}: {_excerpt(response)}"
+            text = f"{_what(response)} answered {problem or 'with nothing'}: {self._excerpt(response)}"
             raise self._error(unknown, text, response)
         raise self._refusal(response, creates)
 
     def _refusal(self, response: httpx.Response, creates: bool) -> LeptonError:
         status = response.status_code
-        text = f"{_what(response)} answered {status} {response.reason_phrase}: {_excerpt(response)}"
+        text = f"{_what(response)} answered {status} {response.reason_phrase}: {self._excerpt(response)}"
         if status == 429:
             wait = retry_after(response)
             return RateLimited(self.redact(text), retry_after=wait, provider=self.provider or None, request=_request_id(response))
@@ -141,6 +169,11 @@ class ApiClient(httpx.AsyncClient):
             return self._error(OutcomeUnknown, f"{what} left and its answer did not come back: {why}")
         return self._error(Unavailable, f"{what} got no answer: {why}")
 
+    def _excerpt(self, response: httpx.Response) -> str:
+        # Without secrets first: of one that is cut in half nobody would know what it was.
+        text = self.redact(" ".join(response.text.split()))
+        return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text or "no body"
+
     def _error(
         self, kind: type[LeptonError], text: str, response: httpx.Response | None = None, hint: str | None = None
     ) -> LeptonError:
@@ -148,13 +181,21 @@ class ApiClient(httpx.AsyncClient):
         return kind(self.redact(text), provider=self.provider or None, request=request, hint=hint)
 
 
-def make_client(provider: str, *, secrets: Iterable[str] = (), classify: Classify | None = None, **options: Any) -> ApiClient:
+def make_client(
+    provider: str,
+    *,
+    secrets: Iterable[str] = (),
+    classify: Classify | None = None,
+    pacer: Pacer | None = None,
+    **options: Any,
+) -> ApiClient:
     """A client for one vendor: one attempt per call, TLS verified, no redirects, 10 s to connect, 30 s of silence.
 
     Args:
         provider: the name that errors carry.
         secrets: texts that no error may show.
         classify: see `ApiClient`.
+        pacer: keeps the rates of the spec.
         options: passed to ``httpx.AsyncClient`` (``base_url=``, ``headers=``, ``auth=``, ``timeout=``).
 
     Raises:
@@ -171,10 +212,17 @@ def make_client(provider: str, *, secrets: Iterable[str] = (), classify: Classif
     client = ApiClient(**options)
     client.provider = provider
     client.classify = classify
-    # The longest first, so that a secret which is part of another leaves no tail.
-    forms = {form for secret in secrets if secret for form in (secret, quote(secret, safe=""))}
-    client._hidden = tuple(sorted(forms, key=len, reverse=True))
+    client._pacer = pacer
+    client._hidden = forms_of(secrets)
+    # The last thing before a request goes out, after it waited and was signed.
+    client.event_hooks["request"].append(_going)
     return client
+
+
+async def _going(request: httpx.Request) -> None:
+    departure = DEPARTURE.get()
+    if departure is not None and request.method.upper() not in _SAFE and not request.extensions.get(_HARMLESS):
+        departure.out(request)
 
 
 @lru_cache(maxsize=4)
@@ -240,8 +288,3 @@ def _request_id(response: httpx.Response) -> str | None:
 def _what(response: httpx.Response) -> str:
     # Without the query: keys stand in it at some vendors.
     return f"{response.request.method} {response.request.url.copy_with(query=None)}"
-
-
-def _excerpt(response: httpx.Response) -> str:
-    text = " ".join(response.text.split())
-    return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text or "no body"

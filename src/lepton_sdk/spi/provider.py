@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Announce", "Diagnosis", "Group", "Launch", "Pacer", "Provider", "ProviderContext", "RemoteShell"]
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 class Pacer(Protocol):
     """Keeps the vendor's rate over all processes of this host that use one key."""
 
@@ -55,9 +59,9 @@ class ProviderContext:
     Attributes:
         name: the provider's name in the configuration.
         config: its own section, checked against its declared fields; nothing of others.
-        http: makes a `lepton_sdk.spi.http.ApiClient`, an ``httpx.AsyncClient`` with our time limits, error mapping and redaction;
-            keyword arguments go to httpx.
-        pacer: shared by all processes that use one key.
+        http: makes a `lepton_sdk.spi.http.ApiClient`, an ``httpx.AsyncClient`` with our time limits, error mapping, redaction and
+            the rates of the spec; keyword arguments go to httpx.
+        pacer: shared by all processes that use one key; for calls that do not go through ``http``, which waits by itself.
         clock: time and sleep.
         cache_dir: a folder of its own under the user's cache, made on demand with mode 0700.
         config_dir: where the user's config file is or would be, for a file that the provider's own command keeps there.
@@ -120,6 +124,9 @@ class Launch:
         group: the nodes of the attempt.
         execution: what shall run there, with its secrets, for a provider that submits the job itself (``submits_job``). Nothing
             of it begins before the executor's ``start``, where the vendor can hold it. ``None`` for every other provider.
+        leaving: ``leaving()`` says that the create call leaves now. A plugin that creates through ``context.http`` need not
+            call it. One that creates by a vendor's SDK calls it right before, from any thread, and declares ``marks_leaving``:
+            a bug before that moment is then known to have made nothing.
     """
 
     owner: str
@@ -134,6 +141,7 @@ class Launch:
     startup_script: str = field(default="", repr=False)
     group: Group = Group("", 0, 1)
     execution: Execution | None = field(default=None, repr=False)
+    leaving: Callable[[], None] = field(default=_nothing, repr=False)
 
 
 @frozen

@@ -2,11 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NoReturn
 
-__all__ = ["Secret"]
+from lepton_sdk.errors import LeptonError
+
+__all__ = ["Secret", "forms_of", "hide", "redacted", "without_secrets"]
 
 _DOTS = "••••••"
+# Every text that a Secret of this process was made of, in each form in which an error may show it; the longest first.
+_KNOWN: tuple[str, ...] = ()
+# Shorter ones are in every other word.
+_SHORTEST = 6
+
+
+def forms_of(secrets: Iterable[str]) -> tuple[str, ...]:
+    """The forms in which secrets may stand in a text; the longest first, so that one which is part of another leaves no tail."""
+    from urllib.parse import quote, quote_plus
+
+    found = {form for text in secrets if text for form in (text, quote(text, safe=""), quote_plus(text), repr(text)[1:-1])}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def hide(text: str, forms: Iterable[str]) -> str:
+    """The text with each of these forms shown as dots."""
+    for form in forms:
+        text = text.replace(form, _DOTS)
+    return text
+
+
+def redacted(text: str) -> str:
+    """The text without any secret that this process was given by declaration.
+
+    >>> key = Secret("k-1234567")
+    >>> redacted("refused the key k-1234567")
+    'refused the key ••••••'
+    """
+    return hide(text, _KNOWN)
+
+
+def without_secrets(error: BaseException) -> None:
+    """Take every known secret out of what an error says, whoever made it."""
+    if not _KNOWN:
+        return
+    names = ("message", "hint", "request") if isinstance(error, LeptonError) else ()
+    for name in names:
+        value = getattr(error, name, None)
+        if isinstance(value, str) and (clean := redacted(value)) != value:
+            setattr(error, name, clean)
+    error.args = tuple(redacted(one) if isinstance(one, str) else one for one in error.args)
+
+
+def _remember(value: str) -> None:
+    global _KNOWN
+    if len(value) >= _SHORTEST and value not in _KNOWN:
+        _KNOWN = tuple(sorted({*_KNOWN, *forms_of([value])}, key=len, reverse=True))
 
 
 class Secret:
@@ -23,6 +73,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
+        _remember(value)
 
     def reveal(self) -> str:
         """The value itself, for the one call that needs it."""

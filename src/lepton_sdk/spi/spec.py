@@ -43,6 +43,8 @@ def _optional_target(value: str) -> str:
 
 
 def _words(values: Iterable[str]) -> frozenset[str]:
+    if isinstance(values, str):
+        raise PluginBroken(f"capabilities is {values!r}, a text", hint=f'write a set: {{"{values}"}}')
     return frozenset(values)
 
 

@@ -34,7 +34,6 @@ from lepton_sdk.spi import (
     NoCapacity,
     OfferGone,
     OutcomeUnknown,
-    Pacer,
     QuotaExceeded,
     Unavailable,
 )
@@ -59,18 +58,16 @@ class CrusoeApi:
         project: id of the project; other projects' machines are reached by `within`.
     """
 
-    def __init__(self, client: ApiClient, pacer: Pacer, project: str) -> None:
+    def __init__(self, client: ApiClient, project: str) -> None:
         self._client = client
-        self._pacer = pacer
         self.project = project
 
     def within(self, project: str | None) -> CrusoeApi:
         """The same calls over the project in which something was made, whatever the configuration names now."""
-        return self if project in (None, "", self.project) else CrusoeApi(self._client, self._pacer, project or "")
+        return self if project in (None, "", self.project) else CrusoeApi(self._client, project or "")
 
     async def project_id(self) -> str:
         """The id of the project, as the vendor writes it."""
-        await self._pacer.wait()
         found = await self._client.call("GET", f"/organizations/projects/{self.project}", missing=_ABSENT)
         if found is _ABSENT:
             raise self._unknown()
@@ -78,7 +75,6 @@ class CrusoeApi:
 
     async def roles(self) -> list[Role]:
         """What the key's user is in this project, by a role of its own or of the organization."""
-        await self._pacer.wait()
         found = await self._client.call("GET", "/users/identities")
         user = found.get("identity") if isinstance(found, dict) else None
         roles = [Role.read(item) for item in items(user, "role_bindings")]
@@ -92,7 +88,6 @@ class CrusoeApi:
 
     async def capacities(self) -> list[Capacity]:
         """What can be had now, counted, for each type and location."""
-        await self._pacer.wait()
         return [Capacity.read(item) for item in items(await self._client.call("GET", "/capacities"))]
 
     async def quotas(self) -> list[Quota]:
@@ -204,7 +199,6 @@ class CrusoeApi:
         return ConfigError(text, provider="crusoe", hint="check providers.crusoe.project_id; crusoe projects list shows the ids")
 
     async def _call(self, method: str, path: str, **options: Any) -> Any:
-        await self._pacer.wait()
         return await self._client.call(method, f"/projects/{self.project}{path}", **options)
 
 

@@ -66,7 +66,7 @@ class CrusoeCloud:
         credentials = read_credentials(context.config)
         signature = Signature(credentials.access_key_id, credentials.key, context.clock)
         client = context.http(base_url=str(self._config["base_url"]), auth=signature, classify=refusal)
-        self._api = CrusoeApi(client, context.pacer, credentials.project)
+        self._api = CrusoeApi(client, credentials.project)
 
     # --- the market ------------------------------------------------------------------------------------------------
 

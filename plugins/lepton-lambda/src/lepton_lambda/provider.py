@@ -152,7 +152,7 @@ class LambdaCloud:
         self._config: Mapping[str, Any] = context.config
         self._clock = context.clock
         self._folder = context.cache_dir / "ssh"
-        self._api = LambdaApi(_client(context), context.pacer)
+        self._api = LambdaApi(_client(context))
         self._stock: dict[str, Stock] = {}
         self._stock_at: datetime | None = None
         self._ensured: set[str] = set()

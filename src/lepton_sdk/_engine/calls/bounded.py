@@ -15,6 +15,7 @@ from lepton_sdk._clock import Clock
 from lepton_sdk._engine.calls.hurry import Hurry
 from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import LeptonError, NodeGarbled, NodeUnreachable, Unavailable
+from lepton_sdk.spi.secret import redacted, without_secrets
 
 __all__ = ["ask_node", "ask_provider", "bounded", "words_of"]
 
@@ -111,6 +112,8 @@ async def _contained(work: Callable[[], Awaitable[_T]]) -> _T:
         # Even to make the call may raise: a plugin may not be there any more, or claim what another one claims.
         return await work()
     except BaseException as error:
+        # The one place through which every error of a plugin comes.
+        without_secrets(error)
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             raise
         if (isinstance(error, KeyboardInterrupt) and _is_ours()) or type(error).__module__.startswith(_OWN):
@@ -179,7 +182,7 @@ def words_of(error: BaseException) -> str:
     except Exception:
         # Even its words may be a bug.
         text = ""
-    text = one_line(text)
+    text = one_line(redacted(text))
     if isinstance(error, LeptonError | TimeoutError):
         return text or type(error).__name__
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

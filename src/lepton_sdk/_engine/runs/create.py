@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from lepton_sdk._engine.calls.bounded import bounded, words_of
-from lepton_sdk._engine.calls.gate import checked_node
+from lepton_sdk._engine.calls.bounded import words_of
+from lepton_sdk._engine.calls.create import Departure, Withdrawn, create_call, departure_of
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.inventory.account import note_account
 from lepton_sdk._engine.inventory.duplicates import give_back_duplicate
 from lepton_sdk._engine.launch.order import launch_of
 from lepton_sdk._engine.member import Member
-from lepton_sdk._engine.providers import released
+from lepton_sdk._engine.providers import checked_answer, released
 from lepton_sdk._engine.runs.attempts import PEER, refusal
 from lepton_sdk.domain.events import AnyEvent, NodeOwned, NodeReachable, NodeReleased, NodeReleasing, NodeRepeated, NodeUnknown
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.run import Run
 from lepton_sdk.domain.stage import Stage
 from lepton_sdk.errors import ContractViolation, Disposition, LeptonError, StaleEpoch
-from lepton_sdk.spi.provider import Launch
 
 __all__ = ["confirm", "create", "create_group", "not_made", "repeat"]
 
@@ -28,14 +27,13 @@ __all__ = ["confirm", "create", "create_group", "not_made", "repeat"]
 async def create(member: Member, secrets: Mapping[str, str]) -> Run:
     """Make the create call of a node that was announced."""
     _refuse_late(member.engine, member)
-    return await _in_any_case(member.engine, (member.token,), _created(member, secrets))
+    return await _call([member], lambda departure: _created(member, secrets, departure))
 
 
 async def create_group(members: Sequence[Member], secrets: Mapping[str, str]) -> Run:
     """Make one call for all nodes, of a provider that makes them all or none."""
-    engine = members[0].engine
-    _refuse_late(engine, *members)
-    return await _in_any_case(engine, [member.token for member in members], _created_group(members, secrets))
+    _refuse_late(members[0].engine, *members)
+    return await _call(members, lambda departure: _created_group(members, secrets, departure))
 
 
 async def repeat(member: Member, secrets: Mapping[str, str]) -> Run:
@@ -44,15 +42,18 @@ async def repeat(member: Member, secrets: Mapping[str, str]) -> Run:
     # The entry first: what this call may make can turn up for as long as after the first one.
     member = member.in_run(await member.write(NodeRepeated()))
     _refuse_late(member.engine, member, stage=Stage.UNKNOWN)
-    return await _in_any_case(member.engine, (member.token,), _created(member, secrets))
+    return await _call([member], lambda departure: _created(member, secrets, departure))
 
 
-async def _in_any_case(engine: Engine, tokens: Sequence[str], work: Coroutine[Any, Any, Run]) -> Run:
-    """Create calls that go on to their answer, and its row, when whoever waits for them is cancelled.
+async def _call(members: Sequence[Member], work: Callable[[Departure], Coroutine[Any, Any, Run]]) -> Run:
+    """A create call that goes on to its answer, and its row, when whoever waits for it is cancelled; or is taken back, as long as
+    it has not left.
 
     A machine whose answer nobody heard would have to be sought for minutes.
     """
-    task = asyncio.ensure_future(work)
+    engine, tokens = members[0].engine, [member.token for member in members]
+    departure = departure_of(engine, members[0].provider_name)
+    task = asyncio.create_task(work(departure))
     engine.called.update(tokens)
     for token in tokens:
         engine.creating[token] = task
@@ -66,7 +67,11 @@ async def _in_any_case(engine: Engine, tokens: Sequence[str], work: Coroutine[An
             engine.called.difference_update(set(tokens) - unknown)
 
     task.add_done_callback(over)
-    return await asyncio.shield(task)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        departure.withdraw()
+        raise
 
 
 def _refuse_late(engine: Engine, *members: Member, stage: Stage = Stage.INTENDED) -> None:
@@ -84,40 +89,40 @@ def _refuse_late(engine: Engine, *members: Member, stage: Stage = Stage.INTENDED
         raise StaleEpoch(f"the claim on run {run_id} ran out before the create call left", hint="it is looked at again by itself")
 
 
-async def _created(member: Member, secrets: Mapping[str, str]) -> Run:
+async def _created(member: Member, secrets: Mapping[str, str], departure: Departure) -> Run:
     launch, offer = launch_of(member, secrets), member.record.offer
+    seconds = member.engine.timing.create
     try:
-        answer = await bounded(lambda: member.provider.acquire(offer, launch), member.engine.timing.create, member.engine.clock)
+        answer = await create_call(member.engine, offer, [launch], seconds=seconds, departure=departure)
+    except Withdrawn as error:
+        return await member.write(_withdrawn(member, error))
     except LeptonError as error:
         return await _failed(member, error)
-    except Exception as error:
-        # Nobody knows what a bug in a plugin has left behind.
-        return await _unknown(member, words_of(error))
     try:
-        node = checked_node(answer, offer.provider)
+        node = checked_answer(member.engine, offer.provider, answer)
     except ContractViolation as error:
         # Something was made, and the answer does not say what: our token does.
         return await _unknown(member, words_of(error))
     return await _confirmed(member, node)
 
 
-async def _created_group(members: Sequence[Member], secrets: Mapping[str, str]) -> Run:
+async def _created_group(members: Sequence[Member], secrets: Mapping[str, str], departure: Departure) -> Run:
     first = members[0]
     engine, offer = first.engine, first.record.offer
     launches = [launch_of(member, secrets) for member in members]
     made: dict[str | None, Node] = {}
     detail = "the provider's answer does not name it"
     try:
-        answers = await bounded(lambda: _call_group(first, launches), engine.timing.create, engine.clock)
+        answers = await create_call(engine, offer, launches, seconds=engine.timing.create, departure=departure)
+    except Withdrawn as error:
+        return await engine.write(first.run.id, *(_withdrawn(member, error).about(member.token) for member in members))
     except LeptonError as error:
         if error.disposition is not Disposition.RECONCILE:
             return await _refused_whole(members, error)
         answers, detail = (), words_of(error)
-    except Exception as error:
-        answers, detail = (), words_of(error)
     for answer in answers:
         try:
-            node = checked_node(answer, offer.provider)
+            node = checked_answer(engine, offer.provider, answer)
         except ContractViolation as error:
             detail = words_of(error)
         else:
@@ -126,11 +131,6 @@ async def _created_group(members: Sequence[Member], secrets: Mapping[str, str]) 
     for member in members:
         run = await _confirmed(member, made[member.token]) if member.token in made else await _unknown(member, detail)
     return run
-
-
-async def _call_group(first: Member, launches: Sequence[Launch]) -> Sequence[Node]:
-    provider: Any = first.provider
-    return tuple(await provider.acquire_group(first.record.offer, launches))
 
 
 async def _refused_whole(members: Sequence[Member], error: LeptonError) -> Run:
@@ -183,6 +183,13 @@ async def _unknown(member: Member, detail: str) -> Run:
         # It was made again, and its answer was lost again.
         return member.engine.journal.run(member.run.id)
     return await member.write(NodeUnknown(detail))
+
+
+def _withdrawn(member: Member, error: LeptonError) -> NodeReleased | NodeUnknown:
+    """It made nothing; one that was made before, and now again, may have made something the first time."""
+    if member.record.stage is Stage.UNKNOWN:
+        return NodeUnknown(words_of(error))
+    return not_made(words_of(error), reason=PEER if not member.run.stop_requested else None)
 
 
 def not_made(detail: str, *, reason: str | None = None, seen: Stage = Stage.INTENDED) -> NodeReleased:
