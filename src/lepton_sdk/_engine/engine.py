@@ -69,6 +69,7 @@ class Engine:
     ) -> None:
         self.config = config
         self.clock: Clock = clock or SteadyClock()
+        self.timing = timing or times.USUAL.with_keeping(config.keeping)
         self.registry = Registry(config, self.clock)
         self._brought = {spec.name: (spec, _able(spec, provider)) for spec, provider in (providers or {}).items()}
         self._entropy = entropy
@@ -77,7 +78,6 @@ class Engine:
         self._open_journal = open_journal
         self._accounts: dict[str, tuple[float | None, str | None]] = {}
         self.throttle = Throttle(self.clock)
-        self.timing = timing or times.USUAL.with_keeping(config.keeping)
         # By run: how much time is left for what stands before its machines' release.
         self._hurries: dict[str, Hurry] = {}
         # By token: create calls that have not answered, which go on when their caller is cancelled; and those that never did.
@@ -89,8 +89,7 @@ class Engine:
         # Providers that the last look at the market could not ask, for a reason that may pass.
         self.passing: dict[str, LeptonError] = {}
         self.notices: list[str] = []
-        self._moved, self._said = False, set[str]()
-        self._onlookers: list[Callable[[str], None]] = []
+        self._moved, self._said, self._onlookers = False, set[str](), list[Callable[[str], None]]()
         # What is claimed by some work of this very process, whatever the clock says of it, and whom to tell of its loss.
         self.claims: dict[str, tuple[int, Callable[[int], object]]] = {}
         # How many runs are driven here under the eye of the thread that sees a blocked loop.

@@ -41,14 +41,8 @@ def _has_right_types(access: Access) -> bool:
     if not all(is_a(one, str) for pair in access.environment.items() for one in pair):
         return False
     if isinstance(access, SSHAccess):
-        texts = (
-            access.host,
-            access.user,
-            access.private_address,
-            access.proxy_jump or "",
-            access.identity or "",
-            *access.host_keys,
-        )
+        texts = [access.host, access.user, access.private_address, access.proxy_jump or "", access.identity or ""]
+        texts += access.host_keys
         is_port = is_a(access.port, int) and not is_a(access.port, bool) and 0 <= access.port < 65_536
         return is_port and all(is_a(text, str) for text in texts) and (access.own is None or is_a(access.own, bool))
     return True

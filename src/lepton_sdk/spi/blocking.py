@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["BlockingAccounting", "BlockingDiagnosing", "BlockingGrouping", "BlockingProvider", "Threaded"]
+__all__ = [
+    "BlockingAccounting",
+    "BlockingDiagnosing",
+    "BlockingGroupReleasing",
+    "BlockingGrouping",
+    "BlockingProvider",
+    "Threaded",
+]
 
 T = TypeVar("T")
 _BATCH = 256
@@ -76,6 +83,14 @@ class BlockingGrouping(Protocol):
         ...
 
 
+class BlockingGroupReleasing(Protocol):
+    """`GroupReleasing` without ``async``."""
+
+    def release_group(self, nodes: Sequence[Node]) -> Sequence[Node]:
+        """Each node of an attempt with its state, once all of them were asked back."""
+        ...
+
+
 class Threaded:
     """A `Provider` over a `BlockingProvider`.
 
@@ -124,7 +139,7 @@ class Threaded:
 
     def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         """Every billable thing of ours."""
-        return self._each(lambda: self._provider.find(owner, token))
+        return self._each(lambda: self._provider.find(owner, token, regions=regions))
 
     async def inspect(self, node: Node) -> Node:
         """The state now."""
