@@ -5,7 +5,7 @@ import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lepton_sdk.spi import LocalAccess, Money, Node, Offer
+from lepton_sdk.spi import CustomAccess, Money, Node, Offer
 from lepton_sdk.spi.hookspecs import hookimpl
 
 
@@ -59,7 +59,7 @@ class Rental:
             token=machine["token"],
             owner=machine["owner"],
             state=machine["state"],
-            access=LocalAccess(),
+            access=CustomAccess("rental", {"folder": f"{os.environ['RENTAL_MACHINES']}/{machine['id']}"}),
             instance_type=machine["kind"],
             region="here",
             price=Money("36"),
