@@ -31,6 +31,8 @@ def kept_apart(environ: Mapping[str, str] | None = None) -> Iterator[dict[str, s
     folder = Path(outer or tempfile.mkdtemp(prefix="lepton-double-"))
     settings = folder / "config.toml"
     if not settings.exists():
+        # An outer double that has ended may have taken the place with it.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _link(settings, variables)
     try:
         yield {

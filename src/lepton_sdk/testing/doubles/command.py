@@ -92,11 +92,10 @@ class DoubleCommand:
             variables = self._variables(server, machines, options)
             ours = self._before_the_users(options)
             with kept_apart() as place:
-                if not (options["sshd"] or options["machine"]):
+                if not (as_json or options["sshd"] or options["machine"]):
                     click.echo("machines of this double answer nobody, so no job can run; next: --sshd /usr/sbin/sshd", err=True)
                 if command:
-                    code = subprocess.call(command, env=os.environ | variables | ours | place)  # noqa: S603 - the user's own
-                    click.get_current_context().exit(code)
+                    click.get_current_context().exit(_call(command, variables | ours | place))
                 if as_json:
                     click.echo(json.dumps({"environment": variables, "place": place, "control": server.control_url}))
                 else:
@@ -140,6 +139,13 @@ class DoubleCommand:
             click.echo(f"  export {name}={shlex.quote(value)}")
         if self.example:
             click.echo(f"  {self.example}")
+
+
+def _call(command: tuple[str, ...], variables: Mapping[str, str]) -> int:
+    try:
+        return subprocess.call(command, env={**os.environ, **variables})  # noqa: S603 - the user's own command
+    except OSError as error:
+        raise click.UsageError(f"{command[0]} cannot be run: {error.strerror}") from None
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""What stands beside the machines of Crusoe Cloud's double: disks, InfiniBand partitions, its settings, and what ends by itself."""
+"""What stands beside the machines of Crusoe Cloud's double: disks, partitions, its settings, and what ends by itself."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ async def _found(provider: CrusoeCloud, owner: str = "owner1", token: str | None
 
 
 def test_offers_are_counted_and_priced_by_the_user(double: Any, make_provider: Any, run_async: Any) -> None:
-    double.tell("/stock", type="a100-80gb.1x", location="us-east1-a", quantity=0)
+    double.tell("/stock", type="a100-80gb.1x", region="us-east1-a", left=0)
     provider = make_provider(double.url, prices=["h100-80gb-sxm-ib=3.90", "a100-80gb.2x=4.60"])
     offers = run_async(_offers(provider))
     best = offers[H100, "us-east1-a"]
@@ -63,7 +63,7 @@ def test_offers_are_counted_and_priced_by_the_user(double: Any, make_provider: A
 
 
 def test_an_empty_quota_is_shown_and_refuses(double: Any, provider: CrusoeCloud, take: Any, run_async: Any) -> None:
-    double.tell("/rules", quota=0)
+    double.tell("/settings", quota=0)
     offers = run_async(_offers(provider))
     assert offers[H100, "us-east1-a"].availability is Availability.NO_QUOTA
     with pytest.raises(QuotaExceeded, match="quota of l40s-48gb is 0"):
@@ -90,7 +90,7 @@ def test_a_life_from_acquire_to_gone(
 
     run_async(live())
     assert double.open() == []
-    assert double.ask("/bill")["total"] > 0
+    assert float(double.ask("/bill")["total"]) > 0
     assert double.calls("POST") == ["POST /v1/projects/*/compute/vms/instances"]
     assert double.calls("DELETE") == ["DELETE /v1/projects/*/compute/vms/instances/*"]
 
@@ -150,7 +150,7 @@ def test_a_group_shares_one_partition_and_leaves_none(
 
 
 def test_a_group_is_all_or_nothing(double: Any, make_provider: Any, launch: Any, run_async: Any) -> None:
-    double.tell("/rules", quota=1)
+    double.tell("/settings", quota=1)
     provider = make_provider(double.url, data_disk_gib=10)
     launches = [evolve(launch, token=f"token{n}") for n in range(2)]
     with pytest.raises(QuotaExceeded):
@@ -164,8 +164,8 @@ def test_a_group_is_all_or_nothing(double: Any, make_provider: Any, launch: Any,
 def test_a_promise_that_the_operation_breaks_is_no_capacity(
     double: Any, provider: CrusoeCloud, take: Any, run_async: Any, until: Any
 ) -> None:
-    double.tell("/stock", type="l40s-48gb.1x", location="us-east1-a", quantity=0)
-    double.tell("/promise", type="l40s-48gb.1x", location="us-east1-a", quantity=3)
+    double.tell("/stock", type="l40s-48gb.1x", region="us-east1-a", left=0)
+    double.tell("/promise", type="l40s-48gb.1x", region="us-east1-a", left=3)
 
     async def live() -> None:
         node = await take(provider)
@@ -181,20 +181,20 @@ def test_a_promise_that_the_operation_breaks_is_no_capacity(
 def test_a_late_id_is_waited_for_and_a_failure_meanwhile_is_no_capacity(
     double: Any, provider: CrusoeCloud, take: Any, run_async: Any
 ) -> None:
-    double.tell("/rules", late_id=True, boot=0)
+    double.tell("/settings", late_id=True, boot=0)
     assert run_async(take(provider)).id
-    double.tell("/stock", type="l40s-48gb.1x", location="us-east1-a", quantity=0)
+    double.tell("/stock", type="l40s-48gb.1x", region="us-east1-a", left=0)
     with pytest.raises(NoCapacity, match="out of stock"):
         run_async(take(provider, token="token2"))
     assert len([name for name in double.open() if "token2" in name]) == 0
 
 
-@pytest.mark.parametrize("kind", ["lose_reply", "status"])
+@pytest.mark.parametrize("kind", ["reset-after", "status"])
 def test_an_operation_that_cannot_be_read_is_an_unknown_outcome(
     double: Any, provider: CrusoeCloud, take: Any, run_async: Any, kind: str
 ) -> None:
-    double.tell("/rules", late_id=True)
-    double.tell("/fault", kind=kind, match="GET .*/operations/", value=403)
+    double.tell("/settings", late_id=True)
+    double.tell("/fault", kind=kind, match="GET .*/operations/", status=403)
     with pytest.raises(OutcomeUnknown, match="the operation"):
         run_async(take(provider))
     (found,) = run_async(_found(provider, token="token1"))
@@ -204,7 +204,7 @@ def test_an_operation_that_cannot_be_read_is_an_unknown_outcome(
 def test_a_machine_that_is_not_listed_yet_is_pending_and_not_gone(
     double: Any, provider: CrusoeCloud, take: Any, run_async: Any, until: Any
 ) -> None:
-    double.tell("/rules", lag=0.3, boot=0.5)
+    double.tell("/settings", lag=0.3, boot=0.5)
 
     async def live() -> None:
         node = await take(provider)
@@ -230,8 +230,8 @@ def test_a_price_that_rose_is_refused_before_anything_is_made(
 
 
 def test_every_page_is_read(double: Any, provider: CrusoeCloud, take: Any, run_async: Any) -> None:
-    double.tell("/rules", quota=200)
-    double.tell("/stock", type="c1a.4x", location="us-east1-a", quantity=200)
+    double.tell("/settings", quota=200)
+    double.tell("/stock", type="c1a.4x", region="us-east1-a", left=200)
 
     async def many() -> list[Any]:
         for number in range(103):
@@ -256,7 +256,7 @@ def test_a_machine_is_released_in_the_project_that_it_was_made_in(
 def test_a_startup_script_goes_with_the_create(double: Any, provider: CrusoeCloud, take: Any, run_async: Any) -> None:
     run_async(take(provider, startup_script="#!/bin/sh\ntrue\n"))
     run_async(take(provider, token="token2"))
-    bodies = [json.loads(row["request"]) for row in double.ask("/traffic") if row["method"] == "POST"]
+    bodies = [json.loads(row["request"]) for row in double.exchanges() if row["method"] == "POST"]
     assert [body.get("startup_script") for body in bodies] == ["#!/bin/sh\ntrue\n", None]
 
 
@@ -287,7 +287,7 @@ def test_a_clock_that_is_off_is_named(double: Any, make_provider: Any, run_async
 
 
 def test_a_key_that_may_only_read_is_told_so(double: Any, provider: CrusoeCloud, take: Any, run_async: Any) -> None:
-    double.tell("/rules", read_only=True)
+    double.tell("/settings", read_only=True)
     with pytest.raises(AuthError, match="may only read") as caught:
         run_async(take(provider))
     assert "role" in str(caught.value.hint)
@@ -322,7 +322,7 @@ def test_names_that_could_not_be_found_again_are_refused(
 
 
 def test_too_quick_is_told_and_makes_nothing(double: Any, provider: CrusoeCloud, take: Any, run_async: Any) -> None:
-    double.tell("/rules", per_second=0)
+    double.tell("/settings", per_second=0)
     with pytest.raises(RateLimited):
         run_async(take(provider))
     assert double.open() == []
@@ -334,7 +334,7 @@ def test_doctor_says_what_holds(double: Any, provider: CrusoeCloud, run_async: A
     assert lines["rights"].detail == "project-editor"
     assert "h100-80gb-sxm-ib 0 of 20" in lines["quota"].detail
     assert double.calls("POST") == double.calls("DELETE") == []
-    double.tell("/rules", read_only=True)
+    double.tell("/settings", read_only=True)
     (rights,) = [line for line in run_async(provider.diagnose()) if line.subject == "rights"]
     assert rights.ok is False
     assert "project-reader in the project: the key may create nothing" in rights.detail

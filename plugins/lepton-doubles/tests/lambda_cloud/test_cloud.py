@@ -1,4 +1,4 @@
-"""The double itself: a vendor that checks what it is told, keeps time, and sends a bill."""
+"""Lambda Cloud's double: a vendor that checks what it is told, keeps time, and sends a bill."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_basic_is_let_in(double: Any) -> None:
 )
 def test_what_is_not_published_is_refused(http: httpx.Client, double: Any, more: dict[str, Any]) -> None:
     assert _code(_launch(http, **more)) == (400, "global/invalid-parameters")
-    assert double.running() == []
+    assert double.open() == []
 
 
 @pytest.mark.parametrize("more", [{"region_name": "moon-1"}, {"instance_type_name": "x"}, {"ssh_key_names": ["x"]}])
@@ -79,13 +79,15 @@ def test_a_bill_is_by_the_minute_from_active_to_the_end(http: httpx.Client, doub
     double.tell("/settings", boot=100)
     (name,) = _launch(http).json()["data"]["instance_ids"]
     assert http.get(f"/instances/{name}").json()["data"]["status"] == "booting"
-    assert double.ask("/bill")["cents"] == 0
+    assert float(double.ask("/bill")["total"]) == 0
     double.tell("/time", skip=100 + 90 * 60 - 30)
     assert http.get(f"/instances/{name}").json()["data"]["status"] == "active"
     http.post("/instance-operations/terminate", json={"instance_ids": [name]}).raise_for_status()
     double.tell("/time", skip=86400)
     # 90 minutes at 1.29 dollars an hour.
-    assert double.ask("/bill") == {"machines": [{"id": name, "cents": 193.5}], "running": [], "cents": 193.5}
+    bill = double.ask("/bill")
+    assert [(row["id"], row["amount"]) for row in bill["rows"]] == [(name, "1.9350")]
+    assert (bill["open"], bill["total"]) == ([], "1.9350")
     assert _code(http.get(f"/instances/{name}")) == (404, "global/object-does-not-exist")
 
 
@@ -104,11 +106,13 @@ def test_the_pace_is_enforced(start_double: Callable[..., Any]) -> None:
         assert _launch(client).status_code == 200
 
 
-def test_an_unknown_order_is_refused(double: Any) -> None:
-    with pytest.raises(httpx.HTTPStatusError, match="400"):
-        double.tell("/settings", gravity=1)
-    with pytest.raises(httpx.HTTPStatusError, match="400"):
-        double.tell("/fault", kind="earthquake")
+@pytest.mark.parametrize(
+    ("lever", "fields", "text"),
+    [("/price", {"type": "gpu_9x", "cents": 1}, "gpu_9x"), ("/key", {"key": "k", "mood": 1}, "mood"), ("/gravity", {}, "404")],
+)
+def test_a_lever_that_is_pulled_wrongly_is_refused(double: Any, lever: str, fields: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        double.tell(lever, **fields)
 
 
 def _until(holds: Callable[[], bool]) -> None:
