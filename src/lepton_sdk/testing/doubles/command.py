@@ -108,9 +108,8 @@ class DoubleCommand:
         try:
             server = DoubleServer(lambda: self.make(machines, **options), port, options["control_port"])
         except OSError as error:
-            raise click.UsageError(
-                f"ports {port} and {options['control_port']}: {error.strerror}; next: 0 takes free ports"
-            ) from None
+            taken = " or ".join(str(number) for number in (port, options["control_port"]) if number)
+            raise click.UsageError(f"port {taken}: {error.strerror}; next: 0 takes a free one") from None
         server.start()
         return server
 

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Iterator
 from functools import cache
+from types import MethodType
 from typing import Any, TypeVar
 
 from attrs import field, frozen
@@ -123,8 +124,9 @@ def _switches(owner: object, mark: str) -> dict[str, Switch]:
 
 
 def _methods(owner: object) -> Iterator[Callable[..., Any]]:
+    # By the class: an attribute of the object may have the name of a method.
     kind: Any = type(owner)
-    return (getattr(owner, name) for name in _marked(kind))
+    return (MethodType(inspect.getattr_static(kind, name), owner) for name in _marked(kind))
 
 
 @cache

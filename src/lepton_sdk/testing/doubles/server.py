@@ -44,6 +44,7 @@ class DoubleServer:
     ...     line = HTTPConnection(server.url.removeprefix("http://"))
     ...     line.request("GET", "/nothing")
     ...     print(line.getresponse().status, server.exchanges()[0]["path"])
+    ...     line.close()
     404 /nothing
     """
 
