@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -37,6 +38,24 @@ def test_the_plugin_comes_through_the_doors_for_authors_only() -> None:
         "lepton_sdk.spi",
         "lepton_sdk.spi.http",
     }
+
+
+@pytest.mark.parametrize("words", [["double"], ["--help"], ["double", "--", "true"]])
+def test_without_the_doubles_the_command_says_what_to_install(words: list[str], tmp_path: Path) -> None:
+    # As if lepton-doubles had never been installed: nothing of it can be found.
+    blocker = "import sys\nclass Blocker:\n    def find_spec(self, name, path=None, target=None):\n"
+    blocker += "        if name.partition('.')[0] == 'lepton_doubles':\n            raise ModuleNotFoundError(name=name)\n"
+    (tmp_path / "sitecustomize.py").write_text(f"{blocker}sys.meta_path.insert(0, Blocker())\n")
+    command = [sys.executable, "-m", "lepton_sdk", "crusoe", *words]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (ConfigError.exit_code, "")
+    assert done.stderr == "error: the double of Crusoe Cloud is not installed\n  next: pip install lepton-doubles\n"
+
+
+def test_the_wheel_holds_no_double() -> None:
+    folder = Path(__file__).parents[1] / "src"
+    assert [file.name for file in folder.rglob("*") if "double" in file.name] == []
 
 
 def test_it_is_a_provider(make_provider: Any) -> None:

@@ -42,7 +42,7 @@ def _outcome(server: DoubleServer, ask: Any) -> Any:
         return type(error)
 
 
-_SEEN = {
+_SEEN: dict[str, Any] = {
     "reset-before": ConnectionResetError,
     "reset-after": ConnectionResetError,
     "half-body": (ConnectionResetError, http.client.IncompleteRead),
@@ -161,4 +161,5 @@ def test_silence_ends_with_the_server(ask: Any) -> None:
     _until(server.exchanges)
     server.close()
     thread.join(20)
-    assert len(ended) == 1 and issubclass(ended[0], ConnectionResetError)
+    assert len(ended) == 1
+    assert issubclass(ended[0], ConnectionResetError)

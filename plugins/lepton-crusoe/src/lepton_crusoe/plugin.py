@@ -128,5 +128,4 @@ def double_command() -> object:
     except ModuleNotFoundError as error:
         if error.name != "lepton_doubles":
             raise
-        text = "the double of Crusoe Cloud is not installed"
-        raise ConfigError(text, provider="crusoe", hint="pip install lepton-doubles") from None
+        raise ConfigError("the double of Crusoe Cloud is not installed", hint="pip install lepton-doubles") from None

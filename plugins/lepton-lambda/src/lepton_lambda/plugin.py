@@ -63,5 +63,4 @@ def double_command() -> object:
     except ModuleNotFoundError as error:
         if error.name != "lepton_doubles":
             raise
-        text = "the double of Lambda Cloud is not installed"
-        raise ConfigError(text, provider="lambda", hint="pip install lepton-doubles") from None
+        raise ConfigError("the double of Lambda Cloud is not installed", hint="pip install lepton-doubles") from None

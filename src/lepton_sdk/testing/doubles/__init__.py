@@ -8,7 +8,6 @@ test. `SSHMachines` are what it rents out. The how-to "Write a double for your c
 
 from __future__ import annotations
 
-from lepton_sdk.testing.apart import kept_apart
 from lepton_sdk.testing.doubles.clock import Pace, VendorClock
 from lepton_sdk.testing.doubles.command import DoubleCommand
 from lepton_sdk.testing.doubles.double import Double, Settings
@@ -20,6 +19,7 @@ from lepton_sdk.testing.doubles.routes import lever, route, view
 from lepton_sdk.testing.doubles.server import DoubleServer
 from lepton_sdk.testing.doubles.shapes import Body, Shape, anything, either, flag, items, number, record, text
 from lepton_sdk.testing.doubles.stock import Stock
+from lepton_sdk.testing.isolation import isolated_environment
 from lepton_sdk.testing.machines import SSHMachines
 
 __all__ = [
@@ -46,8 +46,8 @@ __all__ = [
     "anything",
     "either",
     "flag",
+    "isolated_environment",
     "items",
-    "kept_apart",
     "lever",
     "number",
     "record",

@@ -16,9 +16,9 @@ from typing import Any
 import click
 from attrs import Factory, frozen
 
-from lepton_sdk.testing.apart import kept_apart
 from lepton_sdk.testing.doubles.double import Double
 from lepton_sdk.testing.doubles.server import DoubleServer
+from lepton_sdk.testing.isolation import isolated_environment
 from lepton_sdk.testing.machines import SSHMachines
 
 __all__ = ["DoubleCommand"]
@@ -43,8 +43,11 @@ class DoubleCommand:
             switched off, because a machine without one would be given back.
 
     ```python
-    COMMAND = DoubleCommand("closet", "Closet Cloud", make=lambda machines, **options: Closet(machines))
-    command = COMMAND.group  # CommandSpec("closet", help="…", factory="closet_double:command")
+    def make(machines, *, boot, **options):
+        return Closet(machines, settings=Settings(boot=boot))
+
+    command = DoubleCommand("closet", "Closet Cloud", make).group
+    COMMAND = CommandSpec("closet", help="…", factory="closet_double:command")
     ```
     """
 
@@ -91,7 +94,7 @@ class DoubleCommand:
         try:
             variables = self._variables(server, machines, options)
             ours = self._before_the_users(options)
-            with kept_apart() as place:
+            with isolated_environment() as place:
                 if not (as_json or options["sshd"] or options["machine"]):
                     click.echo("machines of this double answer nobody, so no job can run; next: --sshd /usr/sbin/sshd", err=True)
                 if command:

@@ -9,20 +9,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["kept_apart"]
+__all__ = ["isolated_environment"]
 
 _FOLDER = "LEPTON_SDK_DOUBLE"
 _STATE = "state"
 
 
 @contextmanager
-def kept_apart(environ: Mapping[str, str] | None = None) -> Iterator[dict[str, str]]:
+def isolated_environment(environ: Mapping[str, str] | None = None) -> Iterator[dict[str, str]]:
     """The variables that lead commands under a double to a journal, a cache and a configuration folder of its own.
 
     A double within a double shares the place of the outer one. The user's settings are read there through a link, so nothing
     is written beside them. The place stays when there is a journal in it: it may be the only record of a machine.
 
-    >>> with kept_apart({}) as variables:
+    >>> with isolated_environment({}) as variables:
     ...     sorted(variables)
     ['LEPTON_SDK_CACHE', 'LEPTON_SDK_CONFIG', 'LEPTON_SDK_DOUBLE', 'LEPTON_SDK_STATE']
     """
