@@ -66,6 +66,20 @@ def test_the_tests_of_plugins_come_through_the_doors(plugin_tests: list[Source])
     assert used <= _DOORS
 
 
+def test_only_test_help_imports_test_help(core: list[Source]) -> None:
+    """What is made for tests costs nobody anything: not core, and the doubles of clouds not the rest of it either."""
+    faults = [
+        f"{source.module} imports {module}"
+        for source in core
+        for module in source.imports(typing=True)
+        if (module.startswith("lepton_sdk.testing")
+        and not source.module.startswith("lepton_sdk.testing"))
+        or (module.startswith("lepton_sdk.testing.doubles")
+        and not source.module.startswith("lepton_sdk.testing.doubles"))
+    ]
+    assert faults == []
+
+
 def test_core_itself_does_not_come_in_through_its_door(core: list[Source]) -> None:
     through = [
         f"{source.path}:{node.lineno} takes {name.name}"

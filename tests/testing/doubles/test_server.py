@@ -95,6 +95,15 @@ def test_a_reset_begins_anew(server: DoubleServer, ask: Any, tell: Any) -> None:
     assert ask(f"{server.url}/shelves") == (200, {"items": [], "next": ""})
 
 
+def test_what_comes_late_does_not_come_after_a_reset(server: DoubleServer, ask: Any, tell: Any) -> None:
+    timers = threading.active_count()
+    tell("/fault", kind="late", seconds=0.2)
+    assert ask(f"{server.url}/shelves", "POST", NAME)[0] == 504
+    tell("/reset")
+    _until(lambda: threading.active_count() <= timers)
+    assert (server.double.ledger.charges, server.exchanges()) == ({}, [])
+
+
 def test_a_bug_of_the_double_is_loud_and_not_the_vendors(server: DoubleServer, ask: Any, capsys: Any) -> None:
     status, body = ask(f"{server.url}/bug")
     assert (status, body) == (500, {"error": "the double has a bug; its own output shows where"})

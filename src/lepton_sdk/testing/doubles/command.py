@@ -17,6 +17,7 @@ import click
 from attrs import Factory, frozen
 
 from lepton_sdk.testing.doubles.double import Double
+from lepton_sdk.testing.doubles.process import setting_variable
 from lepton_sdk.testing.doubles.server import DoubleServer
 from lepton_sdk.testing.isolation import isolated_environment
 from lepton_sdk.testing.machines import SSHMachines
@@ -133,7 +134,7 @@ class DoubleCommand:
         return {self._variable(name): value for name, (_, value) in self.credentials(**options).items()}
 
     def _variable(self, setting: str) -> str:
-        return f"LEPTON_SDK_PROVIDERS_{self.provider}_{setting}".upper()
+        return setting_variable(self.provider, setting)
 
     def _say(self, variables: Mapping[str, str], control: str) -> None:
         click.echo(f"A double of {self.title}; it is steered at {control}. In another terminal (its journal is its own):")

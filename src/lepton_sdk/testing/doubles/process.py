@@ -12,9 +12,18 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["DoubleProcess"]
+__all__ = ["DoubleProcess", "setting_variable"]
 
 _PATIENCE = 60.0
+
+
+def setting_variable(provider: str, setting: str) -> str:
+    """The environment variable of a provider's setting.
+
+    >>> setting_variable("my-cloud", "base_url")
+    'LEPTON_SDK_PROVIDERS_MY_CLOUD_BASE_URL'
+    """
+    return f"LEPTON_SDK_PROVIDERS_{provider}_{setting}".upper().replace("-", "_")
 
 
 class DoubleProcess:
@@ -27,6 +36,7 @@ class DoubleProcess:
         environment: its variables; by default ours.
 
     Attributes:
+        url: the base URL of its API.
         environment: variables that lead the installed plugin to it.
         place: variables that lead commands to a journal, a cache and a configuration of the double's own.
         control: the base URL of its control port.
@@ -57,7 +67,7 @@ class DoubleProcess:
         self.environment: dict[str, str] = said["environment"]
         self.place: dict[str, str] = said["place"]
         self.control: str = said["control"]
-        self.url = self.environment[f"LEPTON_SDK_PROVIDERS_{name.upper()}_BASE_URL"]
+        self.url = self.environment[setting_variable(name, "base_url")]
 
     def ask(self, path: str) -> Any:
         """What a view of the control port shows.

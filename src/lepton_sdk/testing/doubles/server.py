@@ -87,7 +87,8 @@ class DoubleServer:
                 port.shutdown()
                 port.thread.join()
         self._close_ports()
-        self.double.machines.stop_all()
+        with self._lock:
+            self.double.machines.stop_all()
 
     def _close_ports(self) -> None:
         for port in self._ports:
@@ -154,6 +155,9 @@ class DoubleServer:
     def _ask(self, request: Request, exchange: dict[str, Any]) -> Reply:
         """Let it happen."""
         with self._lock:
+            if self._closing.is_set():
+                # Nothing may be rented out that nobody would end.
+                return Reply(503)
             try:
                 reply = self.double.answer(request)
             except Exception:
@@ -162,6 +166,12 @@ class DoubleServer:
                 reply = Reply(500, {"error": "the double has a bug; its own output shows where"})
             exchange |= {"status": reply.status, "reply": None if isinstance(reply.body, bytes) else reply.body}
         return reply
+
+    def _ask_late(self, request: Request, exchange: dict[str, Any], double: Double) -> None:
+        with self._lock:
+            # After a reset it is nobody's request any more.
+            if double is self.double:
+                self._ask(request, exchange)
 
     def _spoilt(self, fault: Fault, request: Request, exchange: dict[str, Any]) -> Reply | None:
         """What comes back when something goes wrong; ``None`` when the line goes dead."""
@@ -176,7 +186,7 @@ class DoubleServer:
                 self._closing.wait(fault.seconds or None)
                 return None
             case "late":
-                timer = threading.Timer(fault.seconds, self._ask, (request, exchange))
+                timer = threading.Timer(fault.seconds, self._ask_late, (request, exchange, self.double))
                 timer.daemon = True
                 timer.start()
                 return self._refusal(504, fault.code)
