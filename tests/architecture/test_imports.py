@@ -72,10 +72,8 @@ def test_only_test_help_imports_test_help(core: list[Source]) -> None:
         f"{source.module} imports {module}"
         for source in core
         for module in source.imports(typing=True)
-        if (module.startswith("lepton_sdk.testing")
-        and not source.module.startswith("lepton_sdk.testing"))
-        or (module.startswith("lepton_sdk.testing.doubles")
-        and not source.module.startswith("lepton_sdk.testing.doubles"))
+        if (module.startswith("lepton_sdk.testing") and not source.module.startswith("lepton_sdk.testing"))
+        or (module.startswith("lepton_sdk.testing.doubles") and not source.module.startswith("lepton_sdk.testing.doubles"))
     ]
     assert faults == []
 
