@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from attrs import define
 from lepton_sdk.testing.doubles import (
     Body,
     Double,
+    DoubleProcess,
     DoubleServer,
     Refused,
     Request,
@@ -139,3 +141,60 @@ def ask() -> Callable[..., Answer]:
 def tell(server: DoubleServer, ask: Callable[..., Answer]) -> Callable[..., Answer]:
     """Pull a lever of the server."""
     return lambda path, **fields: ask(server.control_url + path, "POST", fields)
+
+
+# --- a double that is installed like any plugin's ---
+
+_PLUGIN = '''
+"""A double and its command, installed like any plugin's."""
+import click
+from lepton_sdk.spi import CommandSpec
+from lepton_sdk.testing.doubles import Double, DoubleCommand, route
+
+COMMAND = CommandSpec("closet", help="Try it.", factory="closet_double:command")
+
+class Closet(Double):
+    prefix = "/v1"
+
+    @route("GET", "/key")
+    def key(self, request):
+        return {"key": self.key, "boot": self.settings.boot}
+
+def make(machines, *, key, boot, **options):
+    double = Closet(machines)
+    double.key, double.settings.boot = key, boot
+    return double
+
+def command():
+    return DoubleCommand(
+        "closet",
+        "Closet Cloud",
+        make,
+        credentials=lambda key, **options: {"api_key": ("CLOSET_KEY", key)},
+        example="lepton run --provider closet -- true",
+        options=(click.Option(["--key"], default="it's a key"),),
+        watchdog=True,
+    ).group()
+'''
+_ENTRY = "[lepton_sdk.commands.v1]\ncloset = closet_double:COMMAND\n"
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the path in which the plugin is installed; temporary files have a blank in their path."""
+    site, temporary = tmp_path / "site", tmp_path / "with a blank"
+    about = site / "closet_double-1.0.dist-info"
+    about.mkdir(parents=True)
+    temporary.mkdir()
+    (site / "closet_double.py").write_text(_PLUGIN)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: closet-double\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(_ENTRY)
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    return site
+
+
+@pytest.fixture
+def double(site: Path) -> Iterator[DoubleProcess]:
+    with DoubleProcess("closet", "--boot", "7") as double:
+        yield double

@@ -3,73 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lepton_sdk.testing.doubles import DoubleProcess
-
-_PLUGIN = '''
-"""A double and its command, installed like any plugin's."""
-import click
-from lepton_sdk.spi import CommandSpec
-from lepton_sdk.testing.doubles import Double, DoubleCommand, route
-
-COMMAND = CommandSpec("closet", help="Try it.", factory="closet_double:command")
-
-class Closet(Double):
-    prefix = "/v1"
-
-    @route("GET", "/key")
-    def key(self, request):
-        return {"key": self.key, "boot": self.settings.boot}
-
-def make(machines, *, key, boot, **options):
-    double = Closet(machines)
-    double.key, double.settings.boot = key, boot
-    return double
-
-def command():
-    return DoubleCommand(
-        "closet",
-        "Closet Cloud",
-        make,
-        credentials=lambda key, **options: {"api_key": ("CLOSET_KEY", key)},
-        example="lepton run --provider closet -- true",
-        options=(click.Option(["--key"], default="it's a key"),),
-        watchdog=True,
-    ).group()
-'''
-_ENTRY = "[lepton_sdk.commands.v1]\ncloset = closet_double:COMMAND\n"
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder on the path in which the plugin is installed; temporary files have a blank in their path."""
-    site, temporary = tmp_path / "site", tmp_path / "with a blank"
-    about = site / "closet_double-1.0.dist-info"
-    about.mkdir(parents=True)
-    temporary.mkdir()
-    (site / "closet_double.py").write_text(_PLUGIN)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: closet-double\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(_ENTRY)
-    monkeypatch.setenv("PYTHONPATH", str(site))
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    return site
-
-
-@pytest.fixture
-def double(site: Path) -> Iterator[DoubleProcess]:
-    with DoubleProcess("closet", "--boot", "7") as double:
-        yield double
-
 
 _LEPTON = [sys.executable, "-m", "lepton_sdk"]
 
@@ -97,15 +41,6 @@ def test_it_says_where_it_is_and_serves_until_it_is_told(double: DoubleProcess, 
     double.process.send_signal(signal.SIGINT)
     assert double.process.wait(20) == 0
     assert not Path(double.place["LEPTON_SDK_DOUBLE"]).exists()
-
-
-def test_levers_are_pulled_and_what_is_wrong_is_said(double: DoubleProcess) -> None:
-    double.tell("/settings", boot=1)
-    assert double.ask("/settings")["boot"] == 1.0
-    with pytest.raises(ValueError, match=r"POST /settings: 400: .*'gravity' is not a setting"):
-        double.tell("/settings", gravity=1)
-    with pytest.raises(ValueError, match="GET /gravity: 404"):
-        double.ask("/gravity")
 
 
 def test_what_it_prints_can_be_pasted(site: Path) -> None:
@@ -162,14 +97,3 @@ def test_a_place_that_an_ended_double_took_with_it_is_made_again(
     monkeypatch.setenv("LEPTON_SDK_DOUBLE", str(tmp_path / "gone"))
     done = run("--", "sh", "-c", 'test -f "$LEPTON_SDK_CONFIG" && echo "$LEPTON_SDK_STATE"')
     assert (done.returncode, done.stdout) == (0, f"{tmp_path}/gone/state\n"), done.stderr
-
-
-def test_a_double_that_does_not_begin_is_told(site: Path) -> None:
-    with pytest.raises(RuntimeError, match="lepton closet double ended with 2 before it listened"):
-        DoubleProcess("closet", "--no-such-option")
-
-
-def test_a_free_port_for_machines(site: Path) -> None:
-    environment = {**os.environ, "CLOSET_MARK": "1"}
-    with DoubleProcess("closet", "--ssh-port", "0", folder=site, environment=environment) as double:
-        assert int(double.environment["LEPTON_SDK_PROVIDERS_CLOSET_SSH_PORT"]) > 1023

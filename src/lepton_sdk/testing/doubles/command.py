@@ -100,11 +100,12 @@ class DoubleCommand:
                     click.echo("machines of this double answer nobody, so no job can run; next: --sshd /usr/sbin/sshd", err=True)
                 if command:
                     click.get_current_context().exit(_call(command, variables | ours | place))
+                told = _when_told()
                 if as_json:
                     click.echo(json.dumps({"environment": variables, "place": place, "control": server.control_url}))
                 else:
                     self._say(variables | ours | place, server.control_url)
-                _until_told()
+                told.wait()
         finally:
             server.close()
 
@@ -157,8 +158,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _until_told() -> None:
+def _when_told() -> threading.Event:
+    """Set by Ctrl-C and by ``kill``, also by one that comes as soon as it is said where the double is."""
     told = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: told.set())
-    told.wait()
+    return told
