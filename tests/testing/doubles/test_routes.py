@@ -34,11 +34,16 @@ class Shop(Double):
 
 
 class Branch(Shop):
-    """What a subclass overrides keeps its place only when it says so again."""
+    """What is overridden keeps its place; what is declared again gets another one."""
 
     def fixed(self, request: Request, name: str) -> Any:
-        """Not declared here."""
-        return "never"
+        """Without a word of where."""
+        return f"branch {name}"
+
+    @route("GET", "/d")
+    def both(self, request: Request) -> Any:
+        """Elsewhere."""
+        return "moved"
 
 
 def _ask(double: Double, path: str) -> tuple[int, Any]:
@@ -54,8 +59,10 @@ def test_a_path_is_taken_literally_but_for_its_names() -> None:
     assert _ask(Shop(), "/fixed/y") == (200, "y")
 
 
-def test_an_override_that_is_not_declared_answers_nothing() -> None:
-    assert _ask(Branch(), "/fixed/y") == (200, ["fixed", "y"])
+def test_a_subclass_changes_what_a_route_does_and_where_it_is() -> None:
+    assert _ask(Branch(), "/fixed/y") == (200, "branch y")
+    assert _ask(Branch(), "/d") == (200, "moved")
+    assert _ask(Branch(), "/c")[0] == 404
 
 
 def test_an_attribute_of_the_same_name_hides_no_route() -> None:

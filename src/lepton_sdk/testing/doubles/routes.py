@@ -101,8 +101,8 @@ def find_route(owner: object, method: str, path: str) -> tuple[Route, dict[str, 
     """The route of a call, what stands for its names, and the method; of two that fit, the one with fewer names."""
     fitting = [
         (route, names, call)
-        for call in _methods(owner)
-        for route in getattr(call, _ROUTES, ())
+        for routes, call in _marked(owner, _ROUTES)
+        for route in routes
         if (names := route.match(method, path)) is not None
     ]
     return min(fitting, key=lambda one: len(one[1]), default=None)
@@ -119,17 +119,21 @@ def views_of(owner: object) -> dict[str, Switch]:
 
 
 def _switches(owner: object, mark: str) -> dict[str, Switch]:
-    found = [(getattr(call, mark), call) for call in _methods(owner) if hasattr(call, mark)]
-    return {path: Switch(path, (inspect.getdoc(call) or "").partition("\n")[0], call) for path, call in sorted(found)}
+    found = sorted(_marked(owner, mark), key=lambda one: str(one[0]))
+    return {path: Switch(path, (inspect.getdoc(call) or "").partition("\n")[0], call) for path, call in found}
 
 
-def _methods(owner: object) -> Iterator[Callable[..., Any]]:
+def _marked(owner: object, mark: str) -> Iterator[tuple[Any, Callable[..., Any]]]:
     # By the class: an attribute of the object may have the name of a method.
     kind: Any = type(owner)
-    return (MethodType(inspect.getattr_static(kind, name), owner) for name in _marked(kind))
+    for name, value in _marks(kind, mark):
+        yield value, MethodType(inspect.getattr_static(kind, name), owner)
 
 
 @cache
-def _marked(kind: type[Any]) -> tuple[str, ...]:
-    found = ((name, inspect.getattr_static(kind, name)) for name in dir(kind))
-    return tuple(name for name, part in found if any(hasattr(part, mark) for mark in (_ROUTES, _LEVER, _VIEW)))
+def _marks(kind: type[Any], mark: str) -> tuple[tuple[str, Any], ...]:
+    """Method and mark of each that has one; one that overrides another without a mark of its own keeps its place."""
+    found: dict[str, Any] = {}
+    for parent in reversed(kind.__mro__):
+        found |= {name: getattr(part, mark) for name, part in vars(parent).items() if hasattr(part, mark)}
+    return tuple(found.items())
