@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-_JOB = ("--name", "left", "--keep", "1s", "--", "sh", "-c", "sleep 2")
+# Long enough for the client to be killed before the job ends, also where everything is slow.
+_JOB = ("--name", "left", "--keep", "1s", "--", "sh", "-c", "sleep 6")
 
 
 @pytest.fixture
