@@ -49,7 +49,7 @@ def test_without_the_doubles_the_command_says_what_to_install(words: list[str], 
 
 def test_the_wheel_holds_no_double() -> None:
     folder = Path(__file__).parents[1] / "src"
-    assert [file.name for file in folder.rglob("*") if "double" in file.name] == []
+    assert [file for file in folder.rglob("*.py") if "double" in str(file.relative_to(folder))] == []
 
 
 def test_it_is_a_provider_and_its_flags_are_true(context: Context) -> None:
