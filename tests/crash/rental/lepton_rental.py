@@ -1,4 +1,4 @@
-"""A provider and an executor as a stranger would ship them, with an access of their own, and an observer that ends its process at a row of the journal."""
+"""A provider and an executor as a stranger would ship them, with an access of their own; and an observer that kills."""
 
 from lepton_sdk.spi import ConfigField, ExecutorSpec, ObserverSpec, ProviderSpec, Timings
 

@@ -1,6 +1,7 @@
 """An executor of a stranger's own: machines are folders, and a shell in each runs one job. Imports nothing but lepton_sdk.spi."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -25,7 +26,7 @@ class Executor:
         place = self._place(node, execution)
         place.parent.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, **execution.environment, **execution.job.env, **execution.secrets}
-        shell = subprocess.Popen(
+        shell = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
             ["sh", "-c", _PROGRAM],
             env={**environment, "PLACE": str(place), "COMMAND": execution.job.command},
             stdin=subprocess.DEVNULL,
@@ -66,10 +67,8 @@ class Executor:
     async def cancel(self, node, execution):
         place = self._place(node, execution)
         if (place / "pid").exists() and not (place / "code").exists():
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(int((place / "pid").read_text()), signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
     async def aclose(self):
         await asyncio.sleep(0)
