@@ -16,7 +16,7 @@ from lepton_sdk import AsyncClient, Job
 from lepton_sdk._plugins.scan import EntryPoint
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.offer import Offer
-from lepton_sdk.errors import LeptonError, NoCapacity, OutcomeUnknown
+from lepton_sdk.errors import LeptonError, NoCapacity
 from lepton_sdk.spi.provider import Launch, ProviderContext
 from lepton_sdk.spi.secret import Secret, redacted, without_secrets
 from lepton_sdk.spi.spec import ConfigField, ProviderSpec, Timings
@@ -86,7 +86,6 @@ ERRORS: list[Callable[[], Exception]] = []
 _KINDS = {
     "sdk": VendorError,
     "ours": lambda: NoCapacity(f"none for {KEY}", request=f"r {KEY}", hint=f"do not show {KEY}"),
-    "unknown": lambda: OutcomeUnknown(f"who knows, {KEY}"),
 }
 
 
