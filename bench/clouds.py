@@ -11,7 +11,6 @@ import io
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -19,22 +18,19 @@ import tempfile
 import time
 import tokenize
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from lepton_sdk import Client
+from lepton_sdk.testing.doubles import DoubleProcess
 
 ROOT = Path(__file__).parents[1]
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 DELAY = 0.3
 # Wall time of an answer in the wild is mostly distance; both doubles are made to answer after so many seconds.
-FAULTS = {
-    "lambda": {"kind": "slow", "path": "/instance-types", "times": 1_000_000, "seconds": DELAY},
-    "crusoe": {"kind": "slow", "match": "GET", "times": 1_000_000, "value": DELAY},
+FAULTS: dict[str, dict[str, Any]] = {
+    "lambda": {"kind": "slow", "match": "/instance-types", "times": 1_000_000, "seconds": DELAY},
+    "crusoe": {"kind": "slow", "match": "GET", "times": 1_000_000, "seconds": DELAY},
 }
 GPU = {"lambda": "A10:1", "crusoe": "L40S:1"}
 PEERS = {
@@ -46,31 +42,18 @@ PEERS = {
 }
 
 
-@contextmanager
-def double(name: str) -> Iterator[tuple[dict[str, str], httpx.Client]]:
-    """A double at the vendor's own pace; its environment and its control port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    machines = ["--sshd", SSHD, "--ssh-port", port] if SSHD else []
-    command = [sys.executable, "-m", "lepton_sdk", name, "double", "--port", "0", "--json", *machines]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    said = json.loads(process.stdout.readline())
-    try:
-        yield said["environment"], httpx.Client(base_url=said["control"], timeout=30)
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
+def double(name: str) -> DoubleProcess:
+    """A double at the vendor's own pace."""
+    return DoubleProcess(name, *(["--sshd", SSHD, "--ssh-port", "0"] if SSHD else []))
 
 
 def fan_out(rounds: int) -> dict[str, object]:
     """Wall time of live offers from each cloud alone and from both."""
     seconds: dict[str, list[float]] = {"lambda": [], "crusoe": [], "both": []}
-    with double("lambda") as (first, one), double("crusoe") as (second, two), tempfile.TemporaryDirectory() as folder:
-        one.post("/fault", json=FAULTS["lambda"])
-        two.post("/fault", json=FAULTS["crusoe"])
-        os.environ.update(first | second | {"LEPTON_SDK_STATE": f"{folder}/state"})
+    with double("lambda") as first, double("crusoe") as second, tempfile.TemporaryDirectory() as folder:
+        first.tell("/fault", **FAULTS["lambda"])
+        second.tell("/fault", **FAULTS["crusoe"])
+        os.environ.update(first.environment | second.environment | {"LEPTON_SDK_STATE": f"{folder}/state"})
         for number in range(rounds):
             for what, names in (("lambda", ["lambda"]), ("crusoe", ["crusoe"]), ("both", ["lambda", "crusoe"])):
                 # A cache, and with it a pace, of its own: what is measured is the asking, not the waiting for a turn.
@@ -85,17 +68,19 @@ def fan_out(rounds: int) -> dict[str, object]:
 
 def calls(name: str) -> dict[str, object]:
     """Every call of one run from start to end, at the vendor's own pace."""
-    with double(name) as (environment, control), tempfile.TemporaryDirectory() as folder:
-        variables = os.environ | environment | {"LEPTON_SDK_STATE": f"{folder}/state", "LEPTON_SDK_CACHE": f"{folder}/cache"}
+    with double(name) as cloud, tempfile.TemporaryDirectory() as folder:
+        variables = (
+            os.environ | cloud.environment | {"LEPTON_SDK_STATE": f"{folder}/state", "LEPTON_SDK_CACHE": f"{folder}/cache"}
+        )
         command = [sys.executable, "-m", "lepton_sdk", "run", "--provider", name, "--gpu", GPU[name], "--", "true"]
         subprocess.run(command, cwd=folder, env=variables, check=True, capture_output=True)
-        rows = control.get({"lambda": "/exchanges", "crusoe": "/traffic"}[name]).json()
-    found = [f"{row['method']} {_plain(str(row.get('path') or row['target']))} {row['status']}" for row in rows]
+        rows = cloud.exchanges()
+    found = [f"{row['method']} {_plain(row['path'])} {row['status']}" for row in rows]
     return {"calls": found, "count": len(found), "statuses": dict(Counter(row["status"] for row in rows))}
 
 
 def _plain(path: str) -> str:
-    parts = [part for part in path.partition("?")[0].split("/") if part]
+    parts = [part for part in path.split("/") if part]
     return "/".join("ID" if len(part) >= 30 else part for part in parts)
 
 
@@ -138,7 +123,8 @@ def lines_of(name: str) -> dict[str, object]:
     folder = ROOT / "plugins" / f"lepton-{name}" / "src" / f"lepton_{name}"
     ours = {path.name: code_lines(path) for path in sorted(folder.glob("*.py"))}
     found: dict[str, object] = {"ours": sum(ours.values()), "files": ours}
-    found["double"] = sum(map(code_lines, sorted((folder / "double").glob("*.py"))))
+    doubles = ROOT / "plugins" / "lepton-doubles" / "src" / "lepton_doubles" / f"{name}_cloud"
+    found["double"] = sum(map(code_lines, sorted(doubles.glob("*.py"))))
     for peer, (variable, places) in PEERS[name].items():
         if not os.environ.get(variable):
             continue

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,9 +22,10 @@ from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.followers.follow import follow_all
 from lepton_sdk._engine.runs.submit import record
 from lepton_sdk._journal import Journal, Place
+from lepton_sdk.domain.events import Event
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.node import Node
-from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.domain.run import Run
 from lepton_sdk.testing import SIM_SPEC, SimCloud, SimNodes, SimProcess, World, executions, run_virtual
 
 _MINUTES = 10
@@ -51,7 +52,7 @@ class _Counted(SimCloud):
         self.calls["acquire"] += 1
         return await super().acquire(offer, launch)
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         self.calls["find"] += 1
         async for node in super().find(owner, token):
             yield node

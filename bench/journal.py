@@ -15,15 +15,15 @@ from pathlib import Path
 from lepton_sdk._clock import SystemClock
 from lepton_sdk._config import load_config
 from lepton_sdk._journal import Journal, Place
+from lepton_sdk.domain.events import AnyEvent, event_of
 from lepton_sdk.domain.ids import new_id
-from lepton_sdk.domain.run import Event
 from lepton_sdk.testing import fake_offer
 
 _CLOCK = SystemClock()
 
 
-def planned() -> Event:
-    return Event("run.planned", new_id(_CLOCK.now(), os.urandom(6)), _CLOCK.now(), None, {"job": {"command": "true"}})
+def planned() -> AnyEvent:
+    return event_of("run.planned", new_id(_CLOCK.now(), os.urandom(6)), _CLOCK.now(), None, {"job": {"command": "true"}})
 
 
 def alone(journal: Journal, rows: int = 300) -> float:
@@ -49,8 +49,8 @@ async def together(journal: Journal, runs: int) -> tuple[float, float]:
     async def one() -> None:
         run = (await journal.write(planned())).id
         data = {"attempt": 1, "rank": 0, "epoch": 1, "offer": offer, "increment": 1}
-        await journal.write(Event("node.intended", run, _CLOCK.now(), f"t-{run}", data))
-        await journal.write(Event("node.unknown", run, _CLOCK.now(), f"t-{run}"))
+        await journal.write(event_of("node.intended", run, _CLOCK.now(), f"t-{run}", data))
+        await journal.write(event_of("node.unknown", run, _CLOCK.now(), f"t-{run}"))
 
     watcher = asyncio.create_task(watch())
     began = time.perf_counter()

@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 _DATA = {
-    "lepton_sdk": ("py.typed", "domain/gpus.txt", "catalog/reference.tsv", "catalog/price_ranges.tsv"),
+    "lepton_sdk": ("py.typed", "domain/gpus.txt", "catalog/reference.tsv", "catalog/price_ranges.tsv", "testing/machine.sh"),
     "lepton_byoc": ("py.typed",),
+    "lepton_crusoe": ("py.typed",),
+    "lepton_doubles": ("py.typed",),
+    "lepton_lambda": ("py.typed",),
 }
 
 
@@ -26,6 +29,7 @@ def main() -> None:
     installed_here()
     with tempfile.TemporaryDirectory() as place:
         answers(Path(place))
+        doubles_answer(Path(place))
     print("the wheels work without the checkout")
 
 
@@ -49,6 +53,15 @@ def answers(place: Path) -> None:
     ended = lepton(place, "run", "--", "sh", "-c", "echo it runs; exit 7")
     expect(ended.returncode == 7, f"the job ended with 7, lepton run with {ended.returncode}: {ended.stderr}")
     expect("it runs" in ended.stdout, f"the job's output is missing in {ended.stdout!r}")
+
+
+def doubles_answer(place: Path) -> None:
+    """The clouds' doubles are in a distribution of their own, and the commands of their plugins find them there."""
+    for name in ("lambda", "crusoe"):
+        files_of = [str(file) for file in distribution(f"lepton-{name}").files or ()]
+        expect(not [file for file in files_of if "double" in file], f"lepton-{name} has come with a double: {files_of}")
+        examined = lepton(place, name, "double", "--", str(Path(sys.prefix, "bin", "lepton")), "doctor", name)
+        expect(examined.returncode == 0, f"lepton {name} double ended with {examined.returncode}: {examined.stderr}")
 
 
 def asked(place: Path, *words: str) -> Any:

@@ -40,6 +40,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "module lepton_sdk.spi.blocking": lambda: module_page("lepton_sdk.spi.blocking"),
     "module lepton_sdk.spi.hookspecs": lambda: module_page("lepton_sdk.spi.hookspecs"),
     "module lepton_sdk.testing": lambda: module_page("lepton_sdk.testing"),
+    "module lepton_sdk.testing.doubles": lambda: module_page("lepton_sdk.testing.doubles"),
 }
 
 

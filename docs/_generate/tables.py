@@ -12,11 +12,11 @@ from lepton_sdk import errors
 from lepton_sdk._journal.schema import MIGRATIONS, VERSION
 from lepton_sdk.domain._gpu_table import table
 from lepton_sdk.domain.container import Container, Registry
+from lepton_sdk.domain.events import Event
 from lepton_sdk.domain.job import Job, Limits
-from lepton_sdk.domain.node import STAGES, Stage
 from lepton_sdk.domain.resources import Resources
 from lepton_sdk.domain.retry import Retry, Rule
-from lepton_sdk.domain.run import Event
+from lepton_sdk.domain.stage import STAGES, Stage
 from lepton_sdk.spi.capabilities import EXECUTOR_CAPABILITIES, PROVIDER_CAPABILITIES, PROVIDER_FACTS, methods_of
 
 __all__ = ["error_table", "event_table", "flag_table", "gpu_table", "job_table", "schema_text", "stage_table"]

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from lepton_sdk._engine.output.shell import Reach
     from lepton_sdk._engine.reconcile import HeldNode, Report
     from lepton_sdk._plugins.status import PluginStatus
+    from lepton_sdk.domain.events import Event
     from lepton_sdk.domain.offer import Offer
-    from lepton_sdk.domain.run import Event, Run
+    from lepton_sdk.domain.run import Run
     from lepton_sdk.router import Plan
     from lepton_sdk.spi.provider import Diagnosis, Provider
     from lepton_sdk.spi.spec import ProviderSpec
@@ -153,7 +154,7 @@ class AsyncClient:
     async def events(self, run: str, *, after: int = 0) -> list[Event]:
         """The journal's rows of one run behind row number ``after``, oldest first."""
         run_id = self._resolve(run)
-        return self._engine.journal.events(run_id, after)
+        return [*self._engine.journal.events(run_id, after)]
 
     async def nodes(self) -> list[HeldNode]:
         """Everything that the journal holds and that may cost money, with its cost so far."""

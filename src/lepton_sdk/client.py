@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from lepton_sdk._plugins.status import PluginStatus
     from lepton_sdk._portal import Portal
     from lepton_sdk.aio import AsyncClient, JobLike
+    from lepton_sdk.domain.events import Event
     from lepton_sdk.domain.offer import Offer
     from lepton_sdk.domain.resources import Resources
-    from lepton_sdk.domain.run import Event, Run
+    from lepton_sdk.domain.run import Run
     from lepton_sdk.router import Plan
     from lepton_sdk.spi.provider import Diagnosis, Provider
     from lepton_sdk.spi.spec import ProviderSpec

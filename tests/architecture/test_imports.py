@@ -23,7 +23,14 @@ _HOMES = {
     "tenacity": {"lepton_sdk._retry"},
     "yaml": {"lepton_sdk._jobfile.yaml"},
 }
-_DOORS = {"lepton_sdk", "lepton_sdk.errors", "lepton_sdk.spi", "lepton_sdk.spi.http", "lepton_sdk.testing"}
+_DOORS = {
+    "lepton_sdk",
+    "lepton_sdk.errors",
+    "lepton_sdk.spi",
+    "lepton_sdk.spi.http",
+    "lepton_sdk.testing",
+    "lepton_sdk.testing.doubles",
+}
 
 
 def _top(module: str) -> str:
@@ -40,7 +47,7 @@ def test_each_outside_module_is_imported_only_at_home(core: list[Source], plugin
 
 
 def test_plugins_import_of_us_the_spi_alone(plugins: list[Source]) -> None:
-    """A double, which a plugin brings along so that it can be tried with no account, is made with our test help as well."""
+    """The doubles of clouds, which are a distribution of their own, are made of our test help instead."""
     faults = [
         f"{source.path} imports {module}"
         for source in plugins
@@ -51,12 +58,24 @@ def test_plugins_import_of_us_the_spi_alone(plugins: list[Source]) -> None:
 
 
 def _open_to(module: str) -> tuple[str, ...]:
-    return ("lepton_sdk.spi.", "lepton_sdk.testing.") if ".double." in module else ("lepton_sdk.spi.",)
+    return ("lepton_sdk.testing.doubles.",) if _top(module) == "lepton_doubles" else ("lepton_sdk.spi.",)
 
 
 def test_the_tests_of_plugins_come_through_the_doors(plugin_tests: list[Source]) -> None:
     used = {module for source in plugin_tests for module in source.imports(typing=True) if _top(module) == "lepton_sdk"}
     assert used <= _DOORS
+
+
+def test_only_test_help_imports_test_help(core: list[Source]) -> None:
+    """What is made for tests costs nobody anything: not core, and the doubles of clouds not the rest of it either."""
+    faults = [
+        f"{source.module} imports {module}"
+        for source in core
+        for module in source.imports(typing=True)
+        if (module.startswith("lepton_sdk.testing") and not source.module.startswith("lepton_sdk.testing"))
+        or (module.startswith("lepton_sdk.testing.doubles") and not source.module.startswith("lepton_sdk.testing.doubles"))
+    ]
+    assert faults == []
 
 
 def test_core_itself_does_not_come_in_through_its_door(core: list[Source]) -> None:

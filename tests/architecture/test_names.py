@@ -25,7 +25,7 @@ def providers(root: Path) -> set[str]:
     lines = [line.removeprefix("# ") for line in table.splitlines()[1:]]
     names = {row["provider"] for row in csv.DictReader(lines, delimiter="\t")}
     for file in root.glob("plugins/*/pyproject.toml"):
-        names |= tomllib.loads(file.read_text())["project"]["entry-points"].get("lepton_sdk.providers.v1", {}).keys()
+        names |= tomllib.loads(file.read_text())["project"].get("entry-points", {}).get("lepton_sdk.providers.v1", {}).keys()
     return names
 
 

@@ -18,7 +18,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.architecture.conftest import Source
 
-_DOORS = ("lepton_sdk", "lepton_sdk.spi", "lepton_sdk.testing")
+_DOORS = ("lepton_sdk", "lepton_sdk.spi", "lepton_sdk.testing", "lepton_sdk.testing.doubles")
 # Doors in this list are themselves names of the first one.
 _IMPORTABLE = {*_DOORS, "lepton_sdk.errors"}
 doors = pytest.mark.parametrize("door", _DOORS)

@@ -15,7 +15,7 @@ from typing import Literal
 import pytest
 
 from lepton_sdk import AsyncClient, Client, Job, RunState
-from lepton_sdk.domain.run import Event
+from lepton_sdk.domain.events import Event
 from lepton_sdk.spi import Launch, Node, Offer
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider
 

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,26 +15,28 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "proxy"))
+from lepton_sdk.testing.doubles import DoubleProcess
 
 QUICK = str(Path(__file__).with_name("quick.py"))
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 # The machine is shared, so whatever a test waits for may take long; nothing is asserted of how long.
 PATIENCE = 90.0
+# Silence is longer than the client's patience in these tests, so that it is the client that gives up; what comes late comes
+# within the horizon that is declared for creates.
+SECONDS = {"silent-before": 4.0, "silent-after": 4.0, "slow": 1.0, "late": 0.2}
 
 _WITH_HOSTS = ["test_accounts.py", "test_faults.py", "test_kills.py", "test_runs.py", "test_watchdog.py"]
 collect_ignore = [] if SSHD and sys.platform == "linux" else _WITH_HOSTS
 
 
-class Cloud:
+class Cloud(DoubleProcess):
     """One vendor's double in a process of its own.
 
     Attributes:
-        environment: what leads the installed plugin to it.
         gpu: something that it sells in more than one region.
+        create, end, listing: requests, as regular expressions for ``METHOD /path?query``.
     """
 
     name: str
@@ -46,42 +47,21 @@ class Cloud:
     options: tuple[str, ...]
 
     def __init__(self, folder: Path, *more: str) -> None:
-        words = [self.name, "double", "--port", "0", "--json", "--boot", "0.2", *self.options, *more]
-        machines = ["--sshd", str(SSHD), "--ssh-port", _free_port()] if SSHD else []
-        command = [sys.executable, "-m", "lepton_sdk", *words, *machines]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder)
-        assert self._process.stdout is not None
-        said = json.loads(self._process.stdout.readline())
-        self.environment: dict[str, str] = said["environment"]
-        self.control = httpx.Client(base_url=said["control"], trust_env=False, timeout=30)
-
-    def ask(self, path: str) -> Any:
-        return self.control.get(path).raise_for_status().json()
-
-    def tell(self, path: str, /, **fields: Any) -> None:
-        self.control.post(path, json=fields).raise_for_status()
-
-    @property
-    def url_variable(self) -> str:
-        return f"LEPTON_SDK_PROVIDERS_{self.name.upper()}_BASE_URL"
-
-    def close(self) -> None:
-        self.control.close()
-        self._process.terminate()
-        self._process.communicate(timeout=PATIENCE)
-
-    # What differs between the two control ports.
-
-    def open(self) -> list[str]:
-        """What is billed now."""
-        raise NotImplementedError
+        machines = ["--sshd", str(SSHD), "--ssh-port", "0"] if SSHD else []
+        super().__init__(self.name, "--boot", "0.2", *self.options, *more, *machines, folder=folder)
 
     def dollars(self) -> float:
         """The bill."""
-        raise NotImplementedError
+        return float(self.ask("/bill")["total"])
+
+    def spoil(self, kind: str, match: str, times: int = 1, after: str = "") -> None:
+        """Spoil the next ``times`` requests that match, once one that matches ``after`` was seen."""
+        self.tell("/fault", kind=kind, match=match, after=after, times=times, seconds=SECONDS.get(kind, 0.0))
+
+    # What differs between the two vendors.
 
     def creates(self) -> Counter[str]:
-        """How often a create call arrived for each token."""
+        """How often a create call took effect or was refused, for each token."""
         raise NotImplementedError
 
     def sell_out(self, *, promise: bool) -> None:
@@ -96,21 +76,23 @@ class Cloud:
         """The key has expired; neither vendor's contract tells such a key from a wrong one, so neither do the doubles."""
         raise NotImplementedError
 
+    def arrived(self, match: str) -> list[dict[str, Any]]:
+        """The exchanges that match and that no fault kept from happening."""
+        return [one for one in self.exchanges() if one["status"] is not None and re.search(match, self.line(one))]
+
+    @staticmethod
+    def line(exchange: dict[str, Any]) -> str:
+        """``METHOD /path?query``."""
+        return f"{exchange['method']} {exchange['path']}" + (f"?{exchange['query']}" if exchange["query"] else "")
+
 
 class Lambda(Cloud):
     name, gpu = "lambda", "A10:1"
-    create, end, listing = "POST .*/launch", "POST .*/terminate", r"GET .*/instances$"
+    create, end, listing = "POST .*/launch$", "POST .*/terminate", r"GET .*/instances$"
     options = ("--end", "0.1", "--pace", "0", "--launch-pace", "0")
 
-    def open(self) -> list[str]:
-        names: list[str] = self.ask("/bill")["running"]
-        return names
-
-    def dollars(self) -> float:
-        return float(self.ask("/bill")["cents"]) / 100
-
     def creates(self) -> Counter[str]:
-        bodies = [json.loads(one["request"]) for one in self.ask("/exchanges") if one["path"].endswith("/launch")]
+        bodies = [json.loads(one["request"]) for one in self.arrived(self.create)]
         return Counter(tag["value"] for body in bodies for tag in body["tags"] if tag["key"] == "lepton-token")
 
     def sell_out(self, *, promise: bool) -> None:
@@ -136,42 +118,32 @@ class Crusoe(Cloud):
     def __init__(self, folder: Path, *more: str) -> None:
         super().__init__(folder, *more)
         self.environment["LEPTON_SDK_PROVIDERS_CRUSOE_PRICES"] = "l40s-48gb=1.50"
-        self.tell("/rules", per_second=1000)
+        self.tell("/settings", per_second=1000)
 
     def open(self) -> list[str]:
-        names: list[str] = self.ask("/bill")["open"]
-        return names
-
-    def dollars(self) -> float:
-        return float(self.ask("/bill")["total"])
+        """Names of what is billed now."""
+        return sorted(row["name"] for row in self.ask("/bill")["rows"] if row["until"] is None)
 
     def creates(self) -> Counter[str]:
-        rows = [row for row in self.ask("/traffic") if re.fullmatch(r"POST .*/vms/instances", f"{row['method']} {row['target']}")]
-        return Counter(json.loads(row["request"])["name"].split("-")[2] for row in rows)
+        return Counter(json.loads(one["request"])["name"].split("-")[2] for one in self.arrived(self.create))
 
     def sell_out(self, *, promise: bool) -> None:
         for location in ("us-east1-a", "us-northcentral1-a"):
-            place = {"type": "l40s-48gb.1x", "location": location}
-            self.tell("/stock", **place, quantity=0)
+            place = {"type": "l40s-48gb.1x", "region": location}
+            self.tell("/stock", **place, left=0)
             if promise:
-                self.tell("/promise", **place, quantity=3)
+                self.tell("/promise", **place, left=3)
 
     def leave_one(self) -> None:
         self.sell_out(promise=False)
-        self.tell("/stock", type="l40s-48gb.1x", location="us-east1-a", quantity=1)
-        self.tell("/promise", type="l40s-48gb.1x", location="us-east1-a", quantity=2)
+        self.tell("/stock", type="l40s-48gb.1x", region="us-east1-a", left=1)
+        self.tell("/promise", type="l40s-48gb.1x", region="us-east1-a", left=2)
 
     def expire(self, *, expired: bool) -> None:
-        self.tell("/rules", expired=expired)
+        self.tell("/settings", expired=expired)
 
 
 CLOUDS = {kind.name: kind for kind in (Lambda, Crusoe)}
-
-
-def _free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import lepton_crusoe.plugin
 import lepton_lambda.plugin
 import lepton_sdk.spi.http
 from lepton_sdk._clock import SystemClock
-from lepton_sdk._engine.claims import renewal as claim
+from lepton_sdk._engine import timing
 from lepton_sdk.cli.main import main
 from lepton_sdk.spi import Timings
 
@@ -25,7 +25,7 @@ _QUICK = Timings(listing_lag=0.3, create_horizon=0.7, boot=60, poll=0.1)
 lepton_lambda.plugin.PROVIDER = evolve(lepton_lambda.plugin.PROVIDER, timings=_QUICK, rates={})
 lepton_crusoe.plugin.PROVIDER = evolve(lepton_crusoe.plugin.PROVIDER, timings=_QUICK, rates={})
 lepton_sdk.spi.http._TRANSFER = 2.0
-claim._CLAIM_SECONDS, claim._RENEW_SECONDS = 3.0, 0.5
+timing.USUAL = evolve(timing.USUAL, claim=3.0, renewal=0.5)
 if "LEPTON_TEST_SKEW" in os.environ:
     _OFF = timedelta(seconds=float(os.environ["LEPTON_TEST_SKEW"]))
     _NOW = SystemClock.now

@@ -72,7 +72,7 @@ def test_a_key_without_the_right(cloud: Any, lepton: Any, refused: Any) -> None:
         cloud.tell("/key", key="double-key", account="main", trouble="global/account-inactive")
         assert "activate the account at https://cloud.lambda.ai" in refused()
     else:
-        cloud.tell("/rules", read_only=True)
+        cloud.tell("/settings", read_only=True)
         said = refused(code=69)
         assert "this key may only read" in said
         assert "give the key's user a role" in said
@@ -123,7 +123,7 @@ def test_a_file_system_of_another_region_leads_to_its_own(start: Any, make_lepto
     assert cloud.dollars() == 0
     if SSHD:
         lepton(*run, *_JOB)
-        bodies = [json.loads(one["request"]) for one in cloud.ask("/exchanges") if one["path"].endswith("/launch")]
+        bodies = [json.loads(one["request"]) for one in cloud.exchanges() if one["path"].endswith("/launch")]
         assert (bodies[-1]["region_name"], bodies[-1]["file_system_names"]) == ("us-west-1", ["data"])
     assert cloud.open() == []
 

@@ -72,10 +72,10 @@ def test_no_key_is_in_what_is_shown_or_kept(cloud: Any, lepton: Any, tmp_path: P
 
 def test_processes_that_use_one_key_keep_its_pace_together(cloud: Any, lepton: Any) -> None:
     rules: dict[str, dict[str, float]] = {"lambda": {"pace": 1.0}, "crusoe": {"per_second": 10}}
-    cloud.tell({"lambda": "/settings", "crusoe": "/rules"}[cloud.name], **rules[cloud.name])
+    cloud.tell("/settings", **rules[cloud.name])
     command = [sys.executable, "-m", "lepton_sdk", "doctor", cloud.name]
     doctors = [subprocess.Popen(command, env=lepton.environment, stdout=subprocess.DEVNULL) for _ in range(3)]
     assert [doctor.wait(90) for doctor in doctors] == [0, 0, 0]
-    rows = cloud.ask({"lambda": "/exchanges", "crusoe": "/traffic"}[cloud.name])
+    rows = cloud.exchanges()
     assert len(rows) == 3 * {"lambda": 2, "crusoe": 5}[cloud.name]
     assert {row["status"] for row in rows} == {200}

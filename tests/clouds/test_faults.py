@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from wire import KINDS, Wire
+
+from lepton_sdk.testing.doubles import HAPPENS, KINDS
 
 _JOB = ("--", "sh", "-c", "echo ran")
-
-
-@pytest.fixture
-def wire(cloud: Any, lepton: Any) -> Iterator[Wire]:
-    """A proxy between the command and the cloud."""
-    wire = Wire(cloud.environment[cloud.url_variable])
-    lepton.environment[cloud.url_variable] = wire.url
-    yield wire
-    wire.shutdown()
-    wire.server_close()
 
 
 @pytest.fixture
@@ -34,43 +25,42 @@ def run(cloud: Any, lepton: Any) -> Callable[[], dict[str, Any]]:
     return once
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_create_and_a_release_that_go_wrong(kind: str, wire: Wire, cloud: Any, run: Any) -> None:
-    wire.spoil(kind, cloud.create)
-    wire.spoil(kind, cloud.end)
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_create_and_a_release_that_go_wrong(kind: str, cloud: Any, run: Any) -> None:
+    cloud.spoil(kind, cloud.create)
+    cloud.spoil(kind, cloud.end)
     ended = run()
     assert ended["state"] == "succeeded", ended
-    spoilt = [request for request, by in wire.seen if by]
+    requests = [(cloud.line(one), one["fault"]) for one in cloud.exchanges()]
+    spoilt = [line for line, fault in requests if fault]
     assert len(spoilt) == 2, spoilt
     # What took effect was adopted; where nothing did, another token was tried.
     assert len(cloud.creates()) == 1
-    assert len([request for request, _ in wire.seen if request == spoilt[0]]) == (1 if KINDS[kind] else 2)
+    assert len([line for line, _ in requests if line == spoilt[0]]) == (1 if kind in HAPPENS else 2)
 
 
-@pytest.mark.parametrize("kind", ["half a body", "503"])
-def test_a_storm_while_the_machine_boots_and_leaves(kind: str, wire: Wire, cloud: Any, lepton: Any, run: Any) -> None:
-    wire.spoil(kind, cloud.end, times=3)
-    wire.spoil(kind, "GET .*/instances/", times=3)
+@pytest.mark.parametrize("kind", ["half-body", "status"])
+def test_a_storm_while_the_machine_boots_and_leaves(kind: str, cloud: Any, run: Any) -> None:
+    cloud.spoil(kind, cloud.end, times=3)
+    cloud.spoil(kind, "GET .*/instances/", times=3)
     assert run()["state"] == "succeeded"
 
 
-@pytest.mark.parametrize("kind", ["HTML after", "wrong JSON"])
-def test_a_list_that_cannot_be_read_is_never_taken_for_an_empty_one(
-    kind: str, wire: Wire, cloud: Any, lepton: Any, run: Any
-) -> None:
+@pytest.mark.parametrize("kind", ["html-after", "wrong-json"])
+def test_a_list_that_cannot_be_read_is_never_taken_for_an_empty_one(kind: str, cloud: Any, run: Any) -> None:
     """The create's answer is lost, so the machine can only be found in the list; and the list is spoilt as well."""
-    wire.spoil("reset after", cloud.create)
-    wire.spoil(kind, cloud.listing, times=2, after=cloud.create)
+    cloud.spoil("reset-after", cloud.create)
+    cloud.spoil(kind, cloud.listing, times=2, after=cloud.create)
     ended = run()
-    assert len([request for request, by in wire.seen if by == kind]) == 2
+    assert [one["fault"] for one in cloud.exchanges()].count(kind) == 2
     assert len(cloud.creates()) == 1, ended
     assert cloud.open() == []
 
 
-@pytest.mark.parametrize("kind", ["HTML after", "wrong JSON"])
-def test_nothing_is_made_where_the_list_cannot_be_read(kind: str, wire: Wire, cloud: Any, run: Any) -> None:
+@pytest.mark.parametrize("kind", ["html-after", "wrong-json"])
+def test_nothing_is_made_where_the_list_cannot_be_read(kind: str, cloud: Any, run: Any) -> None:
     """What is there could not be told from what we make."""
-    wire.spoil(kind, cloud.listing, times=9)
+    cloud.spoil(kind, cloud.listing, times=9)
     ended = run()
     assert ended["state"] == "refused", ended
     assert cloud.creates() == {}

@@ -9,8 +9,12 @@ import json
 import os
 import random
 import signal
+import sqlite3
+import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,10 +44,26 @@ def test_a_client_that_is_killed_anywhere(
     assert [run["state"] for run in runs] in ([], ["succeeded"]), json.dumps(runs, indent=1)
 
 
-def test_a_client_that_is_frozen_for_longer_than_its_claim(cloud: Any, lepton: Any, wait_until: Any) -> None:
+def _freeze(client: subprocess.Popen[str], journal: Path) -> None:
+    """Stop a client, but not in the middle of a write: who is frozen there keeps the file's lock, and all others wait for it."""
+    for _ in range(100):
+        os.killpg(client.pid, signal.SIGSTOP)
+        try:
+            with closing(sqlite3.connect(journal, timeout=0.5, isolation_level=None)) as line:
+                line.execute("BEGIN IMMEDIATE")
+                line.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            os.killpg(client.pid, signal.SIGCONT)
+            time.sleep(0.01)
+        else:
+            return
+    raise AssertionError("it was never out of a write")
+
+
+def test_a_client_that_is_frozen_for_longer_than_its_claim(cloud: Any, lepton: Any, wait_until: Any, tmp_path: Path) -> None:
     client = lepton.begin("run", "--provider", cloud.name, "--gpu", cloud.gpu, *_JOB)
     wait_until(lambda: bool(cloud.creates()), lambda: "nothing was created")
-    os.killpg(client.pid, signal.SIGSTOP)
+    _freeze(client, tmp_path / "state" / "journal.db")
     try:
         # The fresh client waits until the claim has run out, then drives the run to its end.
         lepton.settle(cloud)

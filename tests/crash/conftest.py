@@ -22,6 +22,8 @@ _PATIENCE = 120.0
 _ENTRY_POINTS = """
 [lepton_sdk.providers.v1]
 rental = lepton_rental:PROVIDER
+[lepton_sdk.executors.v1]
+rental = lepton_rental:EXECUTOR
 [lepton_sdk.observers.v1]
 killer = lepton_rental:KILLER
 """
@@ -53,6 +55,7 @@ class Scene:
             "PYTHONPATH": f"{self._installed()}:{_HERE / 'rental'}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "RENTAL_DIED": str(folder / "died"),
+            "RENTAL_MACHINES": str(folder / "machines"),
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("LEPTON_SDK_", "XDG_"))}
         self.environment = kept | ours

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from lepton_sdk._engine.claims import renewal as claim
+from attrs import evolve
+
+from lepton_sdk._engine import timing
 from lepton_sdk.cli.main import main
 
-claim._CLAIM_SECONDS, claim._RENEW_SECONDS = 3.0, 0.5
+timing.USUAL = evolve(timing.USUAL, claim=3.0, renewal=0.5)
 
 if __name__ == "__main__":
     main()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lepton_sdk.domain.access import KubernetesAccess, LocalAccess, SSHAccess
+from lepton_sdk.domain.access import CORE_KINDS, CustomAccess, LocalAccess, SSHAccess
 from lepton_sdk.domain.gpu import Gpu
 from lepton_sdk.domain.ids import ID_LENGTH, is_id, new_id
 from lepton_sdk.domain.job import Job, Limits, Workload
@@ -197,7 +197,13 @@ environments = st.dictionaries(variables, texts, max_size=2)
 accesses = (
     st.builds(LocalAccess, environment=environments, host=texts)
     | st.builds(SSHAccess, host=texts, port=st.integers(1, 65535), host_keys=st.lists(texts, max_size=2).map(tuple))
-    | st.builds(KubernetesAccess, context=texts, namespace=texts, name=texts, environment=environments)
+    | st.builds(
+        CustomAccess,
+        kind=st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True).filter(lambda kind: kind not in CORE_KINDS),
+        data=st.dictionaries(texts, texts | st.integers() | st.none() | st.lists(texts, max_size=2), max_size=3),
+        environment=environments,
+        address=texts,
+    )
 )
 nodes = st.builds(
     Node,

@@ -14,14 +14,16 @@ from typing import Any
 
 import disks
 import pytest
+from attrs import evolve
 from postgres import Server
 
 from lepton_sdk import Client, Job
+from lepton_sdk._engine import timing
 from lepton_sdk._engine.engine import Engine
-from lepton_sdk._engine.followers import follow as follower
 from lepton_sdk._journal import Journal
+from lepton_sdk.domain.events import AnyEvent, event_of
 from lepton_sdk.domain.offer import Offer
-from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import JournalUnreachable, JournalUnwritable
 from lepton_sdk.spi.provider import Launch
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider
@@ -150,7 +152,7 @@ def test_a_row_of_which_nobody_knows_whether_it_stands_is_written_once(
     monkeypatch.setattr(journal, "_commit", commit)
     journal._group._commit = commit
     told: list[str] = []
-    seen: list[Event] = []
+    seen: list[AnyEvent] = []
     journal.when_away = lambda error: told.append(error.message)
     journal.listen(seen.append)
     run = run_async(journal.write(plan("r"), intend("r", "t")))
@@ -222,7 +224,7 @@ def test_nothing_was_started_is_said_only_where_it_is_so(small_disk: Path, tmp_p
 
 def _write_much(engine: Engine) -> None:
     for number in range(1000):
-        engine.journal.append(Event("run.planned", f"r{number}", engine.clock.now(), None, {"job": {"command": "true"}}))
+        engine.journal.append(event_of("run.planned", f"r{number}", engine.clock.now(), None, {"job": {"command": "true"}}))
 
 
 def test_a_follower_in_a_process_of_its_own_waits(postgres: Server, database: str, tmp_path: Path) -> None:
@@ -251,7 +253,7 @@ def test_a_follower_in_a_process_of_its_own_waits(postgres: Server, database: st
 def test_who_waits_for_another_follower_says_for_whom(
     tmp_path: Path, where: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follower, "_SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(timing, "USUAL", evolve(timing.USUAL, told=0.2))
     cloud, go = FakeProvider(tmp_path / "cloud"), tmp_path / "go"
     job = Job(f"while [ ! -e {go} ]; do sleep 0.05; done", resources="H100:8")
     with client(tmp_path, where, cloud) as first, client(tmp_path, where, cloud) as second:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,12 @@ from writing import NOW, intend, plan
 
 from lepton_sdk import Client, Job
 from lepton_sdk._engine.inventory.report import given_up_lines
+from lepton_sdk.domain.events import event_of
+from lepton_sdk.domain.history import apply
 from lepton_sdk.domain.money import Money
-from lepton_sdk.domain.node import Node, Stage
-from lepton_sdk.domain.run import Event, Run, RunState, apply
+from lepton_sdk.domain.node import Node
+from lepton_sdk.domain.run import Run, RunState
+from lepton_sdk.domain.stage import Stage
 from lepton_sdk.errors import AuthError, ContractViolation, UsageError
 from lepton_sdk.testing import FakeProvider, fake_offer
 
@@ -34,7 +37,7 @@ class Closed(FakeProvider):
         if self.closed:
             raise AuthError("the account is closed", provider="fake")
 
-    async def find(self, owner: str, token: str | None = None) -> Any:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> Any:
         self._refuse()
         async for node in super().find(owner, token):
             yield node
@@ -57,10 +60,10 @@ def _stranded(client: Client, cloud: Closed) -> tuple[str, Node]:
     node = Node("fake", "m-1", token, engine.journal.owner, price=offer.price, since=now(), instance_type="h100x8")
     data = {"attempt": 1, "rank": 0, "epoch": 1, "offer": offer.to_dict(), "increment": 1}
     engine.journal.append(
-        Event("run.planned", run, now(), None, {"job": job.to_dict()}),
-        Event("node.intended", run, now(), token, data),
-        Event("node.owned", run, now(), token, {"node": node.to_dict()}),
-        Event("node.releasing", run, now(), token),
+        event_of("run.planned", run, now(), None, {"job": job.to_dict()}),
+        event_of("node.intended", run, now(), token, data),
+        event_of("node.owned", run, now(), token, {"node": node.to_dict()}),
+        event_of("node.releasing", run, now(), token),
     )
     cloud.closed = True
     return run, node
@@ -104,15 +107,15 @@ def test_it_is_told_for_a_month_or_until_its_limits_end_it(tmp_path: Path, where
     assert not given_up_lines(engine, now + timedelta(days=31))
 
 
-def _owned(**more: object) -> Run:
+def _owned(lasts: float | None = None) -> Run:
     first = intend("r", "t")
-    run = apply(apply(None, plan("r")), evolve(first, data={**first.data, **more}))
+    run = apply(apply(None, plan("r")), evolve(first, lasts=lasts))
     node = Node("fake", "m", "t", price=fake_offer().price, since=NOW)
-    return apply(run, Event("node.owned", "r", NOW, "t", {"node": node.to_dict()}))
+    return apply(run, event_of("node.owned", "r", NOW, "t", {"node": node.to_dict()}))
 
 
 def test_what_it_may_cost_ends_with_the_limits_on_the_machine() -> None:
-    run = apply(_owned(lasts=7200), Event("node.given-up", "r", NOW + timedelta(hours=1), "t"))
+    run = apply(_owned(lasts=7200), event_of("node.given-up", "r", NOW + timedelta(hours=1), "t"))
     (record,) = run.nodes
     later = NOW + timedelta(days=3)
     assert record.cost(later) == Money("24")
@@ -122,20 +125,20 @@ def test_what_it_may_cost_ends_with_the_limits_on_the_machine() -> None:
 
 
 def test_nothing_is_done_any_more_with_what_was_given_up() -> None:
-    run = apply(_owned(), Event("node.given-up", "r", NOW, "t"))
+    run = apply(_owned(), event_of("node.given-up", "r", NOW, "t"))
     for kind in ("node.reachable", "node.lost", "node.releasing"):
         with pytest.raises(ContractViolation, match="was given up"):
-            apply(run, Event(kind, "r", NOW, "t"))
+            apply(run, event_of(kind, "r", NOW, "t", {"node": Node("fake", "m", "t").to_dict()}))
     with pytest.raises(ContractViolation, match="nothing that could be given up"):
-        apply(run, Event("node.given-up", "r", NOW, "t"))
-    ended = apply(run, Event("run.finished", "r", NOW, None, {"state": "stopped"}))
+        apply(run, event_of("node.given-up", "r", NOW, "t"))
+    ended = apply(run, event_of("run.finished", "r", NOW, None, {"state": "stopped"}))
     assert ended.state is RunState.STOPPED
 
 
 def test_a_released_row_cannot_be_given_up() -> None:
-    run = apply(apply(_owned(), Event("node.releasing", "r", NOW, "t")), Event("node.released", "r", NOW, "t"))
+    run = apply(apply(_owned(), event_of("node.releasing", "r", NOW, "t")), event_of("node.released", "r", NOW, "t"))
     with pytest.raises(ContractViolation):
-        apply(run, Event("node.given-up", "r", NOW, "t"))
+        apply(run, event_of("node.given-up", "r", NOW, "t"))
 
 
 def test_the_command_asks_before_it_gives_anything_up(tmp_path: Path) -> None:

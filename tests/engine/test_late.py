@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ import pytest
 from attrs import evolve
 
 from lepton_sdk import AsyncClient, Client, Job, Run, RunState
-from lepton_sdk.domain.node import Node, Stage
+from lepton_sdk._engine import timing
+from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.stage import Stage
 from lepton_sdk.errors import OutcomeUnknown
 from lepton_sdk.spi.provider import Launch
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider, fake_offer
@@ -36,7 +38,7 @@ class Slow(FakeProvider):
             return node
         raise OutcomeUnknown("the connection broke", provider=offer.provider)
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         first = self.machines()[0].id if self.machines() else ""
         cut, self.cuts = self.cuts > 0, max(0, self.cuts - 1)
         async for node in super().find(owner, token):
@@ -158,7 +160,7 @@ class Doubling(FakeProvider):
 def test_a_machine_that_cannot_be_given_back_holds_no_other_up(
     tmp_path: Path, run_async: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lepton_sdk._engine.followers.follow._SEEK_SECONDS", 1.0)
+    monkeypatch.setattr(timing, "USUAL", evolve(timing.USUAL, sweep=1.0))
     cloud = Doubling(tmp_path / "cloud")
 
     async def main() -> None:

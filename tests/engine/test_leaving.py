@@ -23,10 +23,11 @@ MakeClient = Callable[[FakeProvider], Client]
 _CLIENT = """
 import asyncio, sys
 from pathlib import Path
-import lepton_sdk._engine.claims.renewal as claim
+from attrs import evolve
+from lepton_sdk._engine import timing
 from lepton_sdk import Client, Job
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider
-claim._CLAIM_SECONDS, claim._RENEW_SECONDS = 1.5, 0.3
+timing.USUAL = evolve(timing.USUAL, claim=1.5, renewal=0.3)
 folder, stop_at, what = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 class Cloud(FakeProvider):
     async def acquire(self, offer, launch):

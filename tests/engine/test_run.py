@@ -11,7 +11,7 @@ import pytest
 
 from lepton_sdk import Client, Job, Money, RunState
 from lepton_sdk._engine.launch.budget import time_limit
-from lepton_sdk.domain.run import Event
+from lepton_sdk.domain.events import event_of
 from lepton_sdk.errors import (
     AuthError,
     BlockScope,
@@ -292,7 +292,7 @@ def test_a_name_goes_before_the_beginning_of_an_id_and_an_open_run_before_others
     begins = client.run(make_job(name="other"))
     journal = client._client._engine.journal
     # An open run is older here than an ended one of the same name.
-    plan = Event(
+    plan = event_of(
         "run.planned", "00000000000000000a", client.get(first.id).created_at, None, {"job": make_job(name="twice").to_dict()}
     )
     journal.append(plan)
@@ -300,7 +300,7 @@ def test_a_name_goes_before_the_beginning_of_an_id_and_an_open_run_before_others
     assert client.get(named.name).id == named.id
     with pytest.raises(UsageError, match=f"names several runs.*{begins.id}"):
         client.get(first.id[:4])
-    journal.append(Event("run.planned", "00000000000000000b", plan.at, None, plan.data))
+    journal.append(event_of("run.planned", "00000000000000000b", plan.at, None, plan.data))
     with pytest.raises(UsageError, match=f"{plan.run[:-1]}b, {plan.run}"):
         client.stop("twice")
     assert not client.get(plan.run).stop_requested

@@ -40,7 +40,7 @@ from attrs import evolve
 from strangers_ways import Blocking
 from lepton_sdk._config import load_config
 from lepton_sdk._engine.followers.follow import follow_all
-from lepton_sdk._engine.calls.hurry import Patience
+from lepton_sdk._engine.timing import USUAL
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.claims.stall import end_this_process
 from lepton_sdk._engine.runs.submit import record
@@ -51,8 +51,8 @@ async def main():
     folder = Path(sys.argv[1])
     config = load_config(state=folder / "state", cache=folder / "cache")
     engine = Engine(
-        config, providers={FAKE_SPEC: FakeProvider(folder / "cloud")}, executors={"LocalAccess": Blocking()},
-        patience=evolve(Patience(), stall=0.5),
+        config, providers={FAKE_SPEC: FakeProvider(folder / "cloud")}, executors={"local": Blocking()},
+        timing=evolve(USUAL, stall=0.5),
     )
     end_this_process()
     if not engine.has_journal():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from attrs import evolve
 
 from lepton_sdk import AsyncClient, Client, Job, RunState
 from lepton_sdk._engine.inventory.report import HeldNode
+from lepton_sdk.domain.events import Event
 from lepton_sdk.domain.ids import new_id
-from lepton_sdk.domain.run import Event
 from lepton_sdk.errors import JournalRolledBack
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider, SystemClock
 
@@ -173,7 +173,7 @@ def test_a_machine_that_the_journal_has_forgotten_freezes_it(held: str, tmp_path
 
 def test_a_truncated_listing_makes_no_row_gone(held: str, tmp_path: Path, open_client: Open) -> None:
     class Truncated(FakeProvider):
-        def find(self, owner: str, token: str | None = None) -> Any:
+        def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> Any:
             return super().find("nobody", token)
 
     client = Client(

@@ -14,7 +14,7 @@ from writing import NOW, intend, plan
 from lepton_sdk._clock import Anchor, SteadyClock
 from lepton_sdk._engine.claims.holder import in_words, is_alive, is_here, this_process
 from lepton_sdk._journal import Journal
-from lepton_sdk.domain.run import Event
+from lepton_sdk.domain.events import event_of
 from lepton_sdk.spi.secret import Secret
 
 _HOURS = timedelta(hours=3)
@@ -108,7 +108,7 @@ def test_a_wrong_anchor_heals_when_nothing_is_open(process: OpenJournal, kernel:
     # Also a process that was open before, as soon as it acts.
     assert idle.claim("r", "me", 60, lambda _: True) == 1
     assert at(idle) == NOW + _HOURS
-    right.append(Event("run.finished", "r", NOW, None, {"state": "stopped"}))
+    right.append(event_of("run.finished", "r", NOW, None, {"state": "stopped"}))
     assert right.moved() == 0
     right.renew_time()
     assert at(right) == NOW
@@ -126,7 +126,7 @@ def test_another_boot_believes_its_wall_clock_but_never_goes_back_while_somethin
     again = process(-_HOURS)
     assert at(again) == newest
     assert again.moved() < -60
-    again.append(Event("run.finished", "r", newest, None, {"state": "stopped"}))
+    again.append(event_of("run.finished", "r", newest, None, {"state": "stopped"}))
     kernel.boots("third")
     assert at(process(-_HOURS)) == NOW - _HOURS
 
@@ -200,8 +200,8 @@ def test_a_node_that_is_open_keeps_the_time_of_its_ended_run(process: OpenJourna
     journal = process()
     journal.append(plan("r"))
     journal.append(intend("r", "t"))
-    journal.append(Event("node.unresolved", "r", NOW, "t"))
-    journal.append(Event("run.finished", "r", NOW, None, {"state": "refused"}))
+    journal.append(event_of("node.unresolved", "r", NOW, "t"))
+    journal.append(event_of("run.finished", "r", NOW, None, {"state": "refused"}))
     kernel.off = _HOURS
     assert journal.moved() == _HOURS.total_seconds()
     journal.renew_time()

@@ -14,7 +14,7 @@ from writing import FixedClock, filled, plan
 
 from lepton_sdk import Client
 from lepton_sdk._journal import Journal, exists
-from lepton_sdk.domain.run import Event
+from lepton_sdk.domain.events import event_of
 from lepton_sdk.errors import (
     ConfigError,
     JournalError,
@@ -69,10 +69,10 @@ def test_a_copy_of_the_database_is_foreign_until_adopted(postgres: Server, datab
         copy = Journal(postgres.url(f"copy_of_{database}"), FixedClock())
         assert [run.id for run in copy.runs()] == ids[::-1]
         with pytest.raises(JournalForeign, match="lepton state adopt"):
-            copy.append(Event("run.stop", ids[0], FixedClock().now()))
+            copy.append(event_of("run.stop", ids[0], FixedClock().now()))
         copy.adopt()
         assert copy.owners == (copy.owner, old)
-        copy.append(Event("run.stop", ids[0], FixedClock().now()))
+        copy.append(event_of("run.stop", ids[0], FixedClock().now()))
         copy.close()
     finally:
         postgres.sql(f"DROP DATABASE copy_of_{database} WITH (FORCE)")
@@ -95,7 +95,7 @@ def test_a_stand_by_that_lost_rows_freezes_whoever_saw_them(postgres: Server, da
     _fail_over(postgres, database, lost=2)
     late = Journal(url, FixedClock(), marks=tmp_path)
     with pytest.raises(JournalRolledBack, match="row 6 is missing"):
-        late.append(Event("run.stop", ids[0], FixedClock().now()))
+        late.append(event_of("run.stop", ids[0], FixedClock().now()))
     # And with it everybody else, also those who never saw the lost rows.
     other = Journal(url, FixedClock(), marks=tmp_path / "other")
     with pytest.raises(JournalRolledBack):
@@ -104,7 +104,7 @@ def test_a_stand_by_that_lost_rows_freezes_whoever_saw_them(postgres: Server, da
     other.close()
     again = Journal(url, FixedClock(), marks=tmp_path)
     assert again.frozen is None
-    again.append(Event("run.stop", ids[0], FixedClock().now()))
+    again.append(event_of("run.stop", ids[0], FixedClock().now()))
     for opened in (late, again):
         opened.close()
 

@@ -20,8 +20,8 @@ from lepton_sdk._journal import Journal
 from lepton_sdk._journal.host import this_host
 from lepton_sdk._journal.rows import checksum, event_row
 from lepton_sdk._journal.schema import APPLICATION_ID, MIGRATIONS, VERSION
+from lepton_sdk.domain.events import event_of
 from lepton_sdk.domain.ids import new_id
-from lepton_sdk.domain.run import Event
 from lepton_sdk.errors import JournalCorrupt, JournalError, JournalTooNew, JournalUnwritable, UsageError
 
 
@@ -183,7 +183,7 @@ def test_a_journal_of_the_version_before_is_brought_to_ours_with_its_open_run(tm
     run = Run("1m8fzm4m1yz9cta20m", Job("true", name="old"), datetime(2026, 11, 1, tzinfo=UTC))
     record = {name: value for name, value in run.to_record().items() if name != "stop_now"}
     text = json.dumps(record, separators=(",", ":"))
-    planned = event_row(Event("run.planned", run.id, run.created_at, None, {"job": run.job.to_dict()}, 1))
+    planned = event_row(event_of("run.planned", run.id, run.created_at, None, {"job": run.job.to_dict()}, 1))
     older.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", planned)
     older.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", (run.id, "old", "planned", 0, text, checksum(run.id, text)))
     older.close()
@@ -191,7 +191,7 @@ def test_a_journal_of_the_version_before_is_brought_to_ours_with_its_open_run(tm
     try:
         assert journal.verify() == 1
         assert journal.run(run.id) == run
-        journal.append(Event("run.stop", run.id, SystemClock().now(), None, {"now": True}))
+        journal.append(event_of("run.stop", run.id, SystemClock().now(), None, {"now": True}))
         assert (journal.stops(run.id), journal.run(run.id).stop_now) == (1, True)
     finally:
         journal.close()

@@ -17,9 +17,10 @@ from lepton_sdk import Money
 from lepton_sdk._journal import Journal
 from lepton_sdk._journal.store import Execute, Place
 from lepton_sdk.domain.caps import Caps
+from lepton_sdk.domain.events import event_of
 from lepton_sdk.domain.ids import new_id
-from lepton_sdk.domain.node import Stage
-from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.domain.run import Run
+from lepton_sdk.domain.stage import Stage
 from lepton_sdk.errors import BudgetExceeded, ContractViolation, JournalCorrupt, JournalError
 
 RunAsync = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -93,10 +94,10 @@ def test_one_that_is_refused_hinders_no_other_of_its_commit(journal: Journal, ru
         begun = asyncio.create_task(journal.write(plan(new_run(10))))
         await becomes(disk.busy.is_set)
         writes = [
-            journal.write(Event("node.running", first, NOW, "token-0", {"epoch": 1})),
-            journal.write(Event("node.unknown", second, NOW, "token-1")),
+            journal.write(event_of("node.running", first, NOW, "token-0", {"epoch": 1})),
+            journal.write(event_of("node.unknown", second, NOW, "token-1")),
             journal.write(intend(third, "dear"), caps=Caps(Money("50"))),
-            journal.write(Event("node.released", second, NOW, "token-1")),
+            journal.write(event_of("node.released", second, NOW, "token-1")),
             journal.write(intend(third, "now payable"), caps=Caps(Money("50"))),
         ]
         tasks = [asyncio.create_task(write) for write in writes]
@@ -134,7 +135,7 @@ def test_the_rows_of_a_run_keep_their_order_and_listeners_hear_them_in_it(journa
         run = new_run(number)
         await journal.write(plan(run))
         await journal.write(intend(run, f"t{number}"))
-        await journal.write(Event("node.unknown", run, NOW, f"t{number}"))
+        await journal.write(event_of("node.unknown", run, NOW, f"t{number}"))
         return run
 
     async def main() -> list[str]:

@@ -20,9 +20,9 @@ from lepton_sdk import Money
 from lepton_sdk._journal import Journal
 from lepton_sdk._journal.store import Place
 from lepton_sdk.domain.caps import Caps
+from lepton_sdk.domain.events import AnyEvent, event_of
 from lepton_sdk.domain.ids import new_id
-from lepton_sdk.domain.node import Stage
-from lepton_sdk.domain.run import Event
+from lepton_sdk.domain.stage import Stage
 from lepton_sdk.errors import BudgetExceeded, ContractViolation, JournalCorrupt, JournalError
 
 
@@ -57,8 +57,8 @@ def test_a_row_that_is_not_legal_is_refused_and_nothing_of_its_group_stays(
     (run,) = filled(journal, 1)
     with pytest.raises(ContractViolation):
         journal.append(
-            Event("node.unknown", run, NOW, "token-0"),
-            Event("node.running", run, NOW, "token-0", {"epoch": 1}),
+            event_of("node.unknown", run, NOW, "token-0"),
+            event_of("node.running", run, NOW, "token-0", {"epoch": 1}),
         )
     assert journal.run(run).current.stage is Stage.INTENDED  # type: ignore[union-attr]
     assert journal.verify() == 2
@@ -87,9 +87,9 @@ def test_two_processes_write_one_journal(where: str, place: Place, tmp_path: Pat
     script = (
         "import sys, os; from datetime import datetime, UTC;"
         "from lepton_sdk._config import load_config; from lepton_sdk._engine.engine import Engine;"
-        "from lepton_sdk.domain.run import Event;"
+        "from lepton_sdk.domain.events import event_of;"
         "s = Engine(load_config(state=sys.stdin.read(), cache='cache'));"
-        "[s.journal.append(Event('run.planned', s.new_id(), datetime.now(UTC), None,"
+        "[s.journal.append(event_of('run.planned', s.new_id(), datetime.now(UTC), None,"
         " {'job': {'command': 'true'}})) for _ in range(50)]; print(s.journal.owner)"
     )
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": tmp_path}
@@ -133,7 +133,7 @@ def test_what_was_given_back_makes_room_under_the_cap(open_journal: Callable[...
     journal.append(plan(second))
     with pytest.raises(BudgetExceeded, match=r"\$72.00 an hour, above the cap of \$48.00"):
         journal.append(intend(second, "late"), caps=Caps(Money("48")))
-    journal.append(Event("node.released", first, NOW, "token-0"))
+    journal.append(event_of("node.released", first, NOW, "token-0"))
     assert journal.append(intend(second, "late"), caps=Caps(Money("48"))).current is not None
 
 
@@ -173,16 +173,16 @@ def test_the_cap_of_a_period_sees_what_others_have_written_since(open_journal: C
     for run in ids:
         ours.append(plan(run))
 
-    def bounded(run: str, token: str) -> Event:
+    def bounded(run: str, token: str) -> AnyEvent:
         row = intend(run, token)
-        return evolve(row, data=dict(row.data) | {"lasts": 3600.0})
+        return evolve(row, lasts=3600.0)
 
     # Each costs 24 at most.
     ours.append(bounded(ids[0], "a"), caps=caps)
     theirs.append(bounded(ids[1], "b"), caps=caps)
     with pytest.raises(BudgetExceeded, match="above the cap"):
         ours.append(bounded(ids[2], "c"), caps=caps)
-    theirs.append(Event("node.released", ids[1], NOW, "b"))
+    theirs.append(event_of("node.released", ids[1], NOW, "b"))
     ours.append(bounded(ids[2], "c"), caps=caps)
     with pytest.raises(BudgetExceeded, match="above the cap"):
         theirs.append(bounded(ids[3], "d"), caps=caps)

@@ -12,7 +12,7 @@ from postgres import Server
 from lepton_sdk import Client, Job
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._journal import Mark, noted_in
-from lepton_sdk.domain.run import Event
+from lepton_sdk.domain.events import event_of
 from lepton_sdk.errors import JournalCorrupt, JournalError, JournalLost, UsageError
 from lepton_sdk.spi.provider import Launch
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider, fake_offer
@@ -81,12 +81,12 @@ class Host:
         with self.client(state) as client:
             engine = client._client._engine
             run = engine.new_id()
-            engine.journal.append(Event("run.planned", run, engine.clock.now(), None, {"job": _JOB.to_dict()}))
+            engine.journal.append(event_of("run.planned", run, engine.clock.now(), None, {"job": _JOB.to_dict()}))
             token, offer = engine.new_id(), fake_offer()
             data = {"attempt": 1, "rank": 0, "epoch": 1, "offer": offer.to_dict(), "increment": 1}
-            engine.journal.append(Event("node.intended", run, engine.clock.now(), token, data))
+            engine.journal.append(event_of("node.intended", run, engine.clock.now(), token, data))
             node = client._portal.call(self.cloud.acquire(offer, _launch(engine, run, token)))
-            engine.journal.append(Event("node.owned", run, engine.clock.now(), token, {"node": node.to_dict()}))
+            engine.journal.append(event_of("node.owned", run, engine.clock.now(), token, {"node": node.to_dict()}))
             return node.id
 
     def running(self) -> list[str]:
@@ -94,7 +94,7 @@ class Host:
 
 
 def _launch(engine: Engine, run: str, token: str) -> Launch:
-    async def announce(kind: str, name: str) -> None: ...
+    async def announce(kind: str, name: str, *, shared: bool = False) -> None: ...
 
     return Launch(
         owner=engine.journal.owner,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lepton_sdk.domain.node import STAGES, Stage
+from lepton_sdk.domain.stage import STAGES, Stage
 
 _MODEL = Path(__file__).with_name("protocol.pml")
 _MISSING = [tool for tool in ("spin", "gcc") if shutil.which(tool) is None]

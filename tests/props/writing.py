@@ -6,8 +6,8 @@ import os
 from datetime import UTC, datetime, timedelta
 
 from lepton_sdk._journal import Journal
+from lepton_sdk.domain.events import AnyEvent, NodeIntended, event_of
 from lepton_sdk.domain.ids import new_id
-from lepton_sdk.domain.run import Event
 from lepton_sdk.testing import fake_offer
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -28,13 +28,12 @@ class FixedClock:
         self.time += timedelta(seconds=seconds)
 
 
-def plan(run: str) -> Event:
-    return Event("run.planned", run, NOW, None, {"job": {"command": "true", "name": "job"}})
+def plan(run: str) -> AnyEvent:
+    return event_of("run.planned", run, NOW, None, {"job": {"command": "true", "name": "job"}})
 
 
-def intend(run: str, token: str, attempt: int = 1) -> Event:
-    data = {"attempt": attempt, "rank": 0, "epoch": 1, "offer": fake_offer(seen_at=NOW).to_dict(), "increment": 1}
-    return Event("node.intended", run, NOW, token, data)
+def intend(run: str, token: str, attempt: int = 1) -> NodeIntended:
+    return NodeIntended(attempt, 0, 1, fake_offer(seen_at=NOW), 1).about(token).stamped(run, NOW)
 
 
 def filled(journal: Journal, runs: int = 3) -> list[str]:

@@ -10,21 +10,23 @@ from pathlib import Path
 
 from attrs import define, evolve, field, fields_dict
 from disk import Disk
+from timings import SELDOM
 from truth import is_belated
 
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import Config, load_config
-from lepton_sdk._engine.calls.hurry import Patience
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.runs.submit import record
+from lepton_sdk._engine.timing import Timing
 from lepton_sdk._journal import Journal
 from lepton_sdk._plugins.registry import Registry
 from lepton_sdk.domain.caps import Caps
+from lepton_sdk.domain.events import AnyEvent
 from lepton_sdk.domain.job import Job
-from lepton_sdk.domain.keeping import Keeping
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
-from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
 from lepton_sdk.spi.executor import Execution
 from lepton_sdk.spi.provider import Launch
 from lepton_sdk.testing import SIM_SPEC, Died, Faults, SimCloud, SimNodes, SimProcess, VirtualClock, World
@@ -47,6 +49,7 @@ class Scene:
         epochs: of each follower's newest claim on each run.
         aim: a stage, and the fault that is to strike there, ``left`` times.
         hit: a row stands at that stage for the first time.
+        timing: how long the clients wait.
         closed: the tokens whose rows are closed.
         obeyed: the newest epoch whose start each node obeyed, by node, run and attempt.
     """
@@ -54,6 +57,7 @@ class Scene:
     world: World
     folder: Path
     caps: Caps = field(factory=Caps)
+    timing: Timing = SELDOM
     disk: Disk = field(init=False)
     config: Config = field(init=False)
     died_at: set[str] = field(factory=set)
@@ -138,7 +142,7 @@ class MortalJournal(Journal):
     process: SimProcess
     scene: Scene
 
-    def append(self, *events: Event, caps: Caps | None = None) -> Run:
+    def append(self, *events: AnyEvent, caps: Caps | None = None) -> Run:
         try:
             self.process.mortal_moment()
             self.scene.disk.before_commit(self)
@@ -150,13 +154,13 @@ class MortalJournal(Journal):
             raise
         return run
 
-    async def write(self, *events: Event, caps: Caps | None = None) -> Run:
+    async def write(self, *events: AnyEvent, caps: Caps | None = None) -> Run:
         # The thread that commits lives in real time, and a seed must go the same way twice.
         run = self.append(*events, caps=caps)
         await self.process.step(0.01)
         return run
 
-    def adopt(self, *events: Event) -> None:
+    def adopt(self, *events: AnyEvent) -> None:
         self.process.mortal_moment()
         self.scene.disk.before_commit(self)
         super().adopt(*events)
@@ -241,10 +245,10 @@ def client(scene: Scene, account: str = "main", kind: type[MortalJournal] = Mort
         scene.config,
         clock=process,
         providers={world.spec: cloud},
-        executors={"SSHAccess": nodes},
+        executors={"ssh": nodes},
         open_journal=open_journal,
         entropy=world.random.randbytes,
-        patience=evolve(Patience(), keeping=Keeping(size=1 << 20), stall=None),
+        timing=scene.timing,
     )
     # What is installed here is the same for every client, and none of it is used.
     engine.registry = Registry(scene.config, process, entries=())

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from attrs import frozen
 from clients import Scene, client, end, submit
-from pace import as_for_users
 from schedule import live, played
+from timings import AS_FOR_USERS
 
 from lepton_sdk._engine.followers.follow import request_stop
 from lepton_sdk.domain.job import Job
@@ -22,7 +22,7 @@ __all__ = ["liars"]
 _LIES = ("garble", "mute", "deaf", "trickle", "endless")
 _ASKED = ("poll", "cancel", "logs", "fetch")
 _LIMIT = 600
-# Seconds from each wish to the provider's release call, at most: what `Patience` says, the look that hears of the wish, and the
+# Seconds from each wish to the provider's release call, at most: what `Timing` says, the look that hears of the wish, and the
 # time that steps take here. Two minutes are left to a node that ends its job by itself at the
 # limit, and then log and outputs are fetched as after any other end.
 _ALLOWED = {"stop": 15.0, "now": 3.0, "limit": 490.0, "over": 320.0, "nonsense": 190.0}
@@ -36,15 +36,14 @@ class _Wish:
 
 def liars(seed: int) -> list[str]:
     """One run whose nodes lie when it is to be stopped, has reached its limit, is over, or goes on; what broke."""
-    with as_for_users():
-        return played(_lie, seed)
+    return played(_lie, seed)
 
 
 async def _lie(seed: int, folder: Path) -> list[str]:
     dice = random.Random(seed)
     world, loop = World(seed), asyncio.get_running_loop()
     world.watchdog = dice.choice([WatchdogWay.STARTUP, WatchdogWay.NONE])
-    scene = Scene(world, folder)
+    scene = Scene(world, folder, timing=AS_FOR_USERS)
     kind = dice.choice(list(_ALLOWED))
     job = Job(
         "true",

@@ -17,15 +17,16 @@ from lepton_sdk._engine.inventory import duplicates
 from lepton_sdk._engine.inventory import leftovers as late
 from lepton_sdk._engine.inventory.report import Difference
 from lepton_sdk._engine.launch import execution
-from lepton_sdk._engine.polling import Throttle
-from lepton_sdk._engine.runs import acquire, boot, execute, release
+from lepton_sdk._engine.member import Member
+from lepton_sdk._engine.runs import acquire, boot, create, execute, observe, recover, release
 from lepton_sdk._engine.runs import drive as story
 from lepton_sdk._journal import Journal, sqlite
-from lepton_sdk.domain import run as domain
+from lepton_sdk.domain import history
 from lepton_sdk.domain.caps import Caps
+from lepton_sdk.domain.events import AnyEvent, AnyStep, NodeIntended, NodeLost, NodeReleased, NodeReleasing
 from lepton_sdk.domain.node import Node, NodeState
-from lepton_sdk.domain.offer import Offer
-from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import LeptonError, NoCapacity, OutcomeUnknown
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus
 from lepton_sdk.testing import SimNodes
@@ -77,25 +78,22 @@ def _nobody_cleans(patch: pytest.MonkeyPatch) -> None:
 @mutant(finds="was closed while its machine")
 def create_retried_blindly(patch: pytest.MonkeyPatch) -> None:
     """A lost answer is taken for a refusal, so the next offer is asked at once."""
-    honest = acquire._failed
+    honest = create._failed
 
-    async def failed(engine: Engine, run: Run, token: str, offer: object, error: LeptonError) -> Run:
-        told = NoCapacity(error.message) if isinstance(error, OutcomeUnknown) else error
-        return await honest(engine, run, token, offer, told)  # type: ignore[arg-type]
+    async def failed(member: Member, error: LeptonError) -> Run:
+        return await honest(member, NoCapacity(error.message) if isinstance(error, OutcomeUnknown) else error)
 
-    patch.setattr(acquire, "_failed", failed)
+    patch.setattr(create, "_failed", failed)
 
 
 @mutant(finds="was closed while its machine")
 def new_token_after_a_short_wait(patch: pytest.MonkeyPatch) -> None:
     """What is not listed at once is given up, and another machine is asked for."""
-    honest = acquire.resolve
+    honest = recover.resolve
 
-    async def resolve(engine: Engine, run: Run, record: NodeRecord) -> Run:
-        after = await honest(engine, run, record)
-        if after == run:
-            return engine.journal.append(acquire._event(engine, run, "node.released", record.token, detail="given up"))
-        return after
+    async def resolve(member: Member, secrets: Mapping[str, str]) -> Run:
+        after = await honest(member, secrets)
+        return await member.write(NodeReleased("given up")) if after == member.run else after
 
     patch.setattr(story, "resolve", resolve)
 
@@ -105,14 +103,14 @@ def intent_written_after(patch: pytest.MonkeyPatch) -> None:
     """The machine is made first and announced when its answer is there."""
     append = Journal.append
 
-    def later(self: Journal, *events: Event, caps: object = None) -> Run:
+    def later(self: Journal, *events: AnyEvent, caps: object = None) -> Run:
         waiting = self.__dict__.pop("waiting", ())
         if events[0].kind == "node.intended" and not waiting:
             self.__dict__["waiting"] = events
             return self.run(events[0].run)
         return append(self, *waiting, *events)
 
-    patch.setattr(acquire, "_refuse_late", lambda *_: None)
+    patch.setattr(create, "_refuse_late", lambda *_, **__: None)
     patch.setattr(Journal, "append", later)
 
 
@@ -120,9 +118,9 @@ def intent_written_after(patch: pytest.MonkeyPatch) -> None:
 def release_believed_at_once(patch: pytest.MonkeyPatch) -> None:
     """The first answer to a release counts as gone."""
 
-    async def give_back(engine: Engine, node: Node, _: float) -> Node:
-        await engine.provider(node.provider).release(node)
-        return node.with_state(NodeState.GONE)
+    async def give_back(member: Member) -> Node:
+        await member.provider.release(member.node)
+        return member.node.with_state(NodeState.GONE)
 
     patch.setattr(release, "_give_back", give_back)
 
@@ -132,11 +130,11 @@ def stopped_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
     """A machine that was taken back, and is still billed, is not released."""
     honest = release._give_back
 
-    async def give_back(engine: Engine, node: Node, seconds: float) -> Node:
-        seen = await engine.provider(node.provider).inspect(node)
+    async def give_back(member: Member) -> Node:
+        seen = await member.provider.inspect(member.node)
         if seen.state is NodeState.INTERRUPTED:
-            return node.with_state(NodeState.GONE)
-        return await honest(engine, node, seconds)
+            return member.node.with_state(NodeState.GONE)
+        return await honest(member)
 
     patch.setattr(release, "_give_back", give_back)
 
@@ -164,7 +162,7 @@ def late_machine_ignored(patch: pytest.MonkeyPatch) -> None:
     """Once its run has gone on, nobody seeks what may still come of a create call."""
 
     async def settle(engine: Engine, run: Run, record: NodeRecord, found: object, *, over: bool) -> None:
-        await late._write(engine, run, record, "node.released", {})
+        await late._write(engine, run, record, NodeReleased())
 
     patch.setattr(late, "_settle", settle)
 
@@ -175,7 +173,7 @@ def account_unchecked(patch: pytest.MonkeyPatch) -> None:
 
     async def assure(engine: Engine, provider: str) -> None: ...
 
-    for module in (acquire, boot, execute, late, release):
+    for module in (recover, boot, execute, late, release):
         patch.setattr(module, "assure", assure)
 
 
@@ -195,25 +193,21 @@ def start_not_exclusive(patch: pytest.MonkeyPatch) -> None:
         execution = honest(engine, run, record, secrets)
         return evolve(execution, attempt=execution.attempt * 1_000_000 + crc32(engine.holder.encode()) % 1_000_000)
 
-    patch.setattr(execute, "execution_of", execution_of)
+    for module in (execute, observe):
+        patch.setattr(module, "execution_of", execution_of)
 
 
 @mutant(finds="was closed while its machine")
 def absence_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
     """A machine that a listing does not show is written off."""
-    honest = boot.look_at_boot
+    honest = boot.check_boot
 
-    async def look_at_boot(engine: Engine, run: Run, record: NodeRecord, pace: Throttle) -> Run:
-        provider = engine.provider(record.offer.provider)
-        if not [node async for node in provider.find(engine.journal.owner, record.token)]:
-            lost = await execute._write(engine, run, record, "node.lost", detail="not listed")
-            now = engine.clock.now()
-            return engine.journal.append(
-                Event("node.releasing", lost.id, now, record.token), Event("node.released", lost.id, now, record.token)
-            )
-        return await honest(engine, run, record, pace)
+    async def check_boot(member: Member) -> Run:
+        if not [node async for node in member.provider.find(member.engine.journal.owner, member.token)]:
+            return await member.write(NodeLost("not listed"), NodeReleasing(), NodeReleased())
+        return await honest(member)
 
-    patch.setattr(story, "look_at_boot", look_at_boot)
+    patch.setattr(story, "check_boot", check_boot)
 
 
 @mutant(finds="was closed while its machine")
@@ -223,10 +217,10 @@ def silence_taken_for_death(patch: pytest.MonkeyPatch) -> None:
     async def out_of_reach(*_: object, **__: object) -> ExecutionStatus:
         return ExecutionStatus(ExecutionState.LOST, detail="no answer")
 
-    async def give_back(engine: Engine, node: Node, _: float) -> Node:
-        return node.with_state(NodeState.GONE)
+    async def give_back(member: Member) -> Node:
+        return member.node.with_state(NodeState.GONE)
 
-    patch.setattr(execute, "_out_of_reach", out_of_reach)
+    patch.setattr(observe, "_out_of_reach", out_of_reach)
     patch.setattr(release, "_give_back", give_back)
 
 
@@ -234,8 +228,8 @@ def silence_taken_for_death(patch: pytest.MonkeyPatch) -> None:
 def row_closed_before_the_release(patch: pytest.MonkeyPatch) -> None:
     """The last row is written before the provider was asked to release anything."""
 
-    async def give_back(engine: Engine, node: Node, _: float) -> Node:
-        return node.with_state(NodeState.GONE)
+    async def give_back(member: Member) -> Node:
+        return member.node.with_state(NodeState.GONE)
 
     patch.setattr(release, "_give_back", give_back)
 
@@ -244,22 +238,22 @@ def row_closed_before_the_release(patch: pytest.MonkeyPatch) -> None:
 def unarmed_machine_used(patch: pytest.MonkeyPatch) -> None:
     """A machine is used though nobody has seen that its watchdog lives."""
 
-    async def look_at_watchdog(*_: object) -> bool:
+    async def check_watchdog(*_: object) -> bool:
         return True
 
-    patch.setattr(boot, "look_at_watchdog", look_at_watchdog)
+    patch.setattr(boot, "check_watchdog", check_watchdog)
 
 
 @mutant(finds=r"no watchdog and was spoken")
 def lease_where_nobody_rented(patch: pytest.MonkeyPatch) -> None:
     """A machine that has no watchdog is spoken to as if it had one."""
-    patch.setattr(execute, "folder_of", lambda record: "/var/lib/lepton/watchdog")
+    patch.setattr(execution, "folder_of", lambda record: "/var/lib/lepton/watchdog")
 
 
 @mutant(finds="from a follower whose claim had run out", aim=("intended", "pause"))
 def epoch_unchecked(patch: pytest.MonkeyPatch) -> None:
     """A follower that slept through the end of its claim makes its create call all the same."""
-    patch.setattr(acquire, "_refuse_late", lambda *_: None)
+    patch.setattr(create, "_refuse_late", lambda *_, **__: None)
 
 
 @mutant(finds=r"began its job with \d of \d nodes", aim=("intended", "refuse"))
@@ -277,11 +271,11 @@ def partial_gang_kept(patch: pytest.MonkeyPatch) -> None:
 def create_after_the_first_refusal(patch: pytest.MonkeyPatch) -> None:
     """The other nodes of an attempt are asked for though one was refused."""
 
-    async def create(engine: Engine, run: Run, token: str, offer: Any, rank: int, gate: asyncio.Semaphore) -> Run:
+    async def unless_refused(member: Member, secrets: Mapping[str, str], gate: asyncio.Semaphore) -> Run:
         async with gate:
-            return await acquire._create(engine, engine.journal.run(run.id), token, offer, rank)
+            return await create.create(member.again(), secrets)
 
-    patch.setattr(acquire, "_unless_refused", create)
+    patch.setattr(acquire, "_unless_refused", unless_refused)
 
 
 @mutant(finds="there is no run|which no row announced|in no cost", aim=("owned", "power loss"))
@@ -303,7 +297,7 @@ def duplicate_not_written_down(patch: pytest.MonkeyPatch) -> None:
     async def give_back(engine: Engine, record: NodeRecord, node: Node, seen_at: object) -> Node:
         return await engine.provider(node.provider).release(node)
 
-    for module in (acquire, duplicates, reconcile):
+    for module in (create, recover, duplicates, reconcile):
         patch.setattr(module, "give_back_duplicate", give_back)
 
 
@@ -316,7 +310,7 @@ def found_gone_taken_for_the_end(patch: pytest.MonkeyPatch) -> None:
 @mutant(finds="may have been billed", where="leave")
 def unseen_taken_for_free(patch: pytest.MonkeyPatch) -> None:
     """What came and was ended by its own watchdog while nobody looked has cost nothing."""
-    for module in (acquire, late):
+    for module in (recover, late):
         patch.setattr(module, "unseen_seconds", lambda *_: 0.0)
 
 
@@ -325,9 +319,9 @@ def cap_checked_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
     """The caps are held first, and the row is written afterwards."""
     honest = MortalJournal.write
 
-    async def write(self: MortalJournal, *events: Event, caps: Caps | None = None) -> Run:
+    async def write(self: MortalJournal, *events: AnyEvent, caps: Caps | None = None) -> Run:
         if caps:
-            wanted = [Offer.from_dict(event.data["offer"]).price for event in events]
+            wanted = [event.offer.price for event in events if isinstance(event, NodeIntended)]
             caps.hold_hourly([node.hourly for run in self.runs(open_only=True) for node in run.nodes if node.open] + wanted)
             await self.process.step(0.01)
         return await honest(self, *events)
@@ -338,26 +332,26 @@ def cap_checked_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
 @mutant(finds="executed one node at once", where="strand")
 def silence_taken_for_an_end(patch: pytest.MonkeyPatch) -> None:
     """A node that does not answer is replaced before it has certainly stopped the job."""
-    for module in (execute, release):
-        patch.setattr(module, "has_stopped", lambda run, record, pace: True)
+    for module in (observe, release):
+        patch.setattr(module, "has_stopped", lambda member: True)
 
 
 @mutant(finds="executed one node at once", where="strand")
 def silence_counted_from_the_start(patch: pytest.MonkeyPatch) -> None:
     """The node's lease was put off by every look since the job began, and is believed to have run since then."""
 
-    def has_stopped(session_run: Run, record: NodeRecord, pace: Throttle) -> bool:
-        pace.due("began", record.token)
-        return (pace.elapsed("began", record.token) or 0) > (session_run.job.retry.interruption.unreachable or 0)
+    def has_stopped(member: Member) -> bool:
+        member.due("began")
+        return (member.elapsed("began") or 0) > (member.run.job.retry.interruption.unreachable or 0)
 
-    honest = execute.follow
+    honest = observe.observe
 
-    async def follow(engine: Engine, run: Run, record: NodeRecord, pace: Throttle, **more: Any) -> Run:
-        pace.due("began", record.token)
-        return await honest(engine, run, record, pace, **more)
+    async def observing(member: Member, **more: Any) -> Run:
+        member.due("began")
+        return await honest(member, **more)
 
-    patch.setattr(story, "follow", follow)
-    for module in (execute, release):
+    patch.setattr(story, "observe", observing)
+    for module in (observe, release):
         patch.setattr(module, "has_stopped", has_stopped)
 
 
@@ -380,21 +374,27 @@ def orders_under_the_epoch_of_another(patch: pytest.MonkeyPatch) -> None:
     def execution_of(engine: Engine, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Execution:
         return evolve(honest(engine, run, record, secrets), epoch=record.epoch)
 
-    patch.setattr(execute, "execution_of", execution_of)
+    for module in (execute, observe):
+        patch.setattr(module, "execution_of", execution_of)
 
 
 @mutant(finds="was closed while its machine", where="twins")
 def decided_on_what_is_true_no_more(patch: pytest.MonkeyPatch) -> None:
     """A step that is legal is taken, though its row stands elsewhere than when it was decided."""
-    honest = domain._step
+    honest = history._step
 
-    def step(run: Run, event: Event) -> Run:
-        return honest(run, evolve(event, data={name: value for name, value in event.data.items() if name != "seen"}))
+    def step(run: Run, event: AnyStep) -> Run:
+        return honest(run, evolve(event, seen=None))
 
-    patch.setattr(domain, "_step", step)
+    patch.setattr(history, "_step", step)
 
 
 @mutant(finds="the run is in limbo|executed one node at once", where="twins")
 def attempt_that_is_over_made_again(patch: pytest.MonkeyPatch) -> None:
     """A follower that slept through an attempt asks for a node of it."""
-    patch.setattr(domain, "_intend", lambda run, event: domain._intended(event))
+    honest = history._intended
+
+    def intended(run: Run, event: NodeIntended) -> NodeRecord:
+        return evolve(honest(evolve(run, nodes=()), event))
+
+    patch.setattr(history, "_intended", intended)

@@ -13,7 +13,7 @@ from lepton_sdk._clock import Clock
 from lepton_sdk._engine.calls import bounded
 from lepton_sdk._engine.calls.hurry import Hurry
 from lepton_sdk._engine.output import keep
-from lepton_sdk._engine.runs import execute
+from lepton_sdk._engine.runs import observe
 from lepton_sdk._engine.tasks import Workers
 
 __all__ = [
@@ -35,7 +35,7 @@ def one_class_of_errors_expected(patch: pytest.MonkeyPatch) -> None:
     async def ask_node(what: str, work: Any, seconds: float, clock: Clock, **_: Any) -> Any:
         return await bounded.bounded(work, seconds, clock)
 
-    patch.setattr(execute, "ask_node", ask_node)
+    patch.setattr(observe, "ask_node", ask_node)
 
 
 @mutant(finds="too late|was never asked back", where="liars")
@@ -51,7 +51,7 @@ def kept_without_an_end(patch: pytest.MonkeyPatch) -> None:
 @mutant(finds="was never asked back after limit", where="liars")
 def limit_on_the_nodes_word(patch: pytest.MonkeyPatch) -> None:
     """A limit acts when the node says that it has acted."""
-    patch.setattr(execute, "is_overdue", lambda *_: False)
+    patch.setattr(observe, "is_overdue", lambda *_: False)
 
 
 @mutant(finds="after (stop|now): too late|was never asked back", where="liars")
@@ -87,4 +87,4 @@ def stop_cuts_nothing_short(patch: pytest.MonkeyPatch) -> None:
 @mutant(finds="was never asked back after nonsense|is still billed", where="liars")
 def nonsense_taken_for_silence(patch: pytest.MonkeyPatch) -> None:
     """A node that answers and cannot be understood is waited for like one that is cut off."""
-    patch.setattr(execute, "_is_past_hope", lambda *_: False)
+    patch.setattr(observe, "_is_past_hope", lambda *_: False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import fields_dict
 
-from lepton_sdk.domain.node import Stage
+from lepton_sdk.domain.stage import Stage
 from lepton_sdk.testing import Faults
 
 __all__ = ["FAULTS", "IMPOSSIBLE", "PAIRS", "STAGES"]

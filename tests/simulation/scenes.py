@@ -9,8 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from clients import Scene, client, submit
-from pace import as_for_users, drive_many_or_few
 from schedule import DAY, check_journal, generations, live, played, settle
+from timings import AS_FOR_USERS, few_or_many
 
 from lepton_sdk._engine.followers.follow import follow_all
 from lepton_sdk.domain.caps import Caps
@@ -104,9 +104,9 @@ def crowd(seed: int) -> list[str]:
 
 async def _crowd(seed: int, folder: Path) -> list[str]:
     dice = random.Random(seed)
-    drive_many_or_few(dice)
+    timing = few_or_many(dice)
     world = World(seed, Faults(die=dice.uniform(0, 0.01), late=dice.choice([0, 0.3]), refuse=dice.choice([0, 0.3])))
-    scene = Scene(world, folder, Caps(hourly=Money(_CAP)))
+    scene = Scene(world, folder, Caps(hourly=Money(_CAP)), timing=timing)
     patient = {"no_capacity": {"duration": "12h", "backoff": 30}, "interruption": 3}
     job = Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}, retry=patient)
     run_ids = [await submit(scene, job.with_(nodes=dice.choice([1, 1, 2]))) for _ in range(4)]
@@ -127,13 +127,12 @@ def _check_cap(world: World) -> Iterator[str]:
 
 def replaced(seed: int) -> float:
     """Seconds from a node's certain death, while its job runs, to the next attempt's create call."""
-    with as_for_users():
-        return played(_replaced, seed)
+    return played(_replaced, seed)
 
 
 async def _replaced(seed: int, folder: Path) -> float:
     world, loop = World(seed), asyncio.get_running_loop()
-    scene = Scene(world, folder)
+    scene = Scene(world, folder, timing=AS_FOR_USERS)
     job = Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}, retry={"interruption": 1})
     await submit(scene, job)
     with client(scene) as (engine, _):

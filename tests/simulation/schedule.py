@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 from clients import Scene, account_of, client, end, submit
-from pace import drive_many_or_few
 from past import Past
 from reachable import PAIRS
+from timings import few_or_many
 from truth import Shown, check_cost, check_executions, check_gangs, check_world
 
 from lepton_sdk._engine.followers.follow import follow_all
@@ -125,11 +125,11 @@ def some_faults(dice: random.Random) -> Faults:
 
 async def _play(seed: int, folder: Path, aim: tuple[str, str]) -> Outcome:
     dice = random.Random(seed)
-    drive_many_or_few(dice)
+    timing = few_or_many(dice)
     world = World(seed, some_faults(dice))
     # Some clouds run nothing at boot, so that their machines have no watchdog.
     world.watchdog = dice.choice([WatchdogWay.STARTUP, WatchdogWay.STARTUP, WatchdogWay.NONE])
-    scene = Scene(world, folder)
+    scene = Scene(world, folder, timing=timing)
     # Chance alone comes to some of the pairs once in a thousand schedules.
     scene.aim = aim
     astray = dice.choice([0, 0, 0, 0, 0, 0.5])

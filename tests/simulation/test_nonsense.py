@@ -16,7 +16,7 @@ from attrs import define, evolve, field
 from clients import Scene, client, submit
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from pace import as_for_users
+from timings import AS_FOR_USERS
 
 from lepton_sdk._engine.followers.follow import follow_all, request_stop
 from lepton_sdk.domain.job import Job
@@ -26,7 +26,7 @@ from lepton_sdk.spi import WatchdogWay
 from lepton_sdk.spi.executor import Execution, ExecutionStatus, Fetched
 from lepton_sdk.testing import SimCloud, World, run_virtual
 
-# From a stop, or from the moment at which nothing can be said any more: what `Patience` says, and a look.
+# From a stop, or from the moment at which nothing can be said any more: what `Timing` says, and a look.
 _ALLOWED = 20.0
 
 
@@ -149,10 +149,10 @@ async def _stopped(folder: Path, acts: Sequence[Any], after: float) -> tuple[flo
     """Seconds from a stop until the provider was asked for the release, and how the run ended."""
     world, loop = World(7), asyncio.get_running_loop()
     world.watchdog = WatchdogWay.NONE
-    scene = Scene(world, folder)
+    scene = Scene(world, folder, timing=AS_FOR_USERS)
     run_id = await submit(scene, Job("true", resources={"gpu": "H100:8", "providers": ["sim"]}, outputs=("results/",)))
     with client(scene) as (engine, process):
-        engine._executors["SSHAccess"] = Anything(acts, process)
+        engine._executors["ssh"] = Anything(acts, process)
         work = asyncio.create_task(follow_all(engine, until_idle=True))
         while not any(node.running_at for node in engine.journal.run(run_id).nodes):  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(0.5)
@@ -172,7 +172,7 @@ async def _stopped(folder: Path, acts: Sequence[Any], after: float) -> tuple[flo
 @settings(max_examples=400 * _TIMES, deadline=None, suppress_health_check=list(HealthCheck), phases=_PHASES)
 @given(acts=st.lists(_ACTS, min_size=1, max_size=6), after=st.sampled_from([0.0, 1.0, 7.0]))
 def test_whatever_an_executor_does_a_stop_gives_the_machine_back(acts: list[Any], after: float) -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if sys.platform == "linux" else None) as folder, as_for_users():
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if sys.platform == "linux" else None) as folder:
         random.seed(0)
         waited, state = run_virtual(_stopped(Path(folder), acts, after))
     assert waited <= _ALLOWED
@@ -218,7 +218,7 @@ class Nonsense(SimCloud):
         seen: Node = await self._act(await super().release(node))
         return seen
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         async for node in super().find(owner, token):
             yield await self._act(node)
 
@@ -253,7 +253,7 @@ async def _rented(folder: Path, acts: list[Any], answers: list[Any]) -> tuple[li
 @settings(max_examples=120 * _TIMES, deadline=None, suppress_health_check=list(HealthCheck), phases=_PHASES)
 @given(acts=st.lists(_ACTS, max_size=8), answers=st.lists(_ANSWERS, min_size=1, max_size=3))
 def test_whatever_a_provider_answers_nothing_stays_on_the_bill(acts: list[Any], answers: list[Any]) -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if sys.platform == "linux" else None) as folder, as_for_users():
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if sys.platform == "linux" else None) as folder:
         random.seed(0)
         billed, state = run_virtual(_rented(Path(folder), acts, answers))
     assert billed == []

@@ -10,7 +10,8 @@ from itertools import pairwise
 
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.money import Money
-from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
 from lepton_sdk.testing import SIM_SPEC, Machine, Running, VirtualClock, World, bill, executions
 
 __all__ = ["Shown", "check_cost", "check_executions", "check_gangs", "check_world", "is_belated"]

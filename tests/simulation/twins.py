@@ -11,8 +11,8 @@ from pathlib import Path
 
 from attrs import evolve
 from clients import MortalJournal, Scene, client, end, nobody, submit
-from pace import drive_many_or_few
 from schedule import check_journal, played, settle, some_faults, strangers_in
+from timings import few_or_many
 from truth import check_executions, check_world
 
 from lepton_sdk._clock import Clock
@@ -66,10 +66,10 @@ def twins(seed: int) -> list[str]:
 
 async def _twins(seed: int, folder: Path) -> list[str]:
     dice = random.Random(seed)
-    drive_many_or_few(dice)
+    timing = few_or_many(dice)
     # Who never stands still is in step with the others, and who dies young meets none of them.
     world = World(seed, evolve(some_faults(dice), pause=dice.uniform(0, 0.1), die=dice.choice([0, 0, 0.01])))
-    scene = Scene(world, folder, left=20)
+    scene = Scene(world, folder, timing=timing, left=20)
     late = dice.random() < 0.5
     # An aimed fault goes back to the usual ones behind it, and the late ones meet their own.
     scene.aim = None if late else (dice.choice(_STAND_STILL), "pause")

@@ -47,7 +47,7 @@ class Acme:
         announce("key", f"for-{launch.token}")
         return Node("acme", WHO.get(), token=launch.token)
 
-    def find(self, owner: str, token: str | None = None) -> Iterable[Node]:
+    def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> Iterable[Node]:
         return [Node("acme", "m1", token=token, owner=owner)]
 
     def inspect(self, node: Node) -> Node:
@@ -72,7 +72,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 def launch(announced: list[tuple[str, str]]) -> Launch:
-    async def announce(kind: str, name: str) -> None:
+    async def announce(kind: str, name: str, *, shared: bool = False) -> None:
         await asyncio.sleep(0)
         announced.append((kind, name))
 
@@ -177,6 +177,9 @@ class Able(Acme):
             announce(one, "disk", f"for-{one.token}")
         return [Node("acme", one.token, token=one.token) for one in launches]
 
+    def release_group(self, nodes: Sequence[Node]) -> Sequence[Node]:
+        return [node.with_state(NodeState.GONE) for node in nodes]
+
 
 def test_every_ability_goes_through_the_thread() -> None:
     async def story() -> None:
@@ -191,6 +194,7 @@ def test_every_ability_goes_through_the_thread() -> None:
         launches = [evolve(launch(announced), token=token) for token in ("t1", "t2")]
         assert [node.token for node in await provider.acquire_group(None, launches)] == ["t1", "t2"]
         assert announced == [("disk", "for-t1"), ("disk", "for-t2")]
+        assert [node.state for node in await provider.release_group([Node("acme", "t1")])] == [NodeState.GONE]
         await provider.aclose()
 
     asyncio.run(story())

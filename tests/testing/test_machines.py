@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from lepton_sdk.testing import SSHMachines
+from lepton_sdk.testing.doubles import SSHMachines
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 pytestmark = pytest.mark.skipif(SSHD is None or sys.platform != "linux", reason="sshd on Linux's loopback addresses is needed")
 # A double's process, which starts a machine, says its address and folder, and waits for its end.
 _OWNER = """
 import sys
-from lepton_sdk.testing import SSHMachines
+from lepton_sdk.testing.doubles import SSHMachines
 machines = SSHMachines(sys.argv[1], port=int(sys.argv[2]))
 print(machines.start("one", sys.argv[3]), machines._running["one"].folder, flush=True)
 sys.stdin.read()

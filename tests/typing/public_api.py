@@ -5,7 +5,7 @@ A line that must not type carries ``type: ignore[code]``, and an ignore that is 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import assert_type
 
@@ -130,7 +130,7 @@ class Cloud:
     async def acquire(self, offer: Offer, launch: Launch) -> Node:
         raise NotImplementedError
 
-    def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         raise NotImplementedError
 
     async def inspect(self, node: Node) -> Node:

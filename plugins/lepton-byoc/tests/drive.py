@@ -39,7 +39,7 @@ async def _until_fault(provider: Any, resources: Resources) -> list[dict[str, ob
     return offers
 
 
-async def announce(kind: str, name: str) -> None:
+async def announce(kind: str, name: str, *, shared: bool = False) -> None:
     raise AssertionError(f"this machine needs no {kind} {name}")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lepton_sdk.testing import SSHMachines
+from lepton_sdk.testing.doubles import SSHMachines
 
 _SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 _PORT = 2477

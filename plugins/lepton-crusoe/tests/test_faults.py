@@ -14,12 +14,12 @@ _CREATE = "POST .*/instances"
 
 @pytest.mark.parametrize(
     ("kind", "made"),
-    [("lose_reply", 1), ("half_body", 1), ("html", 1), ("wrong_json", 1), ("reset", 0), ("status", 0)],
+    [("reset-after", 1), ("half-body", 1), ("html-after", 1), ("wrong-json", 1), ("reset-before", 0), ("status", 0)],
 )
 def test_a_create_whose_answer_is_lost_is_found(
     double: Any, provider: CrusoeCloud, take: Any, run_async: Any, until: Any, kind: str, made: int
 ) -> None:
-    double.tell("/fault", kind=kind, match=_CREATE, value=500)
+    double.tell("/fault", kind=kind, match=_CREATE, status=500)
 
     async def live() -> list[Any]:
         with pytest.raises(OutcomeUnknown):
@@ -31,7 +31,7 @@ def test_a_create_whose_answer_is_lost_is_found(
         return found
 
     assert len(run_async(live())) == made
-    assert double.calls("POST").count("POST /v1/projects/*/compute/vms/instances") == made
+    assert double.calls("POST").count("POST /v1/projects/*/compute/vms/instances") == 1
     assert double.open() == []
 
 
@@ -40,7 +40,7 @@ def test_a_part_whose_answer_is_lost_is_found_and_used(
     double: Any, make_provider: Any, take: Any, run_async: Any, until: Any, match: str
 ) -> None:
     provider = make_provider(double.url, data_disk_gib=10)
-    double.tell("/fault", kind="lose_reply", match=match)
+    double.tell("/fault", kind="reset-after", match=match)
 
     async def live() -> None:
         node = await take(provider, "h100-80gb-sxm-ib.8x")
@@ -55,18 +55,18 @@ def test_a_part_whose_answer_is_lost_is_found_and_used(
 @pytest.mark.parametrize(
     ("kind", "error"),
     [
-        ("lose_reply", Unavailable),
-        ("half_body", Unavailable),
+        ("reset-after", Unavailable),
+        ("half-body", Unavailable),
         ("status", Unavailable),
-        ("html", ContractViolation),
-        ("wrong_json", ContractViolation),
+        ("html-after", ContractViolation),
+        ("wrong-json", ContractViolation),
     ],
 )
 def test_a_list_that_cannot_be_read_is_never_an_empty_one(
     double: Any, provider: CrusoeCloud, take: Any, run_async: Any, kind: str, error: type[LeptonError]
 ) -> None:
     run_async(take(provider))
-    double.tell("/fault", kind=kind, match=r"GET .*/instances\?", value=503)
+    double.tell("/fault", kind=kind, match=r"GET .*/instances\?", status=503)
 
     async def look() -> list[Any]:
         return [node async for node in provider.find("owner1")]
@@ -76,14 +76,14 @@ def test_a_list_that_cannot_be_read_is_never_an_empty_one(
     assert len(run_async(look())) == 1
 
 
-@pytest.mark.parametrize("kind", ["lose_reply", "half_body", "reset", "status", "html"])
+@pytest.mark.parametrize("kind", ["reset-after", "half-body", "reset-before", "status", "html-after"])
 def test_a_release_that_is_not_answered_is_done_again(
     double: Any, provider: CrusoeCloud, take: Any, run_async: Any, until: Any, kind: str
 ) -> None:
     async def live() -> None:
         node = await take(provider)
         await until(lambda: provider.inspect(node), lambda n: n.state is NodeState.READY)
-        double.tell("/fault", kind=kind, match="DELETE", value=500)
+        double.tell("/fault", kind=kind, match="DELETE", status=500)
         with pytest.raises(LeptonError):
             await provider.release(node)
         await until(lambda: provider.release(node), lambda n: n.state is NodeState.GONE)
@@ -93,5 +93,5 @@ def test_a_release_that_is_not_answered_is_done_again(
 
 
 def test_a_slow_answer_is_waited_for(double: Any, provider: CrusoeCloud, take: Any, run_async: Any) -> None:
-    double.tell("/fault", kind="slow", match=_CREATE, value=0.3)
+    double.tell("/fault", kind="slow", match=_CREATE, seconds=0.3)
     assert run_async(take(provider)).id

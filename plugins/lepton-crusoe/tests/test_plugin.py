@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -30,14 +31,31 @@ def test_the_spec_is_light() -> None:
     assert not imported & {"httpx", "asyncio", "click", "http.server", "lepton_crusoe.provider"}
 
 
-@pytest.mark.parametrize(
-    ("part", "doors"),
-    [("*.py", {"lepton_sdk.spi", "lepton_sdk.spi.http"}), ("double/*.py", {"lepton_sdk.testing"})],
-)
-def test_the_plugin_comes_through_the_doors_for_authors_only(part: str, doors: set[str]) -> None:
+def test_the_plugin_comes_through_the_doors_for_authors_only() -> None:
     folder = Path(__file__).parents[1] / "src" / "lepton_crusoe"
-    lines = [line for file in folder.glob(part) for line in file.read_text().splitlines()]
-    assert {match[1] for line in lines if (match := re.match(r"\s*(?:from|import) (lepton_sdk[\w.]*)", line))} == doors
+    lines = [line for file in folder.glob("*.py") for line in file.read_text().splitlines()]
+    assert {match[1] for line in lines if (match := re.match(r"\s*(?:from|import) (lepton_sdk[\w.]*)", line))} == {
+        "lepton_sdk.spi",
+        "lepton_sdk.spi.http",
+    }
+
+
+@pytest.mark.parametrize("words", [["double"], ["--help"], ["double", "--", "true"]])
+def test_without_the_doubles_the_command_says_what_to_install(words: list[str], tmp_path: Path) -> None:
+    # As if lepton-doubles had never been installed: nothing of it can be found.
+    blocker = "import sys\nclass Blocker:\n    def find_spec(self, name, path=None, target=None):\n"
+    blocker += "        if name.partition('.')[0] == 'lepton_doubles':\n            raise ModuleNotFoundError(name=name)\n"
+    (tmp_path / "sitecustomize.py").write_text(f"{blocker}sys.meta_path.insert(0, Blocker())\n")
+    command = [sys.executable, "-m", "lepton_sdk", "crusoe", *words]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (ConfigError.exit_code, "")
+    assert done.stderr == "error: the double of Crusoe Cloud is not installed\n  next: pip install lepton-doubles\n"
+
+
+def test_the_wheel_holds_no_double() -> None:
+    folder = Path(__file__).parents[1] / "src"
+    assert [file for file in folder.rglob("*.py") if "double" in str(file.relative_to(folder))] == []
 
 
 def test_it_is_a_provider(make_provider: Any) -> None:

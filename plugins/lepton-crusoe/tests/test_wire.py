@@ -13,9 +13,9 @@ import respx
 
 from lepton_crusoe._credentials import Signature, read_credentials, read_key, sign
 from lepton_crusoe._listing import Prices
-from lepton_crusoe.double.auth import expected_signature
 from lepton_crusoe.plugin import stored
 from lepton_crusoe.provider import CrusoeCloud
+from lepton_doubles.crusoe_cloud.signature import expected_signature
 from lepton_sdk.spi import (
     AuthError,
     BlockScope,

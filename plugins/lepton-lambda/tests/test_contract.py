@@ -18,12 +18,12 @@ def test_a_whole_life_conforms(contract: Any, provider: LambdaCloud, double: Any
         await provider.diagnose()
         node = await take(provider)
         await provider.inspect(node)
-        double.tell("/machine", id=node.id, status="preempted")
+        double.tell("/instance", id=node.id, status="preempted")
         assert [found.id async for found in provider.find("owner1")] == [node.id]
         await provider.release(node)
 
     run_async(live())
-    exchanges = double.ask("/exchanges")
+    exchanges = double.exchanges()
     for exchange in exchanges:
         contract.check(exchange)
     assert len({(one["method"], one["path"].rpartition("/")[2][:9]) for one in exchanges}) >= 7
@@ -34,7 +34,7 @@ def test_the_judge_sees_what_is_not_published(
     contract: Any, double: Any, provider: Any, take: Any, run_async: Any, change: Any
 ) -> None:
     run_async(take(provider))
-    exchange = double.ask("/exchanges")[-1]
+    exchange = double.exchanges()[-1]
     contract.check(exchange)
     with pytest.raises(Exception, match=r"(?i)error"):
         contract.check(exchange | {"request": json.dumps(json.loads(exchange["request"]) | change)})
@@ -43,6 +43,6 @@ def test_the_judge_sees_what_is_not_published(
 @pytest.mark.parametrize("reply", [{"data": {}}, {"data": {"instance_ids": ["a"], "more": 1}}, {"data": {"instance_ids": [7]}}])
 def test_the_judge_sees_a_wrong_reply(contract: Any, double: Any, provider: Any, take: Any, run_async: Any, reply: Any) -> None:
     run_async(take(provider))
-    exchange = double.ask("/exchanges")[-1]
+    exchange = double.exchanges()[-1]
     with pytest.raises(Exception, match=r"(?i)error|invalid"):
         contract.check(exchange | {"reply": reply})

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lepton_lambda.plugin import COMMAND, PROVIDER
 from lepton_lambda.provider import create
-from lepton_sdk.spi import AuthError, Provider, ProviderContext
+from lepton_sdk.spi import AuthError, ConfigError, Provider, ProviderContext
 
 Context = Callable[..., ProviderContext]
 
@@ -29,7 +31,25 @@ def test_the_spec_is_light() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     imported = set(done.stdout.split())
     assert "lepton_sdk.spi.spec" in imported
-    assert not imported & {"httpx", "asyncio", "click", "lepton_lambda.provider", "lepton_lambda.double"}
+    assert not imported & {"httpx", "asyncio", "click", "lepton_lambda.provider", "lepton_doubles"}
+
+
+@pytest.mark.parametrize("words", [["double"], ["--help"], ["double", "--", "true"]])
+def test_without_the_doubles_the_command_says_what_to_install(words: list[str], tmp_path: Path) -> None:
+    # As if lepton-doubles had never been installed: nothing of it can be found.
+    blocker = "import sys\nclass Blocker:\n    def find_spec(self, name, path=None, target=None):\n"
+    blocker += "        if name.partition('.')[0] == 'lepton_doubles':\n            raise ModuleNotFoundError(name=name)\n"
+    (tmp_path / "sitecustomize.py").write_text(f"{blocker}sys.meta_path.insert(0, Blocker())\n")
+    command = [sys.executable, "-m", "lepton_sdk", "lambda", *words]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (ConfigError.exit_code, "")
+    assert done.stderr == "error: the double of Lambda Cloud is not installed\n  next: pip install lepton-doubles\n"
+
+
+def test_the_wheel_holds_no_double() -> None:
+    folder = Path(__file__).parents[1] / "src"
+    assert [file for file in folder.rglob("*.py") if "double" in str(file.relative_to(folder))] == []
 
 
 def test_it_is_a_provider_and_its_flags_are_true(context: Context) -> None:

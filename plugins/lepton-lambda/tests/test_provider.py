@@ -62,7 +62,7 @@ def test_a_life(provider: LambdaCloud, double: Any, take: Any, run_async: Any, a
     assert isinstance(seen.access, SSHAccess)
     assert (seen.access.user, seen.access.host.rpartition(".")[0]) == ("ubuntu", "198.51.100")
     assert [first.state, second.state] == [NodeState.GONE, NodeState.GONE]
-    assert double.running() == []
+    assert double.open() == []
     assert announced == [("ssh-key", "lepton-owner1")]
     assert double.calls().count("POST /instance-operations/terminate") == 1
 
@@ -88,7 +88,7 @@ def test_a_key_of_our_name_with_other_content_is_refused(
         run_async(take(provider, token="t2"))
     assert caught.value.scope is BlockScope.PROVIDER
     assert "delete lepton-owner1 at https://cloud.lambda.ai/ssh-keys" in (caught.value.hint or "")
-    assert len(double.running()) == 1
+    assert len(double.open()) == 1
 
 
 @pytest.mark.parametrize("key", ["double-ke", "double-key2", "x"])
@@ -107,7 +107,7 @@ def test_an_account_in_trouble(double: Any, context: Context, take: Any, run_asy
     double.tell("/key", key="poor", account="main", trouble=trouble)
     with pytest.raises(AuthError, match=trouble):
         run_async(take(create(context(double.url, "poor")), token="t2"))
-    assert len(double.running()) == 1
+    assert len(double.open()) == 1
 
 
 def test_a_key_without_the_right_to_see_is_told_by_doctor(double: Any, context: Context, run_async: Any) -> None:
@@ -148,7 +148,7 @@ def test_a_price_that_rises_between_plan_and_launch(
     else:
         node = run_async(launcher.acquire(offer, launch))
         assert node.price == Money(str(cents / 100))
-    assert len(double.running()) == (0 if refused else 1)
+    assert len(double.open()) == (0 if refused else 1)
 
 
 def test_a_listing_of_a_minute_ago_is_not_asked_again(provider: LambdaCloud, double: Any, take: Any, run_async: Any) -> None:
@@ -191,17 +191,17 @@ def test_names_that_are_too_long(provider: LambdaCloud, double: Any, take: Any, 
 
 def test_a_long_name_of_a_job_is_cut(provider: LambdaCloud, double: Any, take: Any, run_async: Any) -> None:
     run_async(take(provider, job_name="j" * 100))
-    assert len(double.ask("/machines")[0]["name"]) == 64
+    assert len(double.ask("/instances")[0]["name"]) == 64
 
 
 def test_a_machine_that_is_not_shown_yet_is_not_gone(provider: LambdaCloud, double: Any, take: Any, run_async: Any) -> None:
-    double.tell("/settings", hidden=50)
+    double.tell("/settings", lag=50)
     node = run_async(take(provider))
     assert run_async(provider.inspect(node)).state is NodeState.PENDING
     assert run_async(provider.release(node)).state is NodeState.RELEASING
     double.tell("/time", skip=50)
     assert run_async(provider.release(node)).state is NodeState.GONE
-    assert double.running() == []
+    assert double.open() == []
 
 
 def test_another_account_never_makes_a_machine_gone(
@@ -214,7 +214,7 @@ def test_another_account_never_makes_a_machine_gone(
         with pytest.raises(AuthError, match="no SSH key lepton-owner1") as caught:
             run_async(call)
         assert "LAMBDA_API_KEY" in (caught.value.hint or "")
-    assert len(double.running()) == 1
+    assert len(double.open()) == 1
     # Core asks for the account before it believes a listing.
     assert run_async(wrong.account()) is None
 
@@ -268,5 +268,5 @@ def test_a_machine_that_is_taken_back_before_it_is_active_is_no_capacity(
 def test_a_startup_script_is_user_data(provider: LambdaCloud, double: Any, take: Any, run_async: Any) -> None:
     run_async(take(provider, startup_script="#!/bin/sh\ntrue\n"))
     run_async(take(provider, token="t2"))
-    bodies = [json.loads(one["request"]) for one in double.ask("/exchanges") if one["path"].endswith("/launch")]
+    bodies = [json.loads(one["request"]) for one in double.exchanges() if one["path"].endswith("/launch")]
     assert [body.get("user_data") for body in bodies] == ["#!/bin/sh\ntrue\n", None]

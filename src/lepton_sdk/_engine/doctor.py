@@ -14,8 +14,6 @@ from lepton_sdk.spi.provider import Diagnosis
 
 __all__ = ["examine", "state_of"]
 
-_SECONDS = 30.0
-
 
 async def examine(engine: Engine, only: str | None = None) -> list[Diagnosis]:
     """Look at the state folder, the plugins and each usable provider."""
@@ -66,7 +64,7 @@ async def _provider(engine: Engine, name: str) -> list[Diagnosis]:
         provider = engine.provider(name)
         if not isinstance(provider, Diagnosing):
             return [Diagnosis(subject, None, "it offers no examination of its own")]
-        answer = await bounded(provider.diagnose, _SECONDS, engine.clock)
+        answer = await bounded(provider.diagnose, engine.timing.doctor, engine.clock)
         return checked_diagnoses(answer, name)
     except LeptonError as error:
         return [Diagnosis(subject, False, error.message, error.hint or "")]

@@ -12,21 +12,25 @@ from pathlib import Path
 
 from lepton_sdk._clock import Clock, SteadyClock
 from lepton_sdk._config import Config, shown_address
+from lepton_sdk._engine import timing as times
 from lepton_sdk._engine.calls.bounded import ask_provider
 from lepton_sdk._engine.calls.gate import checked_account
-from lepton_sdk._engine.calls.hurry import Hurry, Patience
+from lepton_sdk._engine.calls.hurry import Hurry
 from lepton_sdk._engine.claims.holder import this_process
 from lepton_sdk._engine.polling import Cached, Throttle
+from lepton_sdk._engine.timing import Timing
 from lepton_sdk._gate.specs import check_spec
 from lepton_sdk._journal import Journal, Place, exists, lost_at
 from lepton_sdk._plugins.registry import Registry
 from lepton_sdk.domain.access import Access
+from lepton_sdk.domain.caps import Caps
+from lepton_sdk.domain.events import AnyEvent, Event
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.quantity import show_duration
-from lepton_sdk.domain.run import Event, Run
-from lepton_sdk.errors import JournalError, LeptonError, PluginBroken, UsageError
+from lepton_sdk.domain.run import Run
+from lepton_sdk.errors import JournalError, LeptonError, PluginBroken, PluginError, UsageError
 from lepton_sdk.router import Standing
 from lepton_sdk.spi.capabilities import PROVIDER_CAPABILITIES, Accounting, lacking
 from lepton_sdk.spi.executor import Executor, ExecutorContext
@@ -36,14 +40,8 @@ from lepton_sdk.spi.spec import ProviderSpec
 
 __all__ = ["Engine"]
 
-_ACCOUNT_SECONDS = 300.0
-
-# Beyond so many runs, one listing costs fewer calls than a look at each machine.
-_FEW = 4
-_LONGEST_LOOK = 0.5
 # Clocks that are kept by a time service differ by less.
 _MOVED_SECONDS = 60.0
-_LOOK_EACH = 0.004
 
 
 class Engine:
@@ -51,11 +49,11 @@ class Engine:
 
     Args:
         providers: provider objects that the application brings itself, by spec; they stand beside the installed plugins.
-        executors: executors by the type name of their Access, which go before the installed ones; for simulations,
+        executors: executors by the kind of their access, which go before the installed ones; for simulations,
             like the next two.
         open_journal: makes the journal.
         entropy: random bytes for ids.
-        patience: how long things are waited for; tests and simulations bring their own.
+        timing: how long things are waited for; tests and simulations bring their own.
     """
 
     def __init__(
@@ -67,10 +65,11 @@ class Engine:
         executors: Mapping[str, Executor] | None = None,
         open_journal: Callable[..., Journal] = Journal,
         entropy: Callable[[int], bytes] = os.urandom,
-        patience: Patience | None = None,
+        timing: Timing | None = None,
     ) -> None:
         self.config = config
         self.clock: Clock = clock or SteadyClock()
+        self.timing = timing or times.USUAL.with_keeping(config.keeping)
         self.registry = Registry(config, self.clock)
         self._brought = {spec.name: (spec, _able(spec, provider)) for spec, provider in (providers or {}).items()}
         self._entropy = entropy
@@ -78,25 +77,24 @@ class Engine:
         self._executors: dict[str, Executor] = dict(executors or {})
         self._open_journal = open_journal
         self._accounts: dict[str, tuple[float | None, str | None]] = {}
-        self.pace = Throttle(self.clock)
-        self.patience = patience or Patience().with_keeping(config.keeping)
+        self.throttle = Throttle(self.clock)
         # By run: how much time is left for what stands before its machines' release.
         self._hurries: dict[str, Hurry] = {}
         # By token: create calls that have not answered, which go on when their caller is cancelled; and those that never did.
         self.creating: dict[str, asyncio.Future[Run]] = {}
         self.called: set[str] = set()
         self.listings: Cached[Mapping[str, Node]] = Cached(self.clock)
+        self.releases: Cached[Mapping[str, Node]] = Cached(self.clock)
         self.markets: Cached[tuple[list[Offer], LeptonError | None]] = Cached(self.clock)
         # Providers that the last look at the market could not ask, for a reason that may pass.
         self.passing: dict[str, LeptonError] = {}
         self.notices: list[str] = []
-        self._moved, self._said = False, set[str]()
-        self._onlookers: list[Callable[[str], None]] = []
+        self._moved, self._said, self._onlookers = False, set[str](), list[Callable[[str], None]]()
         # What is claimed by some work of this very process, whatever the clock says of it, and whom to tell of its loss.
         self.claims: dict[str, tuple[int, Callable[[int], object]]] = {}
         # How many runs are driven here under the eye of the thread that sees a blocked loop.
         self.watchers, self.watch_over = 0, threading.Event()
-        self.keeper: asyncio.Future[None] | None = None
+        self.renewal: asyncio.Future[None] | None = None
         self.holder = this_process(self.new_id())
 
     def new_id(self) -> str:
@@ -123,8 +121,8 @@ class Engine:
         if "account" not in self.spec(name).capabilities:
             return None
         now, (asked, account) = self.clock.monotonic(), self._accounts.get(name, (None, None))
-        if asked is None or account is None or now - asked > _ACCOUNT_SECONDS:
-            provider, seconds = self.provider(name), self.patience.provider
+        if asked is None or account is None or now - asked > self.timing.account:
+            provider, seconds = self.provider(name), self.timing.provider
             assert isinstance(provider, Accounting)
             answer = await ask_provider(name, "asking which account this is", provider.account, seconds, self.clock)
             account = checked_account(answer, name)
@@ -134,7 +132,7 @@ class Engine:
     def hurry(self, run_id: str) -> Hurry:
         """How much time is left for what stands before the release of a run's machines."""
         if run_id not in self._hurries:
-            self._hurries[run_id] = Hurry(self.clock, self.patience.stopped)
+            self._hurries[run_id] = Hurry(self.clock, self.timing.stopped)
         return self._hurries[run_id]
 
     def forget_hurry(self, run_id: str) -> None:
@@ -143,8 +141,15 @@ class Engine:
 
     def executor_name(self, access: Access) -> str | None:
         """The plugin whose executor is in use for nodes that are reached so; ``None`` before it was."""
-        executor = self._executors.get(type(access).__name__)
+        executor = self._executors.get(access.kind)
         return None if executor is None else _module_of(executor)
+
+    def executor_plugin(self, node: Node | None) -> str:
+        """The plugin whose executor reaches a node, with its distribution; ``""`` where nobody knows."""
+        try:
+            return self.registry.executor_plugin(node.access.kind) if node is not None and node.access is not None else ""
+        except PluginError:
+            return ""
 
     def plugin_modules(self) -> dict[str, str]:
         """The code of the plugins that are in use: module, or package of modules, and the plugin's name."""
@@ -159,11 +164,10 @@ class Engine:
 
     def executor(self, access: Access) -> Executor:
         """The way to run on a node that is reached so."""
-        kind = type(access).__name__
-        if kind not in self._executors:
+        if access.kind not in self._executors:
             context = ExecutorContext(clock=self.clock, runs_dir=self.runs_dir, progress=self._show, own=self.has_own_hosts)
-            self._executors[kind] = self.registry.executor(access, context)
-        return self._executors[kind]
+            self._executors[access.kind] = self.registry.executor(access.kind, context)
+        return self._executors[access.kind]
 
     def has_own_hosts(self, name: str) -> bool:
         """Whether a provider's machines are hosts of the user's own, as far as a node does not say so itself."""
@@ -176,11 +180,11 @@ class Engine:
     @property
     def is_busy(self) -> bool:
         """Whether so many runs are driven here that what all of them want to know is asked once."""
-        return len(self.claims) > _FEW
+        return len(self.claims) > self.timing.few
 
-    def look_seconds(self) -> float:
-        """How often each node is looked at, at least: ten thousand every forty seconds are still 250 looks a second."""
-        return max(_LONGEST_LOOK, _LOOK_EACH * len(self.claims))
+    def poll_seconds(self) -> float:
+        """How often each node is polled, at least."""
+        return max(self.timing.longest_poll, self.timing.poll_each * len(self.claims))
 
     @contextmanager
     def shown_to(self, on_event: Callable[[Event], None] | None, on_progress: Callable[[str], None] | None) -> Iterator[None]:
@@ -296,6 +300,18 @@ class Engine:
         if not self.has_journal():
             raise UsageError(f"no run is called {run!r}: there is no journal yet", hint="start one with lepton run")
         return self.journal.resolve(run)
+
+    async def write(self, run_id: str, *events: AnyEvent, caps: Caps | None = None) -> Run:
+        """Write entries of one run durably, all or none, and give the run after them."""
+        return await self.journal.write(*self._stamped(run_id, events), caps=caps)
+
+    def append(self, run_id: str, *events: AnyEvent) -> Run:
+        """`write` for who cannot wait."""
+        return self.journal.append(*self._stamped(run_id, events))
+
+    def _stamped(self, run_id: str, events: tuple[AnyEvent, ...]) -> list[AnyEvent]:
+        now = self.clock.now()
+        return [event.stamped(run_id, now) for event in events]
 
     def open(self) -> Journal:
         """Open the journal; `journal` for who only wants to know whether it can be."""

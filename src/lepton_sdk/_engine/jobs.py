@@ -12,8 +12,9 @@ from lepton_sdk._engine.followers.leaving import OnCancel, or_leave
 from lepton_sdk._engine.logs import with_output
 from lepton_sdk._engine.market import plan_for
 from lepton_sdk._engine.runs.submit import check, read_secrets, record
+from lepton_sdk.domain.events import Event
 from lepton_sdk.domain.job import Job
-from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import NoOffers
 from lepton_sdk.router import Plan
 

@@ -12,7 +12,8 @@ from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.followers.follow import drive, is_driven
 from lepton_sdk._engine.followers.journal_away import AWAY, Absence, patient
 from lepton_sdk._engine.output.fetch import output_of
-from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import NodeError, UsageError
 
 __all__ = ["read_logs", "with_output"]

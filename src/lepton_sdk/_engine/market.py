@@ -19,8 +19,6 @@ from lepton_sdk.router import Plan, Standing, route
 
 __all__ = ["Market", "look", "plan_for"]
 
-# A provider that has not listed its offers by then costs only its own rows.
-_SECONDS = 20.0
 # No vendor has as many; a listing without end would fill the memory before its time is over.
 _MOST = 1_000_000
 # Observers see so many candidates, so that no hook runs once per offer.
@@ -98,9 +96,9 @@ async def _ask(engine: Engine, name: str, resources: Resources) -> tuple[list[Of
 async def _broken_off(engine: Engine, name: str, list_them: Callable[[], Awaitable[None]]) -> LeptonError | None:
     """What a listing ended with before its end."""
     try:
-        await bounded(list_them, _SECONDS, engine.clock)
+        await bounded(list_them, engine.timing.market, engine.clock)
     except TimeoutError:
-        return Unavailable(f"no answer within {_SECONDS:.0f} seconds", provider=name)
+        return Unavailable(f"no answer within {engine.timing.market:.0f} seconds", provider=name)
     except LeptonError as error:
         return error
     except Exception as error:

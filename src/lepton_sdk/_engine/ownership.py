@@ -5,7 +5,7 @@ from __future__ import annotations
 from lepton_sdk._engine.doctor import state_of
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.inventory.lost_journals import begin_anew, trouble
-from lepton_sdk.domain.run import Event
+from lepton_sdk.domain.events import StopRequested
 
 __all__ = ["adopt", "new_state"]
 
@@ -24,7 +24,7 @@ def adopt(engine: Engine) -> dict[str, object]:
     rolled_back = journal.frozen is not None and not journal.is_foreign
     open_runs = map(journal.run, journal.open_runs()) if rolled_back else ()
     now = engine.clock.now()
-    journal.adopt(*(Event("run.stop", run.id, now) for run in open_runs if not run.stop_requested))
+    journal.adopt(*(StopRequested().stamped(run.id, now) for run in open_runs if not run.stop_requested))
     return state_of(engine)
 
 

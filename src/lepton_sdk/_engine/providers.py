@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from lepton_sdk._engine.calls.bounded import ask_provider
 from lepton_sdk._engine.calls.gate import Faults, checked_node, each
 from lepton_sdk._engine.engine import Engine
-from lepton_sdk.domain.node import Node
+from lepton_sdk.domain.node import Node, NodeState
+from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.errors import ContractViolation
+from lepton_sdk.spi.capabilities import GroupReleasing
 
-__all__ = ["found", "inspected", "released"]
+__all__ = ["checked_answer", "found", "found_of", "inspected", "released", "released_group"]
 
 # No vendor lists as many for one owner.
 _MOST = 1_000_000
@@ -24,7 +28,7 @@ async def inspected(engine: Engine, node: Node) -> Node:
     """
     name = node.provider
     answer = await ask_provider(
-        name, f"inspecting {node.id}", lambda: engine.provider(name).inspect(node), engine.patience.provider, engine.clock
+        name, f"inspecting {node.id}", lambda: engine.provider(name).inspect(node), engine.timing.provider, engine.clock
     )
     return _checked(engine, answer, node)
 
@@ -37,15 +41,44 @@ async def released(engine: Engine, node: Node) -> Node:
     """
     name = node.provider
     answer = await ask_provider(
-        name, f"releasing {node.id}", lambda: engine.provider(name).release(node), engine.patience.provider, engine.clock
+        name, f"releasing {node.id}", lambda: engine.provider(name).release(node), engine.timing.provider, engine.clock
     )
     return _checked(engine, answer, node)
 
 
-async def found(engine: Engine, name: str, owner: str, token: str | None = None, *, into: list[Node] | None = None) -> list[Node]:
+async def released_group(engine: Engine, nodes: Sequence[Node]) -> dict[str, Node]:
+    """Ask once for all nodes of an attempt to be given back; each node's state by its id, as far as the answer names it.
+
+    Raises:
+        LeptonError, ContractViolation: as for `inspected`.
+    """
+    name, known = nodes[0].provider, {node.id: node for node in nodes}
+
+    async def ask() -> Sequence[Node]:
+        provider = engine.provider(name)
+        assert isinstance(provider, GroupReleasing)
+        return tuple(await provider.release_group(nodes))
+
+    answers = await ask_provider(name, f"releasing {len(nodes)} nodes", ask, engine.timing.provider, engine.clock)
+    checked = (checked_answer(engine, name, answer) for answer in answers)
+    told = {node.id: _checked(engine, node, known[node.id]) for node in checked if node.id in known}
+    # What the answer does not name is not gone.
+    return {node.id: told.get(node.id, node.with_state(NodeState.RELEASING)) for node in nodes}
+
+
+async def found(
+    engine: Engine,
+    name: str,
+    owner: str,
+    token: str | None = None,
+    *,
+    regions: Collection[str] = (),
+    into: list[Node] | None = None,
+) -> list[Node]:
     """Everything that a provider lists for an owner. What cannot be a node is left out and told.
 
     Args:
+        regions: where it may be; everywhere without one. What is elsewhere may be missing from the answer.
         into: takes each node as it comes, so that those before an error are there.
 
     Raises:
@@ -56,18 +89,17 @@ async def found(engine: Engine, name: str, owner: str, token: str | None = None,
     hidden, wrong = Faults(name), Faults(name)
 
     async def list_them() -> None:
-        provider = engine.provider(name)
-        answers = provider.find(owner, token) if token else provider.find(owner)
+        answers = engine.provider(name).find(owner, token, regions=tuple(sorted(regions)))
         async for answer in each(answers, "find", name):
             try:
-                nodes.append(checked_node(answer, name, note=wrong.note))
+                nodes.append(checked_answer(engine, name, answer, wrong))
             except ContractViolation as error:
                 hidden.note(error)
             if len(nodes) - begin + hidden.count > _MOST:
                 raise ContractViolation(f"it lists more than {_MOST} things", provider=name)
 
     try:
-        await ask_provider(name, "listing what is ours", list_them, engine.patience.provider, engine.clock)
+        await ask_provider(name, "listing what is ours", list_them, engine.timing.provider, engine.clock)
     finally:
         # One line for a listing: what cannot be a node goes before what is only wrong in one.
         _tell(engine, name, hidden.first, "it is left out of what is listed")
@@ -75,9 +107,35 @@ async def found(engine: Engine, name: str, owner: str, token: str | None = None,
     return nodes[begin:]
 
 
+async def found_of(engine: Engine, record: NodeRecord) -> list[Node]:
+    """Everything that its provider lists under one token, in the region where it was asked for.
+
+    Raises:
+        LeptonError, ContractViolation: as for `found`.
+    """
+    region, name = record.offer.region, record.offer.provider
+    regions = () if region == "*" else (region,)
+    owners = engine.journal.owners
+    return [node for owner in owners for node in await found(engine, name, owner, record.token, regions=regions)]
+
+
+def checked_answer(engine: Engine, name: str, answer: object, wrong: Faults | None = None, known: Node | None = None) -> Node:
+    """A node that a provider gave, through the gate.
+
+    Args:
+        wrong: takes what was put right in it.
+        known: the node that was asked about.
+
+    Raises:
+        ContractViolation: it is no node, or not the one that was asked about.
+    """
+    note = (wrong or Faults(name)).note
+    return checked_node(answer, name, known, note, local=engine.has_own_hosts(name))
+
+
 def _checked(engine: Engine, answer: object, node: Node) -> Node:
     wrong = Faults(node.provider)
-    checked = checked_node(answer, node.provider, node, wrong.note)
+    checked = checked_answer(engine, node.provider, answer, wrong, node)
     _tell(engine, node.provider, wrong.first, _READ)
     return checked
 

@@ -26,12 +26,11 @@ from lepton_sdk._engine.inventory.report import (
 from lepton_sdk._engine.providers import found, inspected, released
 from lepton_sdk._journal import lost_at
 from lepton_sdk.domain.node import Node, NodeState
-from lepton_sdk.domain.run import NodeRecord
+from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.errors import JournalCorrupt, LeptonError
 
 __all__ = ["Difference", "HeldNode", "Report", "held", "nodes", "reconcile"]
 
-_SECONDS = 60.0
 _SHOWN = "shown; release it with lepton reconcile --release-strays"
 
 
@@ -109,7 +108,7 @@ async def _held_against(engine: Engine, *, release_strays: bool, all_owners: boo
 
 async def _list(engine: Engine, name: str, *, all_owners: bool) -> list[Node] | LeptonError:
     try:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(engine.timing.reconcile):
             ours = await listing(engine, name)
             if not all_owners:
                 return ours

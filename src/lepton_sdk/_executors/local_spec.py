@@ -8,7 +8,7 @@ __all__ = ["EXECUTOR"]
 
 EXECUTOR = ExecutorSpec(
     "local",
-    access="LocalAccess",
+    access="local",
     factory="lepton_sdk._executors.local:create",
     title="Processes of this host",
     capabilities={"fetch"},

@@ -8,7 +8,7 @@ __all__ = ["EXECUTOR"]
 
 EXECUTOR = ExecutorSpec(
     "ssh",
-    access="SSHAccess",
+    access="ssh",
     factory="lepton_sdk._executors.ssh.executor:create",
     title="Processes of hosts behind SSH",
     capabilities={"command", "fetch", "forget", "guard"},

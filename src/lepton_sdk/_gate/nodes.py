@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from math import inf
-from typing import Any, get_args
+from typing import Any
 
 from lepton_sdk._gate.values import Check, Wrong, amount, is_a, kind, mapping, maybe, name, pairs, part_of, time, violation, words
-from lepton_sdk.domain.access import Access, access_to_dict
+from lepton_sdk.domain.access import Access, CustomAccess, LocalAccess, SSHAccess, access_from_dict, access_to_dict
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.errors import ContractViolation
+from lepton_sdk.spi.secret import redacted
 
 __all__ = ["checked_node"]
 
@@ -20,36 +21,46 @@ _LONGEST_ACCESS = 8192
 
 
 def _access(value: Any) -> Access:
-    """How it is reached, as far as types go; the executor looks closer."""
-    if not is_a(value, get_args(Access)):
-        raise Wrong("write an access such as SSHAccess(host=...), or None until it can be reached")
+    """How it is reached: made again of plain JSON, as the journal will."""
+    if not any(type(value) is one for one in (LocalAccess, SSHAccess, CustomAccess)):
+        raise Wrong("write SSHAccess(host=...), CustomAccess(kind, ...), or None until it can be reached")
     try:
-        length = _length(access_to_dict(value))
+        plain = json.dumps(access_to_dict(value), allow_nan=False)
+        found = access_from_dict(json.loads(plain))
+        is_right = _has_right_types(found)
     except Exception:
-        length = inf
-    if length > _LONGEST_ACCESS:
-        raise Wrong(f"write texts, numbers and tuples of texts, {_LONGEST_ACCESS} characters in all")
-    found: Access = value
+        is_right, plain = False, ""
+    if not is_right or len(plain) > _LONGEST_ACCESS:
+        raise Wrong(f"write plain JSON, {_LONGEST_ACCESS} characters in all")
+    if redacted(plain) != plain:
+        raise Wrong("leave every secret out: an access stands in the journal")
     return found
 
 
-def _length(value: Any) -> float:
-    """How long a value of texts and numbers is, written out; without end where something else is in it."""
-    if value is None or is_a(value, int):
-        return 8
-    if is_a(value, str):
-        return len(value)
-    if is_a(value, dict):
-        return sum(_length(key) + _length(item) for key, item in value.items())
-    return sum(map(_length, value)) if is_a(value, list) else inf
+def _has_right_types(access: Access) -> bool:
+    if not all(is_a(one, str) for pair in access.environment.items() for one in pair):
+        return False
+    if isinstance(access, SSHAccess):
+        texts = [access.host, access.user, access.private_address, access.proxy_jump or "", access.identity or ""]
+        texts += access.host_keys
+        is_port = is_a(access.port, int) and not is_a(access.port, bool) and 0 <= access.port < 65_536
+        return is_port and all(is_a(text, str) for text in texts) and (access.own is None or is_a(access.own, bool))
+    return True
 
 
-_NODE: Mapping[str, tuple[Check, Any]] = {
+def _nowhere_local(value: Any) -> Access:
+    found = _access(value)
+    if isinstance(found, LocalAccess):
+        raise Wrong("declare the capability 'local', or say how the machine is reached: only own hosts are this host")
+    return found
+
+
+_NODE: dict[str, tuple[Check, Any]] = {
     "token": (maybe(name(_LONGEST_ID)), None),
     "owner": (maybe(name(_LONGEST_ID)), None),
     "kind": (name(64), "machine"),
     "state": (kind(NodeState), NodeState.UNKNOWN),
-    "access": (maybe(_access), None),
+    "access": (maybe(_nowhere_local), None),
     "instance_type": (words(200), ""),
     "region": (words(200), ""),
     "price": (maybe(amount), None),
@@ -64,12 +75,18 @@ def _nobody(_: ContractViolation) -> None:
 
 
 def checked_node(
-    value: Any, provider: str, known: Node | None = None, note: Callable[[ContractViolation], object] = _nobody
+    value: Any,
+    provider: str,
+    known: Node | None = None,
+    note: Callable[[ContractViolation], object] = _nobody,
+    *,
+    local: bool = False,
 ) -> Node:
     """The same node, made again from plain values. What is wrong in it stays as it is known, or is left out.
 
     Args:
         known: the node that was asked about.
+        local: whether the provider's nodes may be this host.
         note: is told each thing that is wrong and was put right here.
 
     Raises:
@@ -87,7 +104,7 @@ def checked_node(
         raise violation(f"the answer to a question about {known.id}", given, "give back the node that was asked about", provider)
     told = part_of(value, "provider")
     wrongs = [] if is_a(told, str) and str.__str__(told) == provider else [("provider", told, f"write {provider!r}")]
-    for part, (check, usual) in _NODE.items():
+    for part, (check, usual) in (_NODE | ({"access": (maybe(_access), None)} if local else {})).items():
         given = part_of(value, part)
         try:
             values[part] = check(given)

@@ -87,7 +87,7 @@ def _target(value: Any) -> Any:
 
 _TITLE = words(200)
 _TIMINGS: Mapping[str, Check] = {
-    **dict.fromkeys(("listing_lag", "create_horizon", "boot", "billing_increment", "poll"), number(_SECONDS)),
+    **dict.fromkeys(("listing_lag", "create_horizon", "boot", "billing_increment", "poll", "idempotency"), number(_SECONDS)),
     "boot_by_type": _numbers(_SECONDS),
 }
 _FIELD: Mapping[str, Check] = {

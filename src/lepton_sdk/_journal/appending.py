@@ -11,8 +11,10 @@ from lepton_sdk._journal.rows import EVENT_COLUMNS, event_row, node_row, read_ru
 from lepton_sdk._journal.spending import Spending
 from lepton_sdk._journal.store import Execute, Store
 from lepton_sdk.domain.caps import Caps
+from lepton_sdk.domain.events import AnyEvent
+from lepton_sdk.domain.history import apply
 from lepton_sdk.domain.money import Money
-from lepton_sdk.domain.run import Event, Run, apply
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import LeptonError
 
 __all__ = ["Entry", "Written", "write_entries"]
@@ -38,7 +40,7 @@ class Entry:
         again: nobody knows whether an earlier try has written them: a connection may break in the commit.
     """
 
-    events: tuple[Event, ...]
+    events: tuple[AnyEvent, ...]
     caps: Caps | None = None
     again: bool = False
 
@@ -48,7 +50,7 @@ class Written:
     """A run after its events, and these with their numbers."""
 
     run: Run
-    events: tuple[Event, ...]
+    events: tuple[AnyEvent, ...]
 
 
 def write_entries(store: Store, execute: Execute, entries: Iterable[Entry], spending: Spending) -> list[Written | LeptonError]:
@@ -74,7 +76,7 @@ def write_entries(store: Store, execute: Execute, entries: Iterable[Entry], spen
     return answers
 
 
-def _written_before(store: Store, execute: Execute, events: Sequence[Event]) -> Written | None:
+def _written_before(store: Store, execute: Execute, events: Sequence[AnyEvent]) -> Written | None:
     """The events as they stand in the journal already, where all of them do."""
     wanted = [event_row(event) for event in events]
     at = sorted({row[1] for row in wanted})
@@ -88,7 +90,7 @@ def _written_before(store: Store, execute: Execute, events: Sequence[Event]) -> 
     return Written(read_run(store, record), tuple(found))
 
 
-def _applied(store: Store, execute: Execute, events: Sequence[Event]) -> tuple[Run | None, Run]:
+def _applied(store: Store, execute: Execute, events: Sequence[AnyEvent]) -> tuple[Run | None, Run]:
     rows = execute("SELECT id, record, checksum FROM runs WHERE id = ?", (events[0].run,))
     before = run = read_run(store, rows[0]) if rows else None
     for event in events:
@@ -97,7 +99,7 @@ def _applied(store: Store, execute: Execute, events: Sequence[Event]) -> tuple[R
     return before, run
 
 
-def _insert(execute: Execute, before: Run | None, run: Run, events: Iterable[Event]) -> None:
+def _insert(execute: Execute, before: Run | None, run: Run, events: Iterable[AnyEvent]) -> None:
     for event in events:
         execute(_EVENT, event_row(event))
     execute(_RUN, run_row(run))

@@ -18,8 +18,9 @@ from lepton_sdk._journal.spending import Spending, rented_at
 from lepton_sdk._journal.store import Execute, Place, key_of, open_store
 from lepton_sdk._journal.times import Times
 from lepton_sdk.domain.caps import Caps
+from lepton_sdk.domain.events import AnyEvent
 from lepton_sdk.domain.ids import new_id
-from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import (
     JournalError,
     JournalForeign,
@@ -78,7 +79,7 @@ class Journal(Times):
         self._key = key_of(place)
         # Called when a row waits because the journal is away.
         self.when_away: Callable[[JournalError], object] = lambda _: None
-        self._listeners: list[Callable[[Event], None]] = []
+        self._listeners: list[Callable[[AnyEvent], None]] = []
         self._group = Group(self._commit, self._told)
         self._spending = Spending(self._store)
         self._marks = marks
@@ -104,14 +105,14 @@ class Journal(Times):
             self._mark.close()
         self._store.close()
 
-    def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+    def listen(self, listener: Callable[[AnyEvent], None]) -> Callable[[], None]:
         """Call ``listener`` after each event that this object writes; the result ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
-    def append(self, *events: Event, caps: Caps | None = None) -> Run:
+    def append(self, *events: AnyEvent, caps: Caps | None = None) -> Run:
         """Write events of one run durably, all or none, and give the run after them.
 
         Args:
@@ -128,7 +129,7 @@ class Journal(Times):
             raise answer
         return self._told(answer)
 
-    async def write(self, *events: Event, caps: Caps | None = None) -> Run:
+    async def write(self, *events: AnyEvent, caps: Caps | None = None) -> Run:
         """`append` for coroutines: the event loop goes on until the rows are durable, and those who wait share a commit.
 
         A journal that is away for a while is waited for: what has happened must not go unwritten.
@@ -224,7 +225,7 @@ class Journal(Times):
         with self._store.transaction() as execute:
             execute(_NAME, ("frozen", why))
 
-    def adopt(self, *events: Event) -> None:
+    def adopt(self, *events: AnyEvent) -> None:
         """Make the journal this host's or database's own, under a new owner; what carries the old one stays listed.
 
         Args:

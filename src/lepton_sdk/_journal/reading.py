@@ -5,9 +5,11 @@ from __future__ import annotations
 from lepton_sdk._clock import Clock
 from lepton_sdk._journal.rows import EVENT_COLUMNS, GIVEN_UP, check_event, read_event, read_run
 from lepton_sdk._journal.store import Row, Store
+from lepton_sdk.domain.events import AnyEvent
+from lepton_sdk.domain.history import apply
 from lepton_sdk.domain.ids import is_part_of_id
-from lepton_sdk.domain.node import Stage
-from lepton_sdk.domain.run import Event, Run, apply
+from lepton_sdk.domain.run import Run
+from lepton_sdk.domain.stage import Stage
 from lepton_sdk.errors import UsageError
 
 __all__ = ["Reading"]
@@ -113,7 +115,7 @@ class Reading:
         """How often a run was asked to stop."""
         return int(self._store.query("SELECT count(*) FROM events WHERE run = ? AND kind = 'run.stop'", (run_id,))[0][0])
 
-    def events(self, run_id: str, after: int = 0) -> list[Event]:
+    def events(self, run_id: str, after: int = 0) -> list[AnyEvent]:
         """The rows of one run behind number ``after``, oldest first."""
         query = f"SELECT {EVENT_COLUMNS} FROM events WHERE run = ? AND seq > ? ORDER BY seq"  # noqa: S608 - ours
         return [read_event(self._store, row) for row in self._store.query(query, (run_id, after))]

@@ -8,7 +8,9 @@ from functools import lru_cache
 from zlib import crc32
 
 from lepton_sdk._journal.store import Row, Store
-from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.domain.events import AnyEvent, Event, event_of
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
 
 __all__ = ["EVENT_COLUMNS", "GIVEN_UP", "check_event", "event_row", "node_row", "read_event", "read_run", "run_row"]
 
@@ -45,7 +47,7 @@ def node_row(node: NodeRecord) -> Row:
     return (node.token, node.run, node.offer.provider, str(node.stage), standing, *money)
 
 
-def read_event(store: Store, row: Row) -> Event:
+def read_event(store: Store, row: Row) -> AnyEvent:
     """The event of a row.
 
     Raises:
@@ -53,7 +55,7 @@ def read_event(store: Store, row: Row) -> Event:
     """
     check_event(store, row)
     seq, at, kind, run, token, data, _ = row
-    return Event(kind, run, datetime.fromisoformat(at), token, json.loads(data), seq)
+    return event_of(kind, run, datetime.fromisoformat(at), token, json.loads(data), seq)
 
 
 def check_event(store: Store, row: Row) -> None:

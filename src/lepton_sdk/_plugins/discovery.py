@@ -12,8 +12,9 @@ from lepton_sdk._gate.specs import check_spec
 from lepton_sdk._plugins.guard import load_object, said
 from lepton_sdk._plugins.scan import EntryPoint, normal_name
 from lepton_sdk._plugins.status import CONTRACT, KINDS, PluginState, PluginStatus
+from lepton_sdk.domain.access import CORE_KINDS
 from lepton_sdk.errors import ConfigError, PluginBroken
-from lepton_sdk.spi.spec import ConfigField, PluginSpec, ProviderSpec
+from lepton_sdk.spi.spec import ConfigField, ExecutorSpec, PluginSpec, ProviderSpec
 
 __all__ = ["discover", "names"]
 
@@ -127,6 +128,11 @@ def _spec(kind: str, entry: EntryPoint) -> PluginSpec:
         raise PluginBroken(
             f"its entry point is called {entry.name} and its spec {found.name}",
             hint=f"tell the author of {entry.distribution}: both must bear one name",
+        )
+    if isinstance(found, ExecutorSpec) and found.access in CORE_KINDS and entry.distribution != _CORE:
+        raise PluginBroken(
+            f"it claims the access kind {found.access!r}, which is core's own",
+            hint=f"tell the author of {entry.distribution}: an executor brings a kind of its own, returned as a CustomAccess",
         )
     check_spec(found)
     return found

@@ -21,7 +21,6 @@ from lepton_sdk.spi.spec import CommandSpec, ExecutorSpec, ObserverSpec, Provide
 if TYPE_CHECKING:
     import pluggy
 
-    from lepton_sdk.domain.access import Access, SSHAccess
     from lepton_sdk.router import Standing
     from lepton_sdk.spi.executor import Executor, ExecutorContext
     from lepton_sdk.spi.http import ApiClient
@@ -164,37 +163,60 @@ class Registry:
     def _context(self, status: PluginStatus) -> ProviderContext:
         from lepton_sdk._plugins.making import make_context
         from lepton_sdk._plugins.shell import ExecutorShell
+        from lepton_sdk.domain.access import SSHAccess
         from lepton_sdk.spi.executor import ExecutorContext
 
-        def reach(access: SSHAccess) -> Executor:
+        def reach() -> Executor:
             # The same folder as the engine's, so that one file of pinned host keys serves both.
-            return self.executor(access, ExecutorContext(clock=self._clock, runs_dir=self._config.state_dir / "runs"))
+            return self.executor(SSHAccess.kind, ExecutorContext(clock=self._clock, runs_dir=self._config.state_dir / "runs"))
 
         assert isinstance(status.spec, ProviderSpec)
         shell = ExecutorShell(reach)
         self._shells.append(shell)
         return make_context(status.spec, self._config, self._clock, self._http, shell)
 
-    def executor(self, access: Access, context: ExecutorContext) -> Executor:
-        """A new executor for nodes that are reached so; the caller closes it.
+    def executor(self, kind: str, context: ExecutorContext) -> Executor:
+        """A new executor for nodes with this kind of access; the caller closes it.
 
         Raises:
-            PluginError: none is installed for this type of access, several are, or the one there is is broken.
+            PluginError: none is installed for it, several are, or the one there is is broken.
         """
-        kind = type(access).__name__
+        from lepton_sdk._plugins.making import make_executor
+
+        return make_executor(self.executor_spec(kind), context)
+
+    def executor_spec(self, kind: str) -> ExecutorSpec:
+        """What the executor for a kind of access says of itself.
+
+        Raises:
+            PluginError: none is installed for it, or several are.
+        """
+        return self._executor(kind)[1]
+
+    def executor_plugin(self, kind: str) -> str:
+        """The executor for a kind of access, with its distribution, for people.
+
+        Raises:
+            PluginError: none is installed for it, or several are.
+        """
+        status, _ = self._executor(kind)
+        return f"{status.name} ({status.distribution})"
+
+    def _executor(self, kind: str) -> tuple[PluginStatus, ExecutorSpec]:
         fitting = [
             (status, status.spec)
             for status in self.statuses("executor")
-            if isinstance(status.spec, ExecutorSpec) and status.spec.access == kind
+            if isinstance(status.spec, ExecutorSpec) and status.spec.access == kind and status.state is PluginState.READY
         ]
         if not fitting:
-            raise PluginMissing(f"no installed executor runs on {kind}", hint="lepton plugins shows what is installed")
+            raise PluginMissing(
+                f"no installed executor reaches nodes by {kind!r}",
+                hint="install the plugin that brings it; see lepton plugins",
+            )
         if len(fitting) > 1:
             claims = ", ".join(f"{status.name} ({status.distribution})" for status, _ in fitting)
-            raise PluginConflict(f"{claims} all run on {kind}", hint="put all but one of them under plugins.disabled")
-        from lepton_sdk._plugins.making import make_executor
-
-        return make_executor(fitting[0][1], context)
+            raise PluginConflict(f"{claims} all reach nodes by {kind!r}", hint="put all but one of them under plugins.disabled")
+        return fitting[0]
 
     def observers(self) -> pluggy.PluginManager | None:
         """The hooks of all observers, each behind a guard; ``None`` without observers, and pluggy stays unimported."""

@@ -18,16 +18,16 @@ class ExecutorShell:
     """What a provider's context holds as its shell.
 
     Args:
-        make: makes the executor for hosts that are reached so; called once.
+        make: makes the executor for hosts behind SSH; called once.
     """
 
-    def __init__(self, make: Callable[[SSHAccess], Executor]) -> None:
+    def __init__(self, make: Callable[[], Executor]) -> None:
         self._make = make
         self._executor: Executor | None = None
 
     async def run(self, access: SSHAccess, script: str, data: bytes = b"", *, seconds: float = 60.0) -> CommandResult:
         """Run a script of the host's POSIX shell to its end; ``data`` is its standard input."""
-        executor = self._executor = self._executor or self._make(access)
+        executor = self._executor = self._executor or self._make()
         if not isinstance(executor, Commanding):
             text = f"the executor for hosts behind SSH, {type(executor).__name__}, runs no single commands"
             raise PluginBroken(text, hint="lepton plugins shows where it is from")

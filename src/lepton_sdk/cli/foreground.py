@@ -29,8 +29,9 @@ from lepton_sdk.errors import (
 
 if TYPE_CHECKING:
     from lepton_sdk.aio import AsyncClient
+    from lepton_sdk.domain.events import Event
     from lepton_sdk.domain.job import Job
-    from lepton_sdk.domain.run import Event, Run
+    from lepton_sdk.domain.run import Run
 
 __all__ = ["Foreground"]
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from lepton_sdk.cli.render import styled
 
 if TYPE_CHECKING:
-    from lepton_sdk.domain.run import Event
+    from lepton_sdk.domain.events import Event
 
 __all__ = ["StatusLine"]
 

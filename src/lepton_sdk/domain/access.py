@@ -1,26 +1,69 @@
-"""How a node is reached. A provider returns an Access; the executor is chosen by its type."""
+"""Access: how a node is reached. A provider returns one; its kind chooses the executor.
+
+Core brings two kinds. A distribution with an executor of its own brings its own kind as a `CustomAccess`, which core keeps and
+gives back, and does not look inside:
+
+>>> access = CustomAccess("slurm", {"cluster": "north", "job": 17})
+>>> access_from_dict(access_to_dict(access)) == access
+True
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import field, fields_dict, frozen
 
 from lepton_sdk.errors import ContractViolation
 
-__all__ = ["Access", "KubernetesAccess", "LocalAccess", "SSHAccess", "access_from_dict", "access_to_dict"]
+__all__ = ["CORE_KINDS", "Access", "CustomAccess", "LocalAccess", "SSHAccess", "access_from_dict", "access_to_dict"]
+
+# An access stands in every entry about its node.
+_MOST_BYTES = 8192
+_LONGEST_KIND = 32
+
+
+class Access:
+    """How a node is reached.
+
+    Attributes:
+        kind: names the executors that can use it, such as ``"ssh"``.
+        environment: what the provider sets for the job (``CUDA_VISIBLE_DEVICES``).
+        address: where the other nodes of the attempt reach this one; ``""`` where nobody knows.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @property
+        def kind(self) -> str: ...
+
+        @property
+        def environment(self) -> Mapping[str, str]: ...
+
+        @property
+        def address(self) -> str: ...
 
 
 @frozen
-class LocalAccess:
-    """This host. ``environment`` is what the provider sets for the job (``CUDA_VISIBLE_DEVICES``)."""
+class LocalAccess(Access):
+    """This host: only a provider with the capability ``local`` may say so."""
 
+    kind: ClassVar[str] = "local"
     environment: Mapping[str, str] = field(factory=dict, hash=False)
     host: str = ""
 
+    @property
+    def address(self) -> str:
+        """This host, as processes on it reach it."""
+        return "127.0.0.1"
+
 
 @frozen
-class SSHAccess:
+class SSHAccess(Access):
     """A host behind SSH.
 
     Attributes:
@@ -35,6 +78,7 @@ class SSHAccess:
             capability ``local`` and the machine costs nothing, else rented.
     """
 
+    kind: ClassVar[str] = "ssh"
     host: str
     user: str = "root"
     port: int = 22
@@ -45,45 +89,101 @@ class SSHAccess:
     private_address: str = ""
     own: bool | None = None
 
+    @property
+    def address(self) -> str:
+        """Where the other machines of the region reach it."""
+        return self.private_address or self.host
+
 
 @frozen
-class KubernetesAccess:
-    """A workload in a cluster, named by context, namespace and object."""
+class CustomAccess(Access):
+    """An access of a kind that an installed executor brings; core keeps it as it is.
 
-    context: str
-    namespace: str
-    name: str
+    Args:
+        kind: the word that the executor's spec names in ``access``; core's own cannot be used.
+        data: what that executor needs to find the node: plain JSON, and never a secret, since it stands in the journal. All of
+            the access together has at most 8 KiB.
+        environment: what the provider sets for the job.
+        address: where the other nodes of the attempt reach this one.
+
+    Raises:
+        ContractViolation: the kind cannot be used, or the data is no plain JSON or too large.
+    """
+
+    kind: str
+    data: Mapping[str, Any] = field(factory=dict, hash=False)
     environment: Mapping[str, str] = field(factory=dict, hash=False)
+    address: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        check_kind(self.kind)
+        texts = all(isinstance(one, str) for pair in dict(self.environment).items() for one in pair)
+        if not texts or not isinstance(self.address, str):
+            raise ContractViolation(f"the access of kind {self.kind!r} has an environment or an address that is no text")
+        try:
+            plain = json.dumps([dict(self.data), dict(self.environment), self.address], allow_nan=False)
+            same = json.loads(plain)[0] == dict(self.data)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ContractViolation(f"the access of kind {self.kind!r} is no plain JSON: {error}") from None
+        if not same:
+            raise ContractViolation(f"the access of kind {self.kind!r} does not come back from JSON as it was")
+        if len(plain.encode()) > _MOST_BYTES:
+            raise ContractViolation(
+                f"the access of kind {self.kind!r} has {len(plain.encode())} bytes, and {_MOST_BYTES} is the most",
+                hint="keep what is larger at the provider, and name it here",
+            )
 
 
-Access = LocalAccess | SSHAccess | KubernetesAccess
+_CORE: dict[str, type[LocalAccess] | type[SSHAccess]] = {"local": LocalAccess, "ssh": SSHAccess}
+CORE_KINDS = frozenset(_CORE)
 
-_KINDS: dict[str, type[LocalAccess] | type[SSHAccess] | type[KubernetesAccess]] = {
-    "local": LocalAccess,
-    "ssh": SSHAccess,
-    "kubernetes": KubernetesAccess,
-}
+
+def check_kind(kind: object) -> None:
+    """Refuse what cannot name a third party's kind of access.
+
+    Raises:
+        ContractViolation: it is no short word, or core's own.
+    """
+    is_word = isinstance(kind, str) and 0 < len(kind) <= _LONGEST_KIND and kind.replace("-", "").isalnum() and kind.isascii()
+    if not is_word or kind != str(kind).lower():
+        raise ContractViolation(
+            f"{kind!r} names no kind of access", hint=f"use 1 to {_LONGEST_KIND} lower-case letters, digits and dashes"
+        )
+    if kind in CORE_KINDS:
+        raise ContractViolation(f"the access kind {kind!r} is core's own", hint=f"return {_CORE[str(kind)].__name__}")
 
 
 def access_to_dict(access: Access) -> dict[str, object]:
-    """The access as JSON keys; ``kind`` names the type."""
-    kind = next(name for name, cls in _KINDS.items() if isinstance(access, cls))
-    values = {name: getattr(access, name) for name in fields_dict(type(access))}
+    """The access as JSON keys; ``kind`` names its kind."""
+    if isinstance(access, CustomAccess):
+        values: dict[str, object] = {
+            "data": dict(access.data),
+            "environment": dict(access.environment),
+            "address": access.address,
+        }
+        return {"kind": access.kind, **values}
+    values = {name: getattr(access, name) for name in fields_dict(_CORE[access.kind])}
     plain = {k: list(v) if isinstance(v, tuple) else dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
     if plain.get("own", "") is None:
         # Earlier versions know no such key.
         del plain["own"]
-    return {"kind": kind, **plain}
+    return {"kind": access.kind, **plain}
 
 
-def access_from_dict(data: Mapping[str, object]) -> Access:
-    """The reverse of `access_to_dict`.
+def access_from_dict(data: Mapping[str, Any]) -> Access:
+    """The reverse of `access_to_dict`. A kind that core does not know is kept unread.
 
     Raises:
-        ContractViolation: an unknown kind or field.
+        ContractViolation: it names no kind, or a field of core's own kinds is unknown.
     """
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "kind"}
+    kind, values = str(data.get("kind")), {name: value for name, value in data.items() if name != "kind"}
     try:
-        return _KINDS[str(data.get("kind"))](**values)  # type: ignore[arg-type]
+        if kind in _CORE:
+            own: Callable[..., Access] = _CORE[kind]
+            return own(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        if "data" in values:
+            return CustomAccess(kind, **values)
+        # As earlier versions wrote it.
+        return CustomAccess(kind, values, values.pop("environment", {}))
     except (KeyError, TypeError) as error:
         raise ContractViolation(f"the record of an access does not hold: {error}") from error

@@ -8,10 +8,11 @@ from decimal import Decimal
 from math import ceil
 from typing import Any
 
-from attrs import frozen
+from attrs import fields_dict, frozen
 
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import Node
+from lepton_sdk.domain.plain import from_plain, to_plain
 
 __all__ = ["Duplicate", "charged"]
 
@@ -37,11 +38,9 @@ class Duplicate:
 
     def to_dict(self) -> dict[str, object]:
         """Every field, as the journal keeps it."""
-        gone = self.gone_at.isoformat() if self.gone_at else None
-        return {"node": self.node.to_dict(), "seen_at": self.seen_at.isoformat(), "gone_at": gone}
+        return {name: to_plain(getattr(self, name)) for name in fields_dict(type(self))}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Duplicate:
         """The reverse of `to_dict`."""
-        gone = datetime.fromisoformat(data["gone_at"]) if data["gone_at"] else None
-        return cls(Node.from_dict(data["node"]), datetime.fromisoformat(data["seen_at"]), gone)
+        return from_plain(cls, data)

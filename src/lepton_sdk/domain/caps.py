@@ -10,7 +10,8 @@ from attrs import frozen
 
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.quantity import show_duration
-from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import BudgetExceeded
 
 __all__ = ["Caps", "worst_cost"]

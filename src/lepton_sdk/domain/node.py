@@ -1,4 +1,4 @@
-"""Node: a machine we hold, and the stages of its life in the journal."""
+"""Node: one billable thing that we hold, as its provider describes it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from lepton_sdk.domain.access import Access, access_from_dict, access_to_dict
 from lepton_sdk.domain.money import Money
 from lepton_sdk.errors import ContractViolation
 
-__all__ = ["STAGES", "Node", "NodeState", "Stage"]
+__all__ = ["Node", "NodeState"]
 
 
 class NodeState(StrEnum):
     """What a provider says of a billable thing now.
 
+    ``queued``: it was accepted and waits for capacity, for as long as the job's own patience lasts; ``detail`` says for what.
     ``stopped`` still bills at most vendors and is never ``gone``.
     """
 
+    QUEUED = "queued"
     PENDING = "pending"
     READY = "ready"
     INTERRUPTED = "interrupted"
@@ -29,42 +31,6 @@ class NodeState(StrEnum):
     RELEASING = "releasing"
     GONE = "gone"
     UNKNOWN = "unknown"
-
-
-class Stage(StrEnum):
-    """Where a node of an attempt stands in the journal."""
-
-    INTENDED = "intended"
-    OWNED = "owned"
-    REACHABLE = "reachable"
-    RUNNING = "running"
-    FINISHED = "finished"
-    RELEASING = "releasing"
-    RELEASED = "released"
-    UNKNOWN = "unknown"
-    UNRESOLVED = "unresolved"
-    LOST = "lost"
-
-
-# Every legal step of a node's life. Whatever is not in this table is a bug, and the journal refuses it.
-# `intended` is written before the create call: whoever finds it later cannot know whether the call left, and asks `find`.
-# `running` is written before the start, which is create-exclusive on the node: whoever finds it later starts again or attaches.
-# From `owned` back to `unknown`: the id in the provider's answer names nothing of ours, and our token is asked for instead.
-# `unresolved` is a create call that nobody waits for any more: what turns up of it is given back and never started.
-# `releasing` has one way out: what is being given back is never used again.
-STAGES: Mapping[Stage | None, frozenset[Stage]] = {
-    None: frozenset({Stage.INTENDED}),
-    Stage.INTENDED: frozenset({Stage.OWNED, Stage.UNKNOWN, Stage.UNRESOLVED, Stage.RELEASED}),
-    Stage.UNKNOWN: frozenset({Stage.OWNED, Stage.UNRESOLVED, Stage.RELEASING, Stage.RELEASED}),
-    Stage.UNRESOLVED: frozenset({Stage.RELEASING, Stage.RELEASED}),
-    Stage.OWNED: frozenset({Stage.REACHABLE, Stage.LOST, Stage.RELEASING, Stage.UNKNOWN}),
-    Stage.REACHABLE: frozenset({Stage.RUNNING, Stage.FINISHED, Stage.LOST, Stage.RELEASING}),
-    Stage.RUNNING: frozenset({Stage.FINISHED, Stage.LOST, Stage.RELEASING}),
-    Stage.FINISHED: frozenset({Stage.RELEASING}),
-    Stage.LOST: frozenset({Stage.RELEASING}),
-    Stage.RELEASING: frozenset({Stage.RELEASED}),
-    Stage.RELEASED: frozenset(),
-}
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""What the journal keeps: events, and what one attempt and one node of it came to."""
+"""What the journal's entries add up to: one attempt of a run, and one node of it."""
 
 from __future__ import annotations
 
@@ -6,56 +6,19 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import evolve, field, fields_dict, frozen
+from attrs import evolve, fields_dict, frozen
 
 from lepton_sdk.domain.bill import Duplicate, charged
 from lepton_sdk.domain.money import Money
-from lepton_sdk.domain.node import Node, Stage
+from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.plain import from_plain, to_plain
+from lepton_sdk.domain.stage import OVER, Stage
 
-__all__ = ["Attempt", "Event", "NodeRecord", "read_time"]
+__all__ = ["PREREQUISITE", "Attempt", "NodeRecord"]
 
-# From here on a node does nothing more for its run.
-_OVER = frozenset({Stage.FINISHED, Stage.LOST, Stage.UNRESOLVED, Stage.RELEASING, Stage.RELEASED})
-
-
-def read_time(text: str | None) -> datetime | None:
-    """A time as the journal keeps it."""
-    return datetime.fromisoformat(text) if text else None
-
-
-@frozen
-class Event:
-    """One row of the journal.
-
-    Attributes:
-        kind: ``run.planned``, ``run.stop``, ``run.finished``, ``attempt.failed``, ``node.announced`` (a billable thing
-            that comes with a node is about to be made), ``node.armed`` (its watchdog lives), ``node.restarted`` (the
-            command failed there, and the node started it again), ``node.duplicate`` (another machine of its token is
-            there, or is gone), ``node.left`` (it cannot be given back now, and the run goes on), ``node.given-up`` (a person
-            says that nobody will ever be able to give it back), ``node.unkept`` (what of its log and outputs could not be
-            fetched), ``node.hung`` (a plugin blocked the process that asked it), or ``node.<stage>``.
-        data: plain JSON values.
-        seq: the row's number; 0 until it was written.
-    """
-
-    kind: str
-    run: str
-    at: datetime
-    token: str | None = None
-    data: Mapping[str, Any] = field(factory=dict, hash=False)
-    seq: int = 0
-
-    def to_dict(self) -> dict[str, object]:
-        """The event as JSON keys."""
-        return {
-            "seq": self.seq,
-            "at": self.at.isoformat(),
-            "kind": self.kind,
-            "run": self.run,
-            "token": self.token,
-            **self.data,
-        }
+# The rank of what is made once for all nodes of an attempt (a network, a GPU cluster); its token is the attempt's group.
+PREREQUISITE = -1
 
 
 @frozen
@@ -101,6 +64,25 @@ class NodeRecord:
         unkept: what of its log and outputs could not be fetched before its machine was given back, a sentence each.
         hung: the name of a plugin that blocked the process of whoever asked it about this node; it is not asked again.
         given_up_at: when a person closed the row without its provider's word; its machine may be billed on.
+        owner: the name that its machine is stamped with; ``""`` for the journal's own.
+        group: the id that the nodes of its attempt share.
+        budget: for how many seconds the run's total bought it when it was asked for.
+        executor: the plugin that started its job, with its distribution.
+        queued: why the provider has not begun what it has accepted; ``""`` once it has, or where nothing queues.
+        queued_at: when it was first seen to be queued.
+        admitted_at: when it was seen to have left the queue: it boots from then on.
+        repeated_at: when its create call was last made again, under a key that the vendor keeps.
+
+    What a record may still cost, and whom it holds up:
+
+    =====================  ==============================================================================================
+    `held`                 what was asked for may still cost something
+    `awaited`              `held`, and its run waits for its release
+    ``late``               `held` perhaps, and its run does not wait: it may turn up, or it was left when it could not be asked
+    `open`                 anything of its token may cost something, duplicates of its machine included
+    ``stopped``            its job has certainly stopped, whatever becomes of its machine
+    `failed`               it can no longer do its part in the attempt
+    =====================  ==============================================================================================
     """
 
     token: str
@@ -134,6 +116,14 @@ class NodeRecord:
     unkept: tuple[str, ...] = ()
     hung: str = ""
     given_up_at: datetime | None = None
+    owner: str = ""
+    group: str = ""
+    budget: float | None = None
+    executor: str = ""
+    queued: str = ""
+    queued_at: datetime | None = None
+    admitted_at: datetime | None = None
+    repeated_at: datetime | None = None
 
     @property
     def awaited(self) -> bool:
@@ -154,7 +144,7 @@ class NodeRecord:
     @property
     def failed(self) -> bool:
         """Whether it can no longer do its part: refused, lost, or ended with another exit code than 0."""
-        return self.stage in _OVER and not (self.reason == "exit" and self.exit_code == 0)
+        return self.stage in OVER and not (self.reason == "exit" and self.exit_code == 0)
 
     @property
     def price(self) -> Money | None:
@@ -164,7 +154,13 @@ class NodeRecord:
     @property
     def called_at(self) -> datetime:
         """When its create call may have left at the latest: a host that was suspended in it sends it when it wakes up."""
-        return self.unknown_at or self.intended_at
+        called = self.unknown_at or self.intended_at
+        return max(called, self.repeated_at) if self.repeated_at else called
+
+    @property
+    def boots_since(self) -> datetime:
+        """From when on its boot time counts: not while it is queued."""
+        return self.admitted_at or self.intended_at
 
     @property
     def hourly(self) -> Money | None:
@@ -211,11 +207,12 @@ class NodeRecord:
     def _cost(self, now: datetime, until: datetime, *, least: bool = False) -> Money | None:
         if self.price is None:
             return None
-        machines = [(self.node, until)] if self.node is not None else []
+        # What is queued has no bill yet.
+        machines = [(self.node, until)] if self.node is not None and not self.queued else []
         machines += [(one.node, (one.seen_at if least and one.gone_at else one.gone_at) or now) for one in self.duplicates]
         if least:
             machines = [(node, end) for node, end in machines if not self._is_untold(node)]
-        costs = [charged(self._price_of(node), node.since or self.intended_at, end, self.increment) for node, end in machines]
+        costs = [charged(self._price_of(node), node.since or self.boots_since, end, self.increment) for node, end in machines]
         return sum(costs, Money("0", self.price.currency))
 
     def _price_of(self, node: Node) -> Money:
@@ -227,44 +224,18 @@ class NodeRecord:
         """Whether nobody but our plan says what a machine costs."""
         return node.price is None and bool(self.price)
 
-    def with_duplicate(self, data: Mapping[str, Any], at: datetime) -> NodeRecord:
-        """The record once another machine of its token was seen, or is gone (``data["gone"]``)."""
-        node, known = Node.from_dict(data["node"]), {one.node.id: one for one in self.duplicates}
-        before = known.get(node.id) or Duplicate(node, read_time(data.get("there")) or at)
-        known[node.id] = evolve(before, gone_at=before.gone_at or at) if data.get("gone") else before
+    def with_duplicate(self, node: Node, there: datetime, at: datetime, *, gone: bool) -> NodeRecord:
+        """The record once another machine of its token was seen at ``there``, or is gone."""
+        known = {one.node.id: one for one in self.duplicates}
+        before = known.get(node.id) or Duplicate(node, there)
+        known[node.id] = evolve(before, gone_at=before.gone_at or at) if gone else before
         return evolve(self, duplicates=tuple(known.values()))
 
     def to_dict(self) -> dict[str, object]:
         """Every field, as the journal keeps it."""
-        data: dict[str, object] = {}
-        for name in fields_dict(type(self)):
-            value = getattr(self, name)
-            if isinstance(value, Offer | Node):
-                value = value.to_dict()
-            data[name] = value.isoformat() if isinstance(value, datetime) else value
-        return data | {"duplicates": [one.to_dict() for one in self.duplicates]}
+        return {name: to_plain(getattr(self, name)) for name in fields_dict(type(self))}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> NodeRecord:
         """The reverse of `to_dict`."""
-        values = dict(data)
-        for name in (
-            "intended_at",
-            "running_at",
-            "released_at",
-            "started_at",
-            "finished_at",
-            "armed_at",
-            "there_at",
-            "unknown_at",
-            "given_up_at",
-        ):
-            values[name] = read_time(values.get(name))
-        values["offer"] = Offer.from_dict(values["offer"])
-        values["node"] = Node.from_dict(values["node"]) if values["node"] else None
-        values["stage"] = Stage(values["stage"])
-        values["announced"] = tuple(values["announced"])
-        values["failures"] = tuple(values.get("failures", ()))
-        values["unkept"] = tuple(values.get("unkept", ()))
-        values["duplicates"] = tuple(Duplicate.from_dict(one) for one in values.get("duplicates", ()))
-        return cls(**values)
+        return from_plain(cls, data)

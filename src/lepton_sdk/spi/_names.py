@@ -2,7 +2,7 @@
 
 from lepton_sdk._clock import Clock as Clock
 from lepton_sdk.domain.access import Access as Access
-from lepton_sdk.domain.access import KubernetesAccess as KubernetesAccess
+from lepton_sdk.domain.access import CustomAccess as CustomAccess
 from lepton_sdk.domain.access import LocalAccess as LocalAccess
 from lepton_sdk.domain.access import SSHAccess as SSHAccess
 from lepton_sdk.domain.gpu import Gpu as Gpu
@@ -40,6 +40,7 @@ from lepton_sdk.spi.capabilities import Diagnosing as Diagnosing
 from lepton_sdk.spi.capabilities import Fetching as Fetching
 from lepton_sdk.spi.capabilities import Forgetting as Forgetting
 from lepton_sdk.spi.capabilities import Grouping as Grouping
+from lepton_sdk.spi.capabilities import GroupReleasing as GroupReleasing
 from lepton_sdk.spi.capabilities import Guarding as Guarding
 from lepton_sdk.spi.executor import CommandResult as CommandResult
 from lepton_sdk.spi.executor import Execution as Execution
@@ -52,7 +53,9 @@ from lepton_sdk.spi.executor import Watchdog as Watchdog
 from lepton_sdk.spi.failures import Failure as Failure
 from lepton_sdk.spi.failures import Failures as Failures
 from lepton_sdk.spi.failures import Meaning as Meaning
+from lepton_sdk.spi.provider import Announce as Announce
 from lepton_sdk.spi.provider import Diagnosis as Diagnosis
+from lepton_sdk.spi.provider import Group as Group
 from lepton_sdk.spi.provider import Launch as Launch
 from lepton_sdk.spi.provider import Pacer as Pacer
 from lepton_sdk.spi.provider import Provider as Provider

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["BlockingAccounting", "BlockingDiagnosing", "BlockingGrouping", "BlockingProvider", "Threaded"]
+__all__ = [
+    "BlockingAccounting",
+    "BlockingDiagnosing",
+    "BlockingGroupReleasing",
+    "BlockingGrouping",
+    "BlockingProvider",
+    "Threaded",
+]
 
 T = TypeVar("T")
 _BATCH = 256
@@ -33,7 +40,7 @@ class BlockingProvider(Protocol):
         """Make one billable machine; ``announce(kind, name)`` returns when its row is durable."""
         ...
 
-    def find(self, owner: str, token: str | None = None) -> Iterable[Node]:
+    def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> Iterable[Node]:
         """Every billable thing of ours with its full state."""
         ...
 
@@ -73,6 +80,14 @@ class BlockingGrouping(Protocol):
         self, offer: Offer, launches: Sequence[Launch], announce: Callable[[Launch, str, str], None]
     ) -> Sequence[Node]:
         """One node for each launch, all or none; ``announce(launch, kind, name)`` returns when the row is durable."""
+        ...
+
+
+class BlockingGroupReleasing(Protocol):
+    """`GroupReleasing` without ``async``."""
+
+    def release_group(self, nodes: Sequence[Node]) -> Sequence[Node]:
+        """Each node of an attempt with its state, once all of them were asked back."""
         ...
 
 
@@ -122,9 +137,9 @@ class Threaded:
         announce = _announce(launch, asyncio.get_running_loop())
         return await self._call(lambda: self._provider.acquire(offer, launch, announce))
 
-    def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         """Every billable thing of ours."""
-        return self._each(lambda: self._provider.find(owner, token))
+        return self._each(lambda: self._provider.find(owner, token, regions=regions))
 
     async def inspect(self, node: Node) -> Node:
         """The state now."""

@@ -27,6 +27,7 @@ __all__ = [
     "Diagnosing",
     "Fetching",
     "Forgetting",
+    "GroupReleasing",
     "Grouping",
     "Guarding",
     "lacking",
@@ -67,6 +68,18 @@ class Grouping(Protocol):
 
         Raises:
             OutcomeUnknown: an answer did not come, or a machine could not be given back; ``find`` shows which.
+        """
+        ...
+
+
+@runtime_checkable
+class GroupReleasing(Protocol):
+    """Flag ``release_group``: the provider gives the nodes of one attempt back together, as one object of its own."""
+
+    async def release_group(self, nodes: Sequence[Node]) -> Sequence[Node]:
+        """Each node with its state; ``gone`` for all is success, "not yet" is the state ``releasing``. Idempotent.
+
+        Core asks once all nodes of the attempt shall go. ``release`` still gives back a single one: a leftover, a duplicate.
         """
         ...
 
@@ -142,7 +155,12 @@ class Forgetting(Protocol):
 
 # --- flags ------------------------------------------------------------------------------------------------------------
 
-PROVIDER_CAPABILITIES: Mapping[str, type] = {"account": Accounting, "diagnose": Diagnosing, "multi_node": Grouping}
+PROVIDER_CAPABILITIES: Mapping[str, type] = {
+    "account": Accounting,
+    "diagnose": Diagnosing,
+    "multi_node": Grouping,
+    "release_group": GroupReleasing,
+}
 EXECUTOR_CAPABILITIES: Mapping[str, type] = {
     "command": Commanding,
     "fetch": Fetching,
@@ -157,7 +175,9 @@ PROVIDER_FACTS: Mapping[str, str] = {
     "local": "`offers` asks nothing but this host, so that read-only questions may call it",
     "marks_leaving": "`acquire` calls `launch.leaving()` right before its create call leaves, because that does not go through "
     "`context.http`",
-    "server_side_idempotency": "a second `acquire` with one token gives the first one's machine",
+    "starts_alone": "`submits_job`, and the vendor cannot hold what it submits: it may begin before anybody says so. An unknown "
+    "submit is then settled before any other offer is taken",
+    "submits_job": "`acquire` submits the job itself (`launch.execution`), held until the executor's `start`",
 }
 
 

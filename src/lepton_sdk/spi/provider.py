@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -16,10 +16,10 @@ from lepton_sdk.domain.resources import Resources
 
 if TYPE_CHECKING:
     from lepton_sdk.domain.access import SSHAccess
-    from lepton_sdk.spi.executor import CommandResult
+    from lepton_sdk.spi.executor import CommandResult, Execution
     from lepton_sdk.spi.http import ApiClient
 
-__all__ = ["Diagnosis", "Launch", "Pacer", "Provider", "ProviderContext", "RemoteShell"]
+__all__ = ["Announce", "Diagnosis", "Group", "Launch", "Pacer", "Provider", "ProviderContext", "RemoteShell"]
 
 
 def _nothing() -> None:
@@ -79,6 +79,36 @@ class ProviderContext:
 
 
 @frozen
+class Group:
+    """The nodes of one attempt, as each of their launches knows them.
+
+    Attributes:
+        id: the same for all of them, and for no other attempt. What is made once for the attempt is stamped with it as its token.
+        rank: of this node, from 0.
+        size: how many nodes there are.
+    """
+
+    id: str
+    rank: int
+    size: int
+
+
+class Announce(Protocol):
+    """Writes a durable journal row for a billable prerequisite before it is made."""
+
+    async def __call__(self, kind: str, name: str, *, shared: bool = False) -> None:
+        """Return when the row is durable.
+
+        Args:
+            kind: ``"disk"``, ``"network"``, …
+            name: what the vendor will call it; made of the token, or of the group's id for what is shared.
+            shared: it is made once for all nodes of the attempt, stamped with ``launch.group.id`` as its token, and given back
+                when the last of them is.
+        """
+        ...
+
+
+@frozen
 class Launch:
     """What ``acquire`` needs beside the offer. ``owner`` and ``token`` must be stamped on everything billable.
 
@@ -91,6 +121,9 @@ class Launch:
         startup_script: a shell script that the vendor shall run as the superuser when the machine boots, given for a spec with
             ``watchdog="startup"``: it arms the watchdog. ``""`` where there is nothing to run.
         announce: ``await announce(kind, name)`` writes a durable journal row for a billable prerequisite **before** it is made.
+        group: the nodes of the attempt.
+        execution: what shall run there, with its secrets, for a provider that submits the job itself (``submits_job``). Nothing
+            of it begins before the executor's ``start``, where the vendor can hold it. ``None`` for every other provider.
         leaving: ``leaving()`` says that the create call leaves now. A plugin that creates through ``context.http`` need not
             call it. One that creates by a vendor's SDK calls it right before, from any thread, and declares ``marks_leaving``:
             a bug before that moment is then known to have made nothing.
@@ -104,8 +137,10 @@ class Launch:
     rank: int
     resources: Resources
     deadline: datetime | None
-    announce: Callable[[str, str], Awaitable[None]] = field(repr=False)
+    announce: Announce = field(repr=False)
     startup_script: str = field(default="", repr=False)
+    group: Group = Group("", 0, 1)
+    execution: Execution | None = field(default=None, repr=False)
     leaving: Callable[[], None] = field(default=_nothing, repr=False)
 
 
@@ -138,12 +173,14 @@ class Provider(Protocol):
         """
         ...
 
-    def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         """Every billable thing of ours with its full state, also what a lost reply created.
 
         Args:
             owner: only things stamped with it; ``"*"`` for every owner.
-            token: only the things of this token.
+            token: only the things of this token: of a node, or of an attempt's group.
+            regions: where they may be, in the words of the offers; nothing for everywhere. A vendor with one listing for all
+                regions passes over it.
         """
         ...
 

@@ -106,6 +106,8 @@ class Timings:
         boot_by_type: the same for instance types that need longer.
         billing_increment: the bill is rounded up to this.
         poll: the shortest useful time between two looks at the same thing.
+        idempotency: for so long the vendor keeps the token of a create call as a key, so that the same call makes nothing that is
+            there already; 0 where it does not. `acquire` must hand the token to the vendor as that key.
     """
 
     listing_lag: float = 60
@@ -114,6 +116,7 @@ class Timings:
     boot_by_type: Mapping[str, float] = field(factory=dict, hash=False)
     billing_increment: float = 60
     poll: float = 5
+    idempotency: float = 0
 
 
 @frozen
@@ -161,6 +164,21 @@ class ProviderSpec:
         if "multi_node" in self.capabilities:
             return 0.0
         return float(max(self.rates.get("launch", 0.0), self.rates.get("", 0.0)))
+
+    @property
+    def submits_job(self) -> bool:
+        """Whether its ``acquire`` submits the job itself, so that the launch carries it."""
+        return bool({"submits_job", "starts_alone"} & self.capabilities)
+
+    @property
+    def starts_alone(self) -> bool:
+        """Whether what it submits may begin before anybody says so: a submit that comes late executes."""
+        return "starts_alone" in self.capabilities
+
+    @property
+    def releases_groups(self) -> bool:
+        """Whether the nodes of an attempt are given back together."""
+        return "release_group" in self.capabilities
 
     @property
     def watched(self) -> bool:

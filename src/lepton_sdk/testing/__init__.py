@@ -1,16 +1,14 @@
 """Test help for applications and for authors of plugins.
 
 `FakeProvider` rents out nothing but this host, and misbehaves on demand. `World`, `SimProcess`, `SimCloud` and `SimNodes`
-are a whole cloud in virtual time, in which clients die and providers lie by a seed. `SSHMachines` are what the double of a
-real cloud rents out, and `kept_apart` keeps what is done under one away from the user's own journal.
+are a whole cloud in virtual time, in which clients die and providers lie by a seed. `lepton_sdk.testing.doubles` is a door of
+its own: doubles of real clouds, which speak their API over HTTP.
 """
 
 from __future__ import annotations
 
 from lepton_sdk._clock import SystemClock
-from lepton_sdk.testing.apart import kept_apart
 from lepton_sdk.testing.fake import FAKE_SPEC, FakeProvider, fake_offer
-from lepton_sdk.testing.machines import SSHMachines
 from lepton_sdk.testing.simbill import bill
 from lepton_sdk.testing.simcloud import SimCloud
 from lepton_sdk.testing.simnodes import Running, SimNodes, executions
@@ -26,7 +24,6 @@ __all__ = [
     "Faults",
     "Machine",
     "Running",
-    "SSHMachines",
     "SimCloud",
     "SimNodes",
     "SimProcess",
@@ -36,6 +33,5 @@ __all__ = [
     "bill",
     "executions",
     "fake_offer",
-    "kept_apart",
     "run_virtual",
 ]

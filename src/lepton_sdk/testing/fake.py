@@ -111,7 +111,7 @@ class FakeProvider:
             os._exit(9)
         return node
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         """Every machine of the owner."""
         self.calls.append("find")
         for record in self._records():

@@ -27,15 +27,15 @@ _FIRST = Path(__file__).with_name("machine.sh")
 _SSHD = """\
 ListenAddress {address}
 Port {port}
-HostKey {folder}/host_key
-PidFile {folder}/sshd.pid
-AuthorizedKeysFile {authorized_keys}
+HostKey "{folder}/host_key"
+PidFile "{folder}/sshd.pid"
+AuthorizedKeysFile "{authorized_keys}"
 StrictModes no
 UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
-SetEnv HOME={home}
+SetEnv "HOME={home}"
 """
 # Addresses that the internet keeps free for documentation (RFC 5737).
 _NOWHERE = "198.51.100"

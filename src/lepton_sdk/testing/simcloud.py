@@ -8,7 +8,7 @@ provider and the executor as such a process sees them.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 from attrs import evolve
@@ -72,7 +72,7 @@ class SimCloud:
         await self._process.step()
         return self._node(machine)
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         """What the listing shows by now."""
         await self._process.step()
         self._answer()

@@ -1,6 +1,6 @@
-"""A provider plugin as a stranger would ship it, and an observer that ends its process at a row of the journal."""
+"""A provider and an executor as a stranger would ship them, with an access of their own; and an observer that kills."""
 
-from lepton_sdk.spi import ConfigField, ObserverSpec, ProviderSpec, Timings
+from lepton_sdk.spi import ConfigField, ExecutorSpec, ObserverSpec, ProviderSpec, Timings
 
 PROVIDER = ProviderSpec(
     "rental",
@@ -9,4 +9,5 @@ PROVIDER = ProviderSpec(
     config=(ConfigField("url"),),
     timings=Timings(listing_lag=0.3, create_horizon=0.7, boot=60, billing_increment=1, poll=0.05),
 )
+EXECUTOR = ExecutorSpec("rental", access="rental", factory="lepton_rental_executor:Executor")
 KILLER = ObserverSpec("killer", factory="lepton_rental_provider:Killer")

@@ -5,7 +5,7 @@ import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lepton_sdk.spi import LocalAccess, Money, Node, Offer
+from lepton_sdk.spi import CustomAccess, Money, Node, Offer
 from lepton_sdk.spi.hookspecs import hookimpl
 
 
@@ -37,7 +37,7 @@ class Rental:
         wanted = {"owner": launch.owner, "token": launch.token, "kind": offer.instance_type}
         return self._node(await self._api.call("POST", "/machines", json=wanted, creates=True))
 
-    async def find(self, owner, token=None):
+    async def find(self, owner, token=None, *, regions=()):
         wanted = {"owner": owner} | ({"token": token} if token else {})
         for machine in await self._api.call("GET", "/machines", params=wanted):
             yield self._node(machine)
@@ -59,7 +59,7 @@ class Rental:
             token=machine["token"],
             owner=machine["owner"],
             state=machine["state"],
-            access=LocalAccess(),
+            access=CustomAccess("rental", {"folder": f"{os.environ['RENTAL_MACHINES']}/{machine['id']}"}),
             instance_type=machine["kind"],
             region="here",
             price=Money("36"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class Acme:
     async def offers(self, resources: Any) -> AsyncIterator[Offer]:
         yield fake_offer(provider="acme")
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         for _ in ():
             yield Node("acme", "m-1")
 
@@ -74,7 +74,7 @@ def create(context: ProviderContext) -> Acme:
 
 
 def launch() -> Launch:
-    async def announce(kind: str, name: str) -> None:
+    async def announce(kind: str, name: str, *, shared: bool = False) -> None:
         await asyncio.sleep(0)
 
     from lepton_sdk.domain.resources import Resources

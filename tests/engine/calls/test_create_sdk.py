@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def bug() -> Any:
 
 
 def launch() -> Launch:
-    async def announce(kind: str, name: str) -> None:
+    async def announce(kind: str, name: str, *, shared: bool = False) -> None:
         await asyncio.sleep(0)
 
     return Launch("me", "t1", "r1", "job", 1, 0, Resources(), None, announce)
@@ -57,7 +58,7 @@ class Sdk:
     def offers(self, resources: Any) -> Any:
         return ()
 
-    def find(self, owner: str, token: str | None = None) -> Any:
+    def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> Any:
         return ()
 
     def inspect(self, node: Node) -> Node:

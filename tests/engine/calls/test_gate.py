@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from odd import VALUES, Impostor, Trap, broken
 
 from lepton_sdk import AsyncClient, Gpu, Money, Node, NodeState, Offer
 from lepton_sdk.errors import LeptonError
-from lepton_sdk.spi import Diagnosis, LocalAccess, ProviderSpec, Timings
+from lepton_sdk.spi import Diagnosis, ProviderSpec, SSHAccess, Timings
 
 _TIMINGS = Timings(listing_lag=0, create_horizon=0, boot=5, billing_increment=1, poll=0.01)
 ODD = ProviderSpec("odd", title="Odd", factory="odd:create", timings=_TIMINGS)
@@ -38,7 +38,7 @@ def node(provider: str, name: str = "m-1") -> Node:
         "t-1",
         "somebody",
         state=NodeState.READY,
-        access=LocalAccess(),
+        access=SSHAccess("198.51.100.1"),
         price=Money("0.80"),
         since=_NOW,
         provider_data={"operation": "o-1"},
@@ -57,7 +57,7 @@ class Plugin:
             yield thing() if callable(thing) else thing
         yield offer(self._name, "right-2")
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Any]:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Any]:
         yield node(self._name, "right-1")
         for thing in self._listed:
             yield thing() if callable(thing) else thing

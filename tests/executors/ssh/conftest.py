@@ -167,7 +167,7 @@ class Host:
         """Reach the node in another way."""
         from attrs import evolve
 
-        assert self.node.access is not None
+        assert isinstance(self.node.access, SSHAccess)
         self.node = evolve(self.node, access=evolve(self.node.access, **changes))
 
     def do(self, work: Coroutine[Any, Any, T], limit: float = 60) -> T:

@@ -13,7 +13,8 @@ from tests.executors.ssh.hostile import Shell, endless, keeper, serve, trickle
 
 from lepton_sdk import AsyncClient, Job, RunState
 from lepton_sdk.domain.access import SSHAccess
-from lepton_sdk.domain.node import Node, Stage
+from lepton_sdk.domain.node import Node
+from lepton_sdk.domain.stage import Stage
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider
 
 pytest.importorskip("asyncssh")

@@ -231,7 +231,7 @@ class Fleet:
         self._remember(host, answer)
         return Node.from_dict(answer["node"])
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         """What hosts have written down for ``owner``.
 
         Raises:

@@ -48,7 +48,7 @@ class OwnMachines:
         """Take the part that is offered. The same token gets the same node again."""
         return await (self._here if offer.region == REGION else self._fleet).acquire(offer, launch)
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         """What is handed out here and on every host of the fleet."""
         async for node in self._here.find(owner, token):
             if "host" not in node.provider_data:

@@ -154,7 +154,7 @@ class ThisMachine:
             provider_data={"gpus": names, "run": launch.run_id},
         )
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         """What is handed out on this machine to ``owner`` (``"*"``: to anybody)."""
         for node in self._allocations.nodes():
             if owner in ("*", node.owner) and token in (None, node.token):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lepton_sdk.spi import CommandSpec, ConfigError, ConfigField, PowerOff, ProviderSpec, Timings
 
-__all__ = ["COMMAND", "PROVIDER", "stored"]
+__all__ = ["COMMAND", "PROVIDER", "double_command", "stored"]
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -112,4 +112,20 @@ PROVIDER = ProviderSpec(
     rates={"": 0.2},
 )
 
-COMMAND = CommandSpec("crusoe", help="Try Crusoe Cloud without an account.", factory="lepton_crusoe.double.command:command")
+COMMAND = CommandSpec("crusoe", help="Try Crusoe Cloud without an account.", factory="lepton_crusoe.plugin:double_command")
+
+
+def double_command() -> object:
+    """The click command ``lepton crusoe``. The double is in a distribution of its own, so that no user of the cloud gets it.
+
+    Raises:
+        ConfigError: that distribution is not installed.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module("lepton_doubles.crusoe_cloud.command").command()
+    except ModuleNotFoundError as error:
+        if error.name != "lepton_doubles":
+            raise
+        raise ConfigError("the double of Crusoe Cloud is not installed", hint="pip install lepton-doubles") from None

@@ -194,7 +194,7 @@ class CrusoeCloud:
                 raise OutcomeUnknown(text, provider="crusoe") from refused
             await self._clock.sleep(PROVIDER.timings.poll)
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         """Machines, disks and partitions whose names carry owner and token; the whole project is read.
 
         The contract's ``names`` filter is not used: a filter that is understood otherwise would hide a machine.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lepton_sdk.spi import CommandSpec, ConfigField, PowerOff, ProviderSpec, Timings
+from lepton_sdk.spi import CommandSpec, ConfigError, ConfigField, PowerOff, ProviderSpec, Timings
 
-__all__ = ["COMMAND", "PROVIDER"]
+__all__ = ["COMMAND", "PROVIDER", "double_command"]
 
 # Eight GPUs of the newest kinds are checked for long before they are handed over.
 _SLOW_TO_BOOT = ("gpu_8x_b200_sxm6", "gpu_8x_h100_sxm5", "gpu_8x_a100_80gb_sxm4", "gpu_8x_a100", "gpu_8x_v100")
@@ -47,4 +47,20 @@ PROVIDER = ProviderSpec(
     rates={"": 1.0, "launch": 12.0},
 )
 
-COMMAND = CommandSpec("lambda", help="Try Lambda Cloud without an account.", factory="lepton_lambda.double.command:command")
+COMMAND = CommandSpec("lambda", help="Try Lambda Cloud without an account.", factory="lepton_lambda.plugin:double_command")
+
+
+def double_command() -> object:
+    """The click command ``lepton lambda``. The double is in a distribution of its own, so that no user of the cloud gets it.
+
+    Raises:
+        ConfigError: that distribution is not installed.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module("lepton_doubles.lambda_cloud.command").command()
+    except ModuleNotFoundError as error:
+        if error.name != "lepton_doubles":
+            raise
+        raise ConfigError("the double of Lambda Cloud is not installed", hint="pip install lepton-doubles") from None

@@ -235,7 +235,7 @@ class LambdaCloud:
         blamed.scope = BlockScope.PROVIDER
         return blamed
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         """Instances that carry the owner's tag or its SSH key; keys are free and not listed."""
         nodes = [node_of(instance, self._config, self._identity(owner_of(instance))) for instance in await self._api.instances()]
         ours = [node for node in nodes if node.owner is not None and owner in ("*", node.owner) and token in (None, node.token)]

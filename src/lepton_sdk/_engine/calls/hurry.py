@@ -5,45 +5,9 @@ from __future__ import annotations
 import asyncio
 from math import inf
 
-from attrs import evolve, field, frozen
-
 from lepton_sdk._clock import Clock
-from lepton_sdk.domain.keeping import Keeping
 
-__all__ = ["Hurry", "Patience"]
-
-
-@frozen
-class Patience:
-    """How long the engine waits for a node whose machine shall go, and for a provider; seconds.
-
-    Attributes:
-        answer: one question to a node, while it may still say something of use.
-        question: one question to a node whose job goes on.
-        ending: ending what runs on a machine that goes back to its vendor, who ends it anyhow.
-        ending_own: the same on a host of one's own, on which it would run on.
-        silent: fetching log and outputs from a node whose last answer was of no use.
-        stopped: all of the above together, once the run was stopped.
-        provider: one call of a provider's plugin.
-        stall: an event loop that has stood still for so long is blocked; ``None``: nobody looks.
-        create: the create call, which may have to wait for its turn.
-        keeping: log and outputs of a job that is over.
-    """
-
-    answer: float = 5.0
-    question: float = 60.0
-    ending: float = 20.0
-    ending_own: float = 120.0
-    silent: float = 3.0
-    stopped: float = 10.0
-    provider: float = 90.0
-    stall: float | None = 30.0
-    create: float = 900.0
-    keeping: Keeping = field(factory=Keeping)
-
-    def with_keeping(self, keeping: Keeping) -> Patience:
-        """The same, with what the user set."""
-        return evolve(self, keeping=keeping, stopped=float(keeping.after_stop))
+__all__ = ["Hurry"]
 
 
 class Hurry:

@@ -1,4 +1,4 @@
-"""Keeping a claim for as long as its work lasts."""
+"""Renewing a claim for as long as its work lasts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from lepton_sdk.errors import JournalError
 
 __all__ = ["claimed", "is_claimed", "is_ours", "told_holder"]
 
-_CLAIM_SECONDS = 60.0
-_RENEW_SECONDS = 15.0
-
 
 @asynccontextmanager
 async def claimed(engine: Engine, name: str, lost: Callable[[int], object]) -> AsyncIterator[int | None]:
@@ -25,13 +22,13 @@ async def claimed(engine: Engine, name: str, lost: Callable[[int], object]) -> A
     """
     # The clock may have jumped, so that a claim of our own looks free while its work goes on.
     held = name in engine.claims
-    epoch = None if held else engine.journal.claim(name, engine.holder, _CLAIM_SECONDS, is_alive, here=is_here)
+    epoch = None if held else engine.journal.claim(name, engine.holder, engine.timing.claim, is_alive, here=is_here)
     if epoch is None:
         yield None
         return
     engine.claims[name] = (epoch, lost)
-    if engine.keeper is None or engine.keeper.done():
-        engine.keeper = asyncio.ensure_future(_keep(engine))
+    if engine.renewal is None or engine.renewal.done():
+        engine.renewal = asyncio.create_task(_renew(engine))
     try:
         yield epoch
     finally:
@@ -49,7 +46,7 @@ def is_claimed(engine: Engine, name: str) -> bool:
     holder = engine.journal.holder(name)
     if holder is None or holder[0] in {"", engine.holder}:
         return False
-    return engine.journal.is_held(name, _CLAIM_SECONDS, is_alive, is_here)
+    return engine.journal.is_held(name, engine.timing.claim, is_alive, is_here)
 
 
 def is_ours(engine: Engine, name: str) -> bool:
@@ -68,27 +65,27 @@ def told_holder(engine: Engine, name: str) -> str | None:
     renewed = ", and it lives" if is_here(holder) else ""
     return (
         f"{in_words(holder)}, whose claim lasts until {until:%Y-%m-%d %H:%M:%S} UTC{renewed}; "
-        f"it is free once it has not been renewed for {_CLAIM_SECONDS:.0f} seconds"
+        f"it is free once it has not been renewed for {engine.timing.claim:.0f} seconds"
     )
 
 
 async def _rest(engine: Engine) -> None:
-    """With the last claim the keeper's work is done."""
-    keeper = engine.keeper
-    if keeper is not None and not engine.claims:
-        engine.keeper = None
-        keeper.cancel()
+    """Stop renewing once no claim is left."""
+    renewal = engine.renewal
+    if renewal is not None and not engine.claims:
+        engine.renewal = None
+        renewal.cancel()
         with suppress(asyncio.CancelledError):
-            await keeper
+            await renewal
 
 
-async def _keep(engine: Engine) -> None:
+async def _renew(engine: Engine) -> None:
     """Renew every claim of this client together: one row group in a quarter of a minute, however many runs it drives."""
     while True:
-        await engine.clock.sleep(_RENEW_SECONDS)
+        await engine.clock.sleep(engine.timing.renewal)
         engine.tell_of_clock()
         try:
-            held = engine.journal.renew_all(engine.holder, _CLAIM_SECONDS)
+            held = engine.journal.renew_all(engine.holder, engine.timing.claim)
         except JournalError as error:
             # The claims run out by themselves, and others take over, if it stays so.
             engine.tell(f"claims could not be renewed: {error.message}")

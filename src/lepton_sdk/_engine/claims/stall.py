@@ -13,7 +13,8 @@ from types import FrameType
 
 from lepton_sdk._engine.claims.successor import leave_follower
 from lepton_sdk._engine.engine import Engine
-from lepton_sdk.domain.run import Event, NodeRecord
+from lepton_sdk.domain.events import NodeHung
+from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.errors import JournalError
 
 __all__ = ["end_this_process", "watched"]
@@ -34,10 +35,10 @@ def end_this_process() -> None:
 def watched(engine: Engine) -> Iterator[None]:
     """Watch the running event loop while runs are driven on it; several at once share one thread."""
     engine.watchers += 1
-    if engine.watchers == 1 and engine.patience.stall is not None:
+    if engine.watchers == 1 and engine.timing.stall is not None:
         engine.watch_over = over = threading.Event()
         loop, thread = asyncio.get_running_loop(), threading.get_ident()
-        arguments = (engine, over, loop, thread, engine.patience.stall)
+        arguments = (engine, over, loop, thread, engine.timing.stall)
         threading.Thread(target=_watch, args=arguments, name="lepton-watch", daemon=True).start()
     try:
         yield
@@ -102,9 +103,9 @@ def _hand_on(engine: Engine, name: str) -> None:
     open_runs = set(engine.journal.open_runs())
     mine = [run_id for run_id in list(engine.claims) if run_id in open_runs]
     for run in map(engine.journal.run, mine):
-        now, hung = engine.clock.now(), [n for n in run.nodes if n.awaited and _is_reached_by(engine, n, name)]
+        hung = [node for node in run.nodes if node.awaited and _is_reached_by(engine, node, name)]
         if hung:
-            engine.journal.append(*(Event("node.hung", run.id, now, node.token, {"plugin": name}) for node in hung))
+            engine.append(run.id, *(NodeHung(name).about(node.token) for node in hung))
     # What the application brought no other process knows.
     if mine and not engine.brings_providers:
         leave_follower(engine, mine, {})

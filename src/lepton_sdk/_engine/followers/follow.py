@@ -12,23 +12,12 @@ from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.followers.journal_away import AWAY, Absence, patient
 from lepton_sdk._engine.inventory.leftovers import seek_everywhere, shown
 from lepton_sdk._engine.runs.drive import Drive
-from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.domain.events import StopRequested
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import ContractViolation, StaleEpoch
 from lepton_sdk.router import Plan
 
 __all__ = ["catch_up", "drive", "follow_all", "is_driven", "listed", "request_stop", "wait_for"]
-
-_LOOK_SECONDS = 0.25
-_CATCH_UP_SECONDS = 15.0
-_TROUBLE_SECONDS = 30.0
-# A run that another follower drives is left to it; should that one die, nobody notices such a pause.
-_HELD_SECONDS = 2.0
-# A detached follower has its secrets within a second or two, or was killed.
-_SECRETS_SECONDS = 60.0
-_SEEK_SECONDS = 30.0
-_WATCH_SECONDS = 1.0
-# Another follower ends a run that was stopped within a moment; only what takes longer is told.
-_SILENT_SECONDS = 3.0
 
 
 async def drive(
@@ -98,7 +87,7 @@ def _is_awaited(engine: Engine, run_id: str, secrets: Mapping[str, str]) -> bool
     started = any(node.running_at for node in run.nodes)
     if run.stop_requested or started or all(name in secrets for name in run.job.secrets):
         return False
-    return (engine.clock.now() - run.created_at).total_seconds() < _SECRETS_SECONDS
+    return (engine.clock.now() - run.created_at).total_seconds() < engine.timing.secrets
 
 
 async def wait_for(engine: Engine, run_id: str) -> Run:
@@ -111,9 +100,9 @@ async def wait_for(engine: Engine, run_id: str) -> Run:
         ended = await drive(engine, run_id)
         if ended is not None:
             return ended
-        if not told and engine.clock.monotonic() - began > _SILENT_SECONDS:
+        if not told and engine.clock.monotonic() - began > engine.timing.told:
             told = await patient(engine, lambda: _tell_who_drives(engine, run_id))
-        await engine.clock.sleep(_LOOK_SECONDS)
+        await engine.clock.sleep(engine.timing.elsewhere)
 
 
 def _tell_who_drives(engine: Engine, run_id: str) -> bool:
@@ -134,7 +123,7 @@ async def catch_up(engine: Engine) -> None:
     adrift = [run_id for run_id in engine.journal.open_runs() if not is_driven(engine, run_id)]
     if adrift:
         with suppress(TimeoutError):
-            async with asyncio.timeout(_CATCH_UP_SECONDS):
+            async with asyncio.timeout(engine.timing.catch_up):
                 answers = await asyncio.gather(*(drive(engine, r, wait=False) for r in adrift), return_exceptions=True)
                 for run_id, answer in zip(adrift, answers, strict=True):
                     if isinstance(answer, Exception):
@@ -189,7 +178,7 @@ async def follow_all(
                 return len(driven)
             if engine.is_busy and watching.done():
                 watching = asyncio.ensure_future(_watch(engine))
-            await engine.clock.sleep(_LOOK_SECONDS)
+            await engine.clock.sleep(engine.timing.elsewhere)
     finally:
         around = (seeking, watching, *tasks.values())
         for task in around:
@@ -201,18 +190,18 @@ async def _seek_again_and_again(engine: Engine) -> None:
     while True:
         with suppress(*AWAY):
             await seek_everywhere(engine)
-        await engine.clock.sleep(_SEEK_SECONDS)
+        await engine.clock.sleep(engine.timing.sweep)
 
 
 async def _watch(engine: Engine) -> None:
     """Where there are so many nodes that each is looked at seldom, a listing tells in time which one has died."""
     while engine.is_busy:
-        await engine.clock.sleep(_WATCH_SECONDS)
+        await engine.clock.sleep(engine.timing.listing)
         for name in await patient(engine, lambda: engine.journal.providers_with_open_nodes()):
             # Who cannot be asked, or has a bug, says nothing of any node; those who need its word tell of it.
             with suppress(Exception):
                 poll = engine.spec(name).timings.poll
-                if poll < engine.look_seconds():
+                if poll < engine.poll_seconds():
                     await shown(engine, name, poll)
 
 
@@ -233,12 +222,12 @@ def _told(engine: Engine, run_id: str, task: asyncio.Task[Run | None] | None) ->
         return 0
     error = task.exception()
     if error is None:
-        return 0 if task.result() is not None else _HELD_SECONDS
+        return 0 if task.result() is not None else engine.timing.held
     line = engine.redacted(f"run {run_id}: {error}")
     if line not in engine.notices:
         engine.tell(line)
         logging.getLogger("lepton_sdk").warning(line)
-    return _TROUBLE_SECONDS
+    return engine.timing.trouble
 
 
 def request_stop(engine: Engine, run_id: str, *, now: bool = False) -> None:
@@ -249,4 +238,4 @@ def request_stop(engine: Engine, run_id: str, *, now: bool = False) -> None:
     """
     run = engine.journal.run(run_id)
     if not run.state.ended and not (run.stop_now if now else run.stop_requested):
-        engine.journal.append(Event("run.stop", run_id, engine.clock.now(), None, {"now": True} if now else {}))
+        engine.append(run_id, StopRequested(now))

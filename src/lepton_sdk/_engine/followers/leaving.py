@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeVar
 
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.followers.follow import is_driven, request_stop, wait_for
-from lepton_sdk.domain.node import Stage
 from lepton_sdk.domain.run import Run
+from lepton_sdk.domain.stage import Stage
 from lepton_sdk.errors import LeptonError
 
 __all__ = ["OnCancel", "or_leave"]

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from attrs import evolve
+
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.inventory.account import assure, settle_account
 from lepton_sdk._engine.inventory.identity import contradiction
 from lepton_sdk._engine.providers import released
 from lepton_sdk._engine.tasks import gather_all
+from lepton_sdk.domain.events import NodeDuplicate
 from lepton_sdk.domain.node import Node, NodeState
-from lepton_sdk.domain.run import Event, NodeRecord
+from lepton_sdk.domain.record import NodeRecord
 
 __all__ = ["give_back_duplicate", "settle_duplicates"]
 
@@ -44,14 +47,13 @@ async def give_back_duplicate(engine: Engine, record: NodeRecord, node: Node, se
         record: of its token; another machine is the winner there, or nothing can be any more.
         seen_at: when it was certainly there.
     """
-    data: dict[str, object] = {"node": node.to_dict(), "there": seen_at.isoformat()}
+    row = NodeDuplicate(node, seen_at).about(record.token)
     if node.id not in {one.node.id for one in record.duplicates}:
         # What it doubles may be closed, and the account have changed since: this one is in the account that shows it.
         await settle_account(engine, node.provider)
-        await engine.journal.write(Event("node.duplicate", record.run, engine.clock.now(), record.token, data))
+        await engine.write(record.run, row)
     answer = await released(engine, node)
     if answer.state is NodeState.GONE:
         await assure(engine, node.provider)
-        gone = Event("node.duplicate", record.run, engine.clock.now(), record.token, data | {"gone": True})
-        await engine.journal.write(gone)
+        await engine.write(record.run, evolve(row, gone=True))
     return answer

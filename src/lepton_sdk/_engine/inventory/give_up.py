@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lepton_sdk._engine.engine import Engine
-from lepton_sdk.domain.run import Event, NodeRecord
+from lepton_sdk.domain.events import AnyEvent, NodeGivenUp, StopRequested
+from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.errors import UsageError
 
 __all__ = ["give_up", "words_for"]
@@ -19,13 +20,12 @@ async def give_up(engine: Engine, name: str) -> NodeRecord:
         UsageError: no open row has this name, or several have.
     """
     record = _named(engine, name)
-    now = engine.clock.now()
-    rows = [Event("node.given-up", record.run, now, record.token, {"detail": words_for(record), "seen": record.stage})]
+    rows: list[AnyEvent] = [NodeGivenUp(words_for(record), seen=record.stage).about(record.token)]
     run = engine.journal.run(record.run)
     if not run.state.ended and not run.stop_requested:
         # Another attempt would execute beside a machine of which nobody knows whether it still runs the job.
-        rows.append(Event("run.stop", record.run, now))
-    run = await engine.journal.write(*rows)
+        rows.append(StopRequested())
+    run = await engine.write(record.run, *rows)
     return next(node for node in run.nodes if node.token == record.token)
 
 

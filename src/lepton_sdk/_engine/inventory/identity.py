@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from lepton_sdk.domain.node import Node
-from lepton_sdk.domain.run import NodeRecord
+from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.spi.spec import Timings
 
 __all__ = ["contradiction"]

@@ -13,16 +13,15 @@ from lepton_sdk._engine.inventory.duplicates import settle_duplicates
 from lepton_sdk._engine.inventory.identity import contradiction
 from lepton_sdk._engine.launch.watchdog import unseen_seconds
 from lepton_sdk._engine.providers import found, released
+from lepton_sdk.domain.events import NodeReleased, NodeReleasing
 from lepton_sdk.domain.ids import is_id
-from lepton_sdk.domain.node import Node, NodeState, Stage
-from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.domain.node import Node, NodeState
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
+from lepton_sdk.domain.stage import Stage
 from lepton_sdk.errors import ContractViolation, JournalError, LeptonError, Unavailable
 
 __all__ = ["admit", "listing", "seek", "seek_everywhere", "shown"]
-
-_ADMITTED_SECONDS = 60.0
-# What a listing shows twice, or after its row was closed, is seen at once; what it shows no more is held against the rows.
-_DOUBLED_SECONDS = 600.0
 
 
 async def listing(engine: Engine, provider: str) -> list[Node]:
@@ -60,7 +59,7 @@ async def admit(engine: Engine, provider: str) -> None:
     await settle_account(engine, provider)
     # What a journal has lost it has lost for good: a pipeline of a thousand runs does not need a thousand listings to see it.
     try:
-        await shown(engine, provider, _ADMITTED_SECONDS)
+        await shown(engine, provider, engine.timing.admitted)
     except Unavailable as error:
         if not error.partly:
             raise
@@ -146,7 +145,7 @@ async def _settle_doubled(engine: Engine, provider: str, nodes: Sequence[Node], 
     doubled = (token for token, count in shown.items() if count > 1 or token not in known)
     # Of rows that are closed only the listing tells, also while a machine of another row is not to be had back.
     runs = {run.id: run for token in doubled if (run := engine.journal.run_of(token))}
-    if engine.pace.due("duplicates", provider, _DOUBLED_SECONDS):
+    if engine.throttle.due("duplicates", provider, engine.timing.doubled):
         runs |= {run.id: run for run in engine.journal.runs(open_only=True)}
     errors: list[LeptonError] = []
     for run, record in [(one, record) for one in runs.values() for record in one.nodes if record.offer.provider == provider]:
@@ -158,7 +157,7 @@ async def _settle_doubled(engine: Engine, provider: str, nodes: Sequence[Node], 
             errors += _in_the_way(engine, run, record, error)
             found_some = True
         if found_some:
-            engine.pace.forget("duplicates", provider)
+            engine.throttle.forget("duplicates", provider)
     return errors
 
 
@@ -171,16 +170,16 @@ async def _settle(engine: Engine, run: Run, record: NodeRecord, found: list[Node
     machines = [node for node in found if node.kind == "machine"]
     machine = next(iter(machines), None)
     if machine is not None and record.stage is Stage.UNRESOLVED:
-        data: dict[str, object] = {"node": machine.to_dict(), "detail": "it turned up when its run had gone on: a duplicate"}
-        await _write(engine, run, record, "node.releasing", data)
-        record = next(n for n in engine.journal.run(run.id).nodes if n.token == record.token)
+        step = NodeReleasing("it turned up when its run had gone on: a duplicate", node=machine)
+        run = await _write(engine, run, record, step)
+        record = next(n for n in run.nodes if n.token == record.token)
     # Every other machine of the token is a duplicate of this one.
     given = [node for node in found if node not in machines] + ([record.node] if record.node is not None else [])
     rests = [await released(engine, node) for node in given]
     if all(rest.state is NodeState.GONE for rest in rests) and (over or rests):
         unseen = 0.0 if record.node is not None else unseen_seconds(engine, run, record)
-        await _write(engine, run, record, "node.released", {"unseen": unseen})
+        await _write(engine, run, record, NodeReleased(unseen=unseen))
 
 
-async def _write(engine: Engine, run: Run, record: NodeRecord, kind: str, data: dict[str, object]) -> None:
-    await engine.journal.write(Event(kind, run.id, engine.clock.now(), record.token, data | {"seen": record.stage}))
+async def _write(engine: Engine, run: Run, record: NodeRecord, step: NodeReleasing | NodeReleased) -> Run:
+    return await engine.write(run.id, step.about(record.token).decided(record.stage))

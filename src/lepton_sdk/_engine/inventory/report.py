@@ -11,7 +11,7 @@ from attrs import frozen
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import Node
-from lepton_sdk.domain.run import NodeRecord
+from lepton_sdk.domain.record import NodeRecord
 
 __all__ = [
     "Difference",

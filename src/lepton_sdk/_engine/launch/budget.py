@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.offer import Offer
-from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import BudgetExceeded
 
 __all__ = ["bill_left", "budget_seconds", "is_spent", "longest_bill", "time_limit"]
@@ -37,6 +38,9 @@ def time_limit(run: Run, record: NodeRecord) -> float | None:
 
 def bill_left(run: Run, record: NodeRecord, now: datetime) -> float | None:
     """Seconds until what the total buys of a node is used up; ``None`` where no total acts."""
+    if record.queued:
+        # Nothing is billed before it begins.
+        return None
     bought = budget_seconds(run, record.offer, record.price, earlier_than=record.attempt)
     return None if bought is None else bought - (now - _billed_since(record)).total_seconds()
 
@@ -87,7 +91,7 @@ def is_spent(run: Run, record: NodeRecord, now: datetime) -> bool:
 
 
 def _billed_since(record: NodeRecord) -> datetime:
-    return (record.node.since if record.node else None) or record.intended_at
+    return (record.node.since if record.node else None) or record.boots_since
 
 
 def _final(record: NodeRecord) -> Decimal:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hashlib import sha256
 from zlib import crc32
 
-from lepton_sdk.domain.access import KubernetesAccess, LocalAccess, SSHAccess
 from lepton_sdk.domain.checkpoint import checkpoint_of
 from lepton_sdk.domain.job import Launcher
+from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.domain.retry import Cause
-from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.domain.run import Run
 
 __all__ = ["describe"]
 
@@ -51,13 +51,13 @@ def describe(run: Run, node: NodeRecord) -> dict[str, str]:
     }
     if run.job.checkpoint is not None:
         variables["LEPTON_CHECKPOINT"] = checkpoint_of(run.job.checkpoint, run.id)
-    variables |= _addresses(run, node)
+    if run.job.nodes == 1 or node.node is not None:
+        # Where the provider submits the job itself, it alone knows where the nodes will be.
+        variables |= _addresses(run, node)
     if run.job.launcher is Launcher.MPI:
         variables["LEPTON_MPI_KEY"] = _key(run)
     access = node.node.access if node.node else None
-    if isinstance(access, LocalAccess | SSHAccess | KubernetesAccess):
-        variables |= access.environment
-    return variables
+    return variables | dict(access.environment) if access is not None else variables
 
 
 def _addresses(run: Run, node: NodeRecord) -> dict[str, str]:
@@ -80,6 +80,4 @@ def _key(run: Run) -> str:
 def _address(member: NodeRecord) -> str:
     """Where the other nodes of a run reach this one."""
     access = member.node.access if member.node else None
-    if isinstance(access, SSHAccess):
-        return access.private_address or access.host
-    return "127.0.0.1"
+    return (access.address if access is not None else "") or "127.0.0.1"

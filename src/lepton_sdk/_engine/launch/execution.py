@@ -9,18 +9,24 @@ from lepton_sdk._engine.launch.budget import time_limit
 from lepton_sdk._engine.launch.environment import describe
 from lepton_sdk._engine.launch.launchers import launched
 from lepton_sdk._engine.launch.watchdog import folder_of
-from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
 from lepton_sdk.spi.executor import Execution
 
 __all__ = ["execution_of"]
 
 
-def execution_of(engine: Engine, run: Run, record: NodeRecord, secrets: Mapping[str, str]) -> Execution:
+def execution_of(
+    engine: Engine, run: Run, record: NodeRecord, secrets: Mapping[str, str], *, epoch: int | None = None
+) -> Execution:
     """What the executor is told, the same at every call for one start, whoever makes it.
 
-    Only the epoch is that of the client that drives the run now: a node then knows it from one that was overtaken in between.
+    Args:
+        epoch: that of the client that drives the run now, where nothing else is said: a node then knows its orders from those of
+            one that was overtaken in between.
     """
-    epoch, _ = engine.claims.get(run.id, (record.epoch, None))
+    if epoch is None:
+        epoch, _ = engine.claims.get(run.id, (record.epoch, None))
     return Execution(
         run_id=run.id,
         attempt=record.attempt,

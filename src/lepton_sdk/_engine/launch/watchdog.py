@@ -6,17 +6,19 @@ from lepton_sdk._engine.calls.bounded import ask_node
 from lepton_sdk._engine.calls.gate import checked_armed
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.launch.budget import budget_seconds
+from lepton_sdk._engine.member import Member
 from lepton_sdk._executors.watchdog.program import FOLDER, WatchdogPlan, install_script
 from lepton_sdk.domain.job import Limits
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
-from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import NodeError, NodeUnreachable
 from lepton_sdk.spi.capabilities import Guarding
 from lepton_sdk.spi.executor import Watchdog
 from lepton_sdk.spi.spec import WatchdogWay
 
-__all__ = ["boot_seconds", "folder_of", "kept_seconds", "look_at_watchdog", "startup_script", "unseen_seconds"]
+__all__ = ["boot_seconds", "check_watchdog", "folder_of", "kept_seconds", "startup_script", "unseen_seconds"]
 
 # A job is sent, its environment is made ready; whoever does that visits the machine and so puts the end off further.
 _BEFORE_START = 900.0
@@ -24,8 +26,6 @@ _BEFORE_START = 900.0
 _MARGIN = 300.0
 # Long enough to come back from a closed laptop, short enough to be a small part of a bill.
 _KEEP = 3600
-# Installing a watchdog sends a script and waits for its first sign of life.
-_ARMING_SECONDS = 120.0
 # Tests replace it: what they start must not power this host off.
 _POWER_OFF: str | None = None
 
@@ -36,17 +36,19 @@ def boot_seconds(engine: Engine, offer: Offer) -> float:
     return timings.boot_by_type.get(offer.instance_type, timings.boot)
 
 
-def startup_script(engine: Engine, run: Run, offer: Offer) -> str:
+def startup_script(engine: Engine, run: Run, record: NodeRecord) -> str:
     """What the vendor shall run when the machine boots; ``""`` for nothing."""
-    spec = engine.spec(offer.provider)
+    spec = engine.spec(record.offer.provider)
     if not spec.watched or spec.watchdog is not WatchdogWay.STARTUP:
         return ""
-    return install_script(_plan(engine, run, offer), FOLDER)
+    return install_script(_plan(engine, run, record), FOLDER)
 
 
-def _plan(engine: Engine, run: Run, offer: Offer, age: float | None = None) -> WatchdogPlan:
-    limits = run.job.limits
-    bought = budget_seconds(run, offer, earlier_than=run.attempts)
+def _plan(engine: Engine, run: Run, record: NodeRecord, age: float | None = None) -> WatchdogPlan:
+    limits, offer, bought = run.job.limits, record.offer, record.budget
+    if bought is None:
+        # An entry of an earlier version does not say.
+        bought = budget_seconds(run, offer, earlier_than=record.attempt)
     return WatchdogPlan(
         boot=boot_seconds(engine, offer) + _BEFORE_START,
         limit=None if limits.duration is None else limits.duration + _MARGIN,
@@ -62,19 +64,19 @@ def kept_seconds(limits: Limits) -> int:
     return _KEEP if limits.keep is None else limits.keep
 
 
-async def look_at_watchdog(engine: Engine, run: Run, record: NodeRecord, node: Node) -> bool | None:
+async def check_watchdog(member: Member, node: Node) -> bool | None:
     """Whether the machine's watchdog lives; ``None`` for a machine that has none.
 
     Raises:
         NodeError: none can be installed there.
     """
-    spec = engine.spec(record.offer.provider)
+    engine, spec, record = member.engine, member.spec, member.record
     if not spec.watched or node.access is None:
         return None
     script = ""
     if spec.watchdog is WatchdogWay.LOGIN:
-        age = (engine.clock.now() - (node.since or record.intended_at)).total_seconds()
-        script = install_script(_plan(engine, run, record.offer, max(0.0, age)), FOLDER)
+        age = (member.now() - (node.since or record.intended_at)).total_seconds()
+        script = install_script(_plan(engine, member.run, record, max(0.0, age)), FOLDER)
     access = node.access
 
     async def armed() -> bool | None:
@@ -83,7 +85,7 @@ async def look_at_watchdog(engine: Engine, run: Run, record: NodeRecord, node: N
 
     try:
         return await ask_node(
-            "looking for its watchdog", armed, _ARMING_SECONDS, engine.clock, hurry=engine.hurry(run.id), passed=(NodeError,)
+            "looking for its watchdog", armed, engine.timing.arming, engine.clock, hurry=member.hurry, passed=(NodeError,)
         )
     except NodeUnreachable:
         # A provider says ready before the machine lets anyone in.

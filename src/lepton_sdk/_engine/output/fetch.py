@@ -9,8 +9,9 @@ from lepton_sdk._engine.calls.gate import checked_chunk, checked_fetched
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.launch.execution import execution_of
 from lepton_sdk.domain.access import LocalAccess
-from lepton_sdk.domain.node import Stage
-from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
+from lepton_sdk.domain.stage import Stage
 from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import NodeError, UsageError
 from lepton_sdk.spi.capabilities import Fetching

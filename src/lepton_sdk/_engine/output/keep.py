@@ -12,10 +12,13 @@ from lepton_sdk._engine.calls.bounded import ask_node, words_of
 from lepton_sdk._engine.calls.hurry import Hurry
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.launch.budget import bill_left
+from lepton_sdk._engine.member import Member
 from lepton_sdk._engine.output.fetch import fetch, from_node, kept_log, kept_outputs, named, part_of
 from lepton_sdk.domain.access import LocalAccess
+from lepton_sdk.domain.events import NodeUnkept
 from lepton_sdk.domain.quantity import show_duration
-from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import LeptonError
 
 __all__ = ["keep"]
@@ -26,7 +29,7 @@ _CHUNK = 1 << 16
 _SPARED = 256 << 20
 
 
-async def keep(engine: Engine, run: Run, record: NodeRecord, *, silent: bool) -> Run:
+async def keep(member: Member, *, silent: bool) -> Run:
     """Bring log and outputs of a machine that is about to be given back onto this host, as far as they can be had.
 
     Nothing that goes wrong here is raised: the machine costs money, and what is lost is written into the run.
@@ -34,6 +37,7 @@ async def keep(engine: Engine, run: Run, record: NodeRecord, *, silent: bool) ->
     Args:
         silent: the node's last answer was of no use, so that not much is waited for.
     """
+    engine, run, record = member.engine, member.run, member.record
     access = record.node.access if record.node else None
     if access is None or isinstance(access, LocalAccess) or record.running_at is None:
         return run
@@ -44,20 +48,20 @@ async def keep(engine: Engine, run: Run, record: NodeRecord, *, silent: bool) ->
         return run
     for line in lost:
         engine.tell(f"run {run.id}: {line}")
-    return await engine.journal.write(Event("node.unkept", run.id, engine.clock.now(), record.token, {"unkept": lost}))
+    return await member.write(NodeUnkept(tuple(lost)))
 
 
 class _Budget:
     """What is left of the time and the bytes that keeping may take."""
 
     def __init__(self, engine: Engine, run: Run, record: NodeRecord, *, silent: bool) -> None:
-        keeping, patience = engine.patience.keeping, engine.patience
+        keeping, timing = engine.timing.keeping, engine.timing
         self._clock = engine.clock
         self.hurry: Hurry = engine.hurry(run.id)
-        self.seconds = patience.silent if silent else float(keeping.time)
+        self.seconds = timing.silent if silent else float(keeping.time)
         if (left := bill_left(run, record, engine.clock.now())) is not None:
             # The total counts this, too. A moment is always there, as for a node that says nothing.
-            self.seconds = min(self.seconds, max(patience.silent, left))
+            self.seconds = min(self.seconds, max(timing.silent, left))
         self._end = self._clock.monotonic() + self.seconds
         room = _room(engine.runs_dir)
         self.bytes = min(keeping.size, room)

@@ -9,8 +9,9 @@ from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.output.fetch import fetch, kept_outputs, part_of, tell_missing
 from lepton_sdk._executors.outputs import copied
 from lepton_sdk.domain.access import LocalAccess
-from lepton_sdk.domain.node import Stage
-from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
+from lepton_sdk.domain.stage import Stage
 from lepton_sdk.errors import LeptonError, NodeError, UsageError
 
 __all__ = ["pull"]

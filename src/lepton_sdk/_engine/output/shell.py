@@ -12,7 +12,8 @@ from lepton_sdk._engine.launch.execution import execution_of
 from lepton_sdk._executors.container import entered
 from lepton_sdk._executors.ssh.hostkeys import HostKeys, machine_of
 from lepton_sdk.domain.access import LocalAccess, SSHAccess
-from lepton_sdk.domain.run import NodeRecord, Run
+from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import NodeUnreachable, UsageError
 
 __all__ = ["Reach", "node_called"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from math import inf
 
+from lepton_sdk._engine.calls.bounded import words_of
+from lepton_sdk.domain.events import AttemptFailed, RunFinished
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.quantity import show_duration
+from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.domain.retry import Cause
-from lepton_sdk.domain.run import Event, NodeRecord, Run, RunState
+from lepton_sdk.domain.run import Run, RunState
+from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import BlockScope, Disposition, LeptonError, RateLimited
 
 __all__ = [
@@ -21,6 +25,7 @@ __all__ = [
     "is_judged",
     "no_offer",
     "pause_before",
+    "refusal",
     "scopes",
     "telling",
     "unasked",
@@ -81,13 +86,35 @@ def pause_before(run: Run, provider: str, error: LeptonError) -> float | None:
     return wait if sum(waits) + wait <= _LONGEST_WAIT else None
 
 
-def unasked(run: Run, errors: Mapping[str, LeptonError], now: datetime) -> Event | None:
+def refusal(run: Run, offer: Offer, error: LeptonError, redacted: Callable[[str], str]) -> AttemptFailed:
+    """The entry for an offer that cannot be had, at once or after it was promised: what it blocks, and what comes next."""
+    # What can be done about it is said where the run ends.
+    advice = f"; next: {one_line(str(error.hint))}" if error.hint else ""
+    wait = pause_before(run, offer.provider, error)
+    return AttemptFailed(
+        number=run.attempts,
+        provider=offer.provider,
+        instance_type=offer.instance_type,
+        error=type(error).__name__,
+        message=redacted(f"{words_of(error)}{advice}"),
+        blocked="" if wait is not None else blocks(offer, error),
+        next=_next(error, wait),
+        wait=wait,
+    )
+
+
+def _next(error: LeptonError, wait: float | None) -> str:
+    if wait is not None:
+        return f"ask {error.provider or 'it'} again in {show_duration(wait)}"
+    return "next offer" if error.disposition is not Disposition.GIVE_UP else error.hint or ""
+
+
+def unasked(run: Run, errors: Mapping[str, LeptonError]) -> AttemptFailed | None:
     """The row for a market in which nothing fits while a provider could not be asked: it is asked again, if that is soon."""
     for provider, error in errors.items():
         if not run.stop_requested and (wait := pause_before(run, provider, error)) is not None:
             then = f"ask {provider} again in {show_duration(wait)}"
-            row = _attempt(run, provider, "", type(error).__name__, error.message, then, Cause.NO_CAPACITY)
-            return Event("attempt.failed", run.id, now, None, row | {"wait": wait})
+            return _attempt(run, provider, "", type(error).__name__, error.message, then, Cause.NO_CAPACITY, wait)
     return None
 
 
@@ -103,7 +130,7 @@ def blocked_names(run: Run) -> set[str]:
     return names - {""}
 
 
-def after(run: Run, now: datetime) -> Iterator[Event]:
+def after(run: Run, now: datetime) -> Iterator[AttemptFailed | RunFinished]:
     """The rows that follow the release of an attempt's last node: how the run ended, or why another attempt is due."""
     record = telling(run)
     never_came = record.node is None and record.reason is None
@@ -113,11 +140,10 @@ def after(run: Run, now: datetime) -> Iterator[Event]:
     state, error = _judged(run, record)
     cause = _cause(record, state)
     if cause is not None and not run.stop_requested and _allows(run, cause, now):
-        yield _again(run, record, cause, error, now)
+        yield _again(run, record, cause, error)
         return
     words = _of_node(run, record, error) if error and state is not RunState.STOPPED else error
-    end = {"state": str(state), "exit_code": record.exit_code, "signal": record.signal, "error": words or None}
-    yield Event("run.finished", run.id, now, None, end)
+    yield RunFinished(str(state), record.exit_code, record.signal, words or None)
 
 
 def is_judged(run: Run) -> bool:
@@ -138,13 +164,12 @@ def _blame(record: NodeRecord) -> tuple[bool, bool, float, int]:
     return (record.node is not None, record.reason is not None, ended, record.rank)
 
 
-def no_offer(run: Run, words: str, now: datetime) -> Event:
+def no_offer(run: Run, words: str, now: datetime) -> AttemptFailed | RunFinished:
     """The row for a market that has nothing for the run now: wait and look again, or the run's end."""
     if not run.stop_requested and _allows(run, Cause.NO_CAPACITY, now, only=_NO_OFFER):
         pause = show_duration(_pause(run, Cause.NO_CAPACITY, only=_NO_OFFER))
-        data = _attempt(run, "", "", _NO_OFFER, words, f"look again in {pause}", Cause.NO_CAPACITY)
-        return Event("attempt.failed", run.id, now, None, data)
-    return Event("run.finished", run.id, now, None, {"state": str(RunState.REFUSED), "error": words})
+        return _attempt(run, "", "", _NO_OFFER, words, f"look again in {pause}", Cause.NO_CAPACITY)
+    return RunFinished(str(RunState.REFUSED), error=words)
 
 
 def due_at(run: Run) -> datetime | None:
@@ -197,23 +222,16 @@ def _pause(run: Run, cause: Cause, only: str | None = None) -> float:
     return run.job.retry.rule(cause).pause(done, _PAUSES[cause])
 
 
-def _again(run: Run, record: NodeRecord, cause: Cause, error: str, now: datetime) -> Event:
+def _again(run: Run, record: NodeRecord, cause: Cause, error: str) -> AttemptFailed:
     code = f"exit code {record.exit_code}" if record.exit_code is not None else "no result"
     name = {Cause.ERROR: "JobFailed", Cause.INTERRUPTION: "NodeLost"}[cause]
     then = f"attempt {run.attempts + 1} in {show_duration(_pause(run, cause))}"
     words = _of_node(run, record, error or code)
-    data = _attempt(run, record.offer.provider, record.offer.instance_type, name, words, then, cause)
-    return Event("attempt.failed", run.id, now, record.token, data)
+    row = _attempt(run, record.offer.provider, record.offer.instance_type, name, words, then, cause)
+    return row.about(record.token)
 
 
-def _attempt(run: Run, provider: str, instance_type: str, error: str, message: str, then: str, cause: Cause) -> dict[str, object]:
-    return {
-        "number": run.attempts,
-        "provider": provider,
-        "instance_type": instance_type,
-        "error": error,
-        "message": message,
-        "blocked": "",
-        "next": then,
-        "cause": str(cause),
-    }
+def _attempt(
+    run: Run, provider: str, instance_type: str, error: str, message: str, then: str, cause: Cause, wait: float | None = None
+) -> AttemptFailed:
+    return AttemptFailed(run.attempts, provider, instance_type, error, message, "", then, str(cause), wait)

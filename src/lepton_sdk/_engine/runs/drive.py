@@ -7,36 +7,36 @@ after the last line are the same code.
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterator, Mapping
-from typing import Any
+from typing import Any, assert_never
 
 from lepton_sdk._engine.claims.renewal import claimed
 from lepton_sdk._engine.claims.stall import watched
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.market import plan_for
+from lepton_sdk._engine.member import Member
 from lepton_sdk._engine.polling import Throttle
-from lepton_sdk._engine.runs.acquire import acquire, resolve
+from lepton_sdk._engine.runs.acquire import acquire
 from lepton_sdk._engine.runs.attempts import PEER, after, blocked_names, due_at, is_judged, no_offer, scopes, unasked
-from lepton_sdk._engine.runs.boot import is_missed, look_at_boot
-from lepton_sdk._engine.runs.execute import follow, is_overdue, start
+from lepton_sdk._engine.runs.boot import check_boot, is_missed
+from lepton_sdk._engine.runs.execute import start
+from lepton_sdk._engine.runs.observe import is_overdue, observe
+from lepton_sdk._engine.runs.prerequisites import clear
+from lepton_sdk._engine.runs.recover import resolve
 from lepton_sdk._engine.runs.release import release
 from lepton_sdk._engine.tasks import Workers
-from lepton_sdk.domain.node import Stage
+from lepton_sdk.domain.events import RunFinished
 from lepton_sdk.domain.offer import Offer
+from lepton_sdk.domain.record import PREREQUISITE
 from lepton_sdk.domain.retry import Cause
-from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.domain.run import Run, RunState
+from lepton_sdk.domain.stage import ENDING, READY, Stage
 from lepton_sdk.errors import BudgetExceeded
 from lepton_sdk.router import Plan
 
 __all__ = ["Drive"]
 
-# How often a run that waits for its next attempt looks whether it was stopped.
-_LOOK_SECONDS = 0.5
-# A job is looked at again soon after it began or changed (three milliseconds for a single one), and ever less often while
-# it runs.
-_SHORTEST_LOOK = 0.006
-_READY = frozenset({Stage.REACHABLE, Stage.RUNNING})
-# From here on every step is one towards the release.
-_ENDING = frozenset({Stage.FINISHED, Stage.LOST, Stage.RELEASING})
+# Between two polls of a job that does not change the pause grows by this.
+_GROWTH = 1.3
 
 
 class Drive:
@@ -64,7 +64,7 @@ class Drive:
         self._secrets = secrets or {}
         self._plan = plan
         self._wait = wait
-        self._pace = Throttle(engine.clock)
+        self._throttle = Throttle(engine.clock)
         self._stops = 0
         self._steps: Workers[Run] = Workers()
 
@@ -78,18 +78,18 @@ class Drive:
             self._engine.forget_hurry(self._run_id)
 
     async def _advance_all(self, run: Run) -> Run:
-        pause = _SHORTEST_LOOK * self._engine.look_seconds()
+        pause = self._shortest_pause()
         run = self._heard(run)
         while not run.state.ended:
             before, run = run, await self.advance(run, pause)
             if run != before:
-                pause = _SHORTEST_LOOK * self._engine.look_seconds()
+                pause = self._shortest_pause()
             else:
                 if not self._steps:
                     if not self._wait:
                         break
                     await self._engine.clock.sleep(self._pause(run, pause))
-                pause = min(self._engine.look_seconds(), pause * 1.3)
+                pause = min(self._engine.poll_seconds(), pause * _GROWTH)
             run = self._heard(run)
         return run
 
@@ -104,9 +104,9 @@ class Drive:
         return run
 
     async def advance(self, run: Run, pause: float) -> Run:
-        """Take every step that is due now; of those that take long, what has been reached before the next look is due."""
+        """Take every step that is due now; of those that take long, what has been reached before the next poll is due."""
         self._engine.journal.refuse_frozen()
-        if not any(member.awaited for member in run.members):
+        if not any(member.awaited for member in (*run.members, *run.prerequisites)):
             # What still goes on here is for rows that another follower has settled meanwhile; nobody would wait for it.
             await self._steps.stop()
             return await self._next_attempt(run)
@@ -122,65 +122,78 @@ class Drive:
 
     def _begin(self, run: Run, pause: float) -> None:
         """One step for each node of the attempt that has one. One node that failed ends the attempt for all."""
-        now, members = self._engine.clock.now(), [member for member in run.members if member.awaited]
-        over = run.stop_requested or any(member.failed for member in run.members)
+        records = [record for record in run.members if record.awaited]
+        if not records:
+            # The last node is gone; what was made for all of them follows.
+            records = list(run.prerequisites)
+        over = run.stop_requested or any(record.failed for record in run.members)
         if over:
             # Whatever was begun for a job that goes on stands in the way of the release.
             self._steps.break_off()
         if run.id in self._steps:
             # A start reaches all nodes at once.
             return
-        if not over and {member.stage for member in members} <= _READY and any(m.stage is Stage.REACHABLE for m in members):
+        if not over and {one.stage for one in records} <= READY and any(one.stage is Stage.REACHABLE for one in records):
             if not self._steps:
-                self._steps.begin(run.id, start(self._engine, run, self._epoch, self._secrets))
+                self._steps.begin(run.id, start(self._engine, run, self._epoch, self._secrets, self._throttle))
             return
-        for member in members:
-            if member.token not in self._steps and (step := self._step(run, member, pause, over=over)) is not None:
-                self._steps.begin(member.token, step, to_the_end=over or member.stage in _ENDING or is_overdue(run, member, now))
+        for record in records:
+            member = Member(self._engine, run, record, self._throttle)
+            if record.token not in self._steps and (step := self._step(member, pause, over=over)) is not None:
+                to_the_end = over or record.stage in ENDING or is_overdue(member)
+                self._steps.begin(record.token, step, to_the_end=to_the_end)
 
-    def _step(self, run: Run, member: NodeRecord, look: float, *, over: bool) -> Coroutine[Any, Any, Run] | None:
-        engine, pace = self._engine, self._pace
-        poll = engine.spec(member.offer.provider).timings.poll
-        match member.stage:
+    def _step(self, member: Member, poll: float, *, over: bool) -> Coroutine[Any, Any, Run] | None:
+        """What is due for one node, by its stage; ``None`` for nothing now."""
+        record, vendor_poll = member.record, member.spec.timings.poll
+        if record.rank == PREREQUISITE:
+            return clear(member) if member.due("find", vendor_poll) else None
+        match record.stage:
             case Stage.OWNED | Stage.REACHABLE if over:
-                return release(engine, run, member, pace, reason=None if run.stop_requested else PEER)
+                return release(member, reason=None if member.run.stop_requested else PEER)
             case Stage.INTENDED | Stage.UNKNOWN:
-                return resolve(engine, run, member) if pace.due("find", member.token, poll) else None
+                return resolve(member, self._secrets) if member.due("find", vendor_poll) else None
             case Stage.OWNED:
-                return look_at_boot(engine, run, member, pace) if pace.due("boot", member.token, poll) else None
+                return check_boot(member) if member.due("boot", vendor_poll) else None
             case Stage.REACHABLE:
                 return None
-            case Stage.RUNNING if pace.due("look", member.token, 0.9 * look) or is_missed(engine, member):
-                # A little early, because a clock may wake us so.
-                return follow(engine, run, member, pace, ending=over, secrets=self._secrets)
+            # A little early, because a clock may wake us so.
+            case Stage.RUNNING if member.due("poll", 0.9 * poll) or is_missed(self._engine, record):
+                return observe(member, ending=over, secrets=self._secrets)
             case Stage.RUNNING:
                 return None
+            case Stage.FINISHED | Stage.LOST | Stage.RELEASING:
+                return release(member) if member.due("release", vendor_poll) else None
+            case Stage.UNRESOLVED | Stage.RELEASED:
+                return None
             case _:
-                return release(engine, run, member, pace) if pace.due("release", member.token, poll) else None
+                assert_never(record.stage)
 
     async def _next_attempt(self, run: Run) -> Run:
         now = self._engine.clock.now()
         if run.members and not is_judged(run) and (rows := tuple(after(run, now))):
-            return await self._engine.journal.write(*rows)
+            return await self._engine.write(run.id, *rows)
         if run.stop_requested:
-            end = {"state": "stopped", "error": "the run was stopped on request"}
-            return await self._engine.journal.write(Event("run.finished", run.id, now, None, end))
+            return await self._engine.write(run.id, RunFinished(str(RunState.STOPPED), error="the run was stopped on request"))
         if (due := due_at(run)) is not None and due > now:
             return run
         plan, self._plan = self._plan or await plan_for(self._engine, run.job, live=True), None
         offer = next(self._open_offers(run, plan), None)
         if offer is None:
-            if (row := unasked(run, self._engine.passing, now)) is not None:
-                return await self._engine.journal.write(row)
+            if (row := unasked(run, self._engine.passing)) is not None:
+                return await self._engine.write(run.id, row)
             refused = [attempt for attempt in run.failures(Cause.NO_CAPACITY) if attempt.wait is None]
             words = f"{len(refused)} offers were refused; the last said: {refused[-1].message}" if refused else ""
-            return await self._engine.journal.write(no_offer(run, words or plan.nearest_miss(), now))
+            return await self._engine.write(run.id, no_offer(run, words or plan.nearest_miss(), now))
         try:
             if run.job.nodes == 1:
-                return await acquire(self._engine, run, offer, self._epoch)
+                return await self._acquire(run, offer)
             return await self._in_turn(run, offer, plan)
         except BudgetExceeded as error:
-            return await self._engine.journal.write(no_offer(run, error.message, now))
+            return await self._engine.write(run.id, no_offer(run, error.message, now))
+
+    async def _acquire(self, run: Run, offer: Offer) -> Run:
+        return await acquire(self._engine, run, offer, self._epoch, self._secrets, self._throttle)
 
     async def _in_turn(self, run: Run, offer: Offer, plan: Plan) -> Run:
         """Two runs that want several machines of one kind would each take half of the last ones, and neither would start."""
@@ -189,7 +202,7 @@ class Drive:
             if turn is None:
                 self._plan = plan
                 return run
-            return await acquire(self._engine, run, offer, self._epoch)
+            return await self._acquire(run, offer)
 
     def _open_offers(self, run: Run, plan: Plan) -> Iterator[Offer]:
         """Every feasible offer in order, without what earlier attempts blocked."""
@@ -198,14 +211,18 @@ class Drive:
             if blocked.isdisjoint(scopes(candidate.offer).values()):
                 yield candidate.offer
 
+    def _shortest_pause(self) -> float:
+        return self._engine.timing.shortest_poll * self._engine.poll_seconds()
+
     def _pause(self, run: Run, pause: float) -> float:
         # Whoever stops a run wants to be heard, whatever else is waited for.
-        return min(self._longest_pause(run, pause), self._engine.look_seconds())
+        return min(self._longest_pause(run, pause), self._engine.poll_seconds())
 
     def _longest_pause(self, run: Run, pause: float) -> float:
-        members = [member for member in run.members if member.awaited]
-        if not members:
-            return _LOOK_SECONDS
-        if any(member.stage is Stage.RUNNING and member.token not in self._steps for member in members):
-            return min(pause, *(self._engine.spec(member.offer.provider).timings.poll for member in members))
-        return min(self._engine.spec(member.offer.provider).timings.poll for member in members)
+        records = [record for record in (*run.members, *run.prerequisites) if record.awaited]
+        if not records:
+            return self._engine.timing.next_attempt
+        polls = [self._engine.spec(record.offer.provider).timings.poll for record in records]
+        if any(record.stage is Stage.RUNNING and record.token not in self._steps for record in records):
+            return min(pause, *polls)
+        return min(polls)

@@ -9,62 +9,60 @@ from __future__ import annotations
 from contextlib import suppress
 
 from lepton_sdk._engine.calls.bounded import ask_node, words_of
-from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.inventory.account import assure
+from lepton_sdk._engine.member import Member
 from lepton_sdk._engine.output.keep import keep
-from lepton_sdk._engine.polling import Throttle
-from lepton_sdk._engine.providers import released
+from lepton_sdk._engine.providers import released, released_group
 from lepton_sdk._engine.runs.attempts import after
-from lepton_sdk._engine.runs.execute import has_stopped
+from lepton_sdk._engine.runs.observe import has_stopped
 from lepton_sdk._retry import retrying
-from lepton_sdk.domain.node import Node, NodeState, Stage
-from lepton_sdk.domain.run import Event, NodeRecord, Run
+from lepton_sdk.domain.events import AttemptFailed, NodeLeft, NodeReleased, NodeReleasing, RunFinished
+from lepton_sdk.domain.node import Node, NodeState
+from lepton_sdk.domain.run import Run
+from lepton_sdk.domain.stage import GIVEN_BACK, Stage
 from lepton_sdk.errors import LeptonError, NodeUnreachable
 from lepton_sdk.spi.capabilities import Forgetting
 
 __all__ = ["release"]
 
-_PATIENCE_SECONDS = 600.0
-# A machine that nobody can ask, and on which nothing runs, is left to a later sweep after so long.
-_LEAVING_SECONDS = 60.0
 
-
-async def release(engine: Engine, run: Run, record: NodeRecord, pace: Throttle, *, reason: str | None = None) -> Run:
+async def release(member: Member, *, reason: str | None = None) -> Run:
     """Ask once for the node to be given back. With the attempt's last node the run ends, when nothing more is to be tried.
 
     Args:
         reason: why a node that did not end by itself is given back.
     """
-    if record.stage is not Stage.RELEASING:
-        data = {"seen": record.stage} | ({"reason": reason} if reason else {})
-        run = await engine.journal.write(Event("node.releasing", run.id, engine.clock.now(), record.token, data))
-    if (node := record.node) is not None:
-        if pace.due("keep", record.token):
-            run = await keep(engine, run, record, silent=pace.elapsed("silent", record.token) is not None or record.stopped)
-        asked_at = engine.clock.now()
+    if member.record.stage is not Stage.RELEASING:
+        member = member.in_run(await member.step(NodeReleasing(reason=reason)))
+    record, engine = member.record, member.engine
+    if record.node is not None:
+        if member.due("keep"):
+            run = await keep(member, silent=member.elapsed("silent") is not None or record.stopped)
+            member = member.in_run(run)
+        asked_at = member.now()
         try:
-            answer = await _give_back(engine, node, _patience(run, record))
+            answer = await _give_back(member)
         except LeptonError as error:
-            if record.stopped or has_stopped(run, record, pace):
-                return await _leave(engine, run, record, error)
-            if run.job.retry.interruption.unreachable is not None and not run.stop_requested:
+            if record.stopped or has_stopped(member):
+                return await _leave(member, error)
+            if member.run.job.retry.interruption.unreachable is not None and not member.run.stop_requested:
                 # Soon it is certain that nothing runs there any more, and then the run may go on without it.
-                return run
+                return member.run
             raise
         if answer.state is not NodeState.GONE:
-            pace.there[record.token] = asked_at
-            return run
+            member.throttle.there[record.token] = asked_at
+            return member.run
         # In another account everything is gone.
-        await assure(engine, node.provider)
-        await _forget(engine, node)
-    now, run = engine.clock.now(), engine.journal.run(run.id)
-    there = pace.there.get(record.token)
-    gone = Event("node.released", run.id, now, record.token, {"there": there.isoformat()} if there else {})
-    return await engine.journal.write(gone, *(() if _others(run, record) else after(run, now)))
+        await assure(engine, member.provider_name)
+        await _forget(member)
+    member = member.again()
+    gone = NodeReleased(there=member.throttle.there.get(record.token))
+    return await member.write(gone, *_after(member))
 
 
-async def _forget(engine: Engine, node: Node) -> None:
+async def _forget(member: Member) -> None:
     """What was pinned for a machine goes with it: its address may be another machine's tomorrow."""
+    engine, node = member.engine, member.node
 
     async def forget() -> None:
         executor = engine.executor(node.access) if node.access is not None else None
@@ -72,30 +70,44 @@ async def _forget(engine: Engine, node: Node) -> None:
             await executor.forget(node)
 
     with suppress(NodeUnreachable):
-        await ask_node(f"forgetting {node.id}", forget, engine.patience.answer, engine.clock)
+        await ask_node(f"forgetting {node.id}", forget, engine.timing.answer, engine.clock)
 
 
-def _patience(run: Run, record: NodeRecord) -> float:
-    if record.stopped or run.job.retry.interruption.unreachable is not None:
-        return _LEAVING_SECONDS
-    return _PATIENCE_SECONDS
+def _after(member: Member) -> list[AttemptFailed | RunFinished]:
+    """The rows that follow when the attempt has nothing else that may cost something."""
+    if any(other.awaited for other in (*member.run.members, *member.run.prerequisites) if other.token != member.token):
+        return []
+    return list(after(member.run, member.now()))
 
 
-def _others(run: Run, record: NodeRecord) -> bool:
-    return any(member.awaited for member in run.members if member.token != record.token)
-
-
-async def _leave(engine: Engine, run: Run, record: NodeRecord, error: LeptonError) -> Run:
+async def _leave(member: Member, error: LeptonError) -> Run:
     """Go on without it: its row stays open until a sweep has given it back."""
-    now, run = engine.clock.now(), engine.journal.run(run.id)
-    words = words_of(error)
-    engine.tell(
-        f"run {run.id}: {record.offer.provider} cannot give back a machine that is out of reach ({words}); its job has "
+    member, words = member.again(), words_of(error)
+    member.engine.tell(
+        f"run {member.run.id}: {member.provider_name} cannot give back a machine that is out of reach ({words}); its job has "
         "stopped there by itself, and the run goes on; next: lepton nodes shows the machine, lepton follow gives it back"
     )
-    left = Event("node.left", run.id, now, record.token, {"detail": words, "stopped": True})
-    return await engine.journal.write(left, *(() if _others(run, record) else after(run, now)))
+    return await member.write(NodeLeft(words, stopped=True), *_after(member))
 
 
-async def _give_back(engine: Engine, node: Node, seconds: float) -> Node:
-    return await retrying(lambda: released(engine, node), engine.clock, seconds=seconds)
+async def _give_back(member: Member) -> Node:
+    timing, run = member.engine.timing, member.run
+    nobody_reaches_it = member.record.stopped or run.job.retry.interruption.unreachable is not None
+    seconds = timing.leave if nobody_reaches_it else timing.release
+    ask = _released_with_its_group if run.job.nodes > 1 and member.spec.releases_groups else _released
+    return await retrying(lambda: ask(member), member.engine.clock, seconds=seconds)
+
+
+async def _released(member: Member) -> Node:
+    return await released(member.engine, member.node)
+
+
+async def _released_with_its_group(member: Member) -> Node:
+    """Ask for all nodes of the attempt together, once the last of them shall go."""
+    engine, name, members = member.engine, member.record.group or member.run.id, member.again().run.members
+    if any(one.awaited and one.stage not in GIVEN_BACK for one in members):
+        return member.node.with_state(NodeState.RELEASING, "the other nodes of its group still go on")
+    nodes = [one.node for one in members if one.awaited and one.node is not None]
+    answers = await engine.releases.get(name, member.spec.timings.poll, lambda: released_group(engine, nodes))
+    # What was released before is gone.
+    return answers.get(member.node.id) or member.node.with_state(NodeState.RELEASING)

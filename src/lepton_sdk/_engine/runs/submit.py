@@ -8,8 +8,9 @@ from pathlib import Path
 
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._executors.workdir import check_workdir
+from lepton_sdk.domain.events import RunPlanned
 from lepton_sdk.domain.job import Job
-from lepton_sdk.domain.run import Event, Run
+from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import JobSpecError, JournalError
 
 __all__ = ["check", "read_secrets", "record"]
@@ -65,8 +66,7 @@ def record(engine: Engine, job: Job, run_id: str = "") -> Run:
     """
     try:
         engine.journal.renew_time()
-        planned = Event("run.planned", run_id or engine.new_id(), engine.clock.now(), None, {"job": job.to_dict()})
-        return engine.journal.append(planned)
+        return engine.append(run_id or engine.new_id(), RunPlanned(job))
     except JournalError as error:
         # Only here it is certain: later a machine may be there already.
         error.hint = f"{error.hint}; nothing was started" if error.hint else "nothing was started"

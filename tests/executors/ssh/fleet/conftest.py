@@ -126,7 +126,7 @@ class Owner:
         return self.do(all_of_them())
 
     def take(self, gpu: str, token: str, run: str = "run", offer: Offer | None = None) -> Node:
-        async def announce(kind: str, name: str) -> None:
+        async def announce(kind: str, name: str, *, shared: bool = False) -> None:
             raise AssertionError(f"a fleet needs no {kind} {name}")
 
         resources = Resources(gpu=gpu)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from lepton_sdk import Client, Job, Resources, RunState
-from lepton_sdk._engine.runs import execute, release
+from lepton_sdk._engine import timing
 from lepton_sdk.domain import retry
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.retry import Retry, Rule
@@ -145,9 +146,8 @@ def test_a_host_that_falls_silent_is_replaced_once_its_job_has_stopped_there(
     fleet: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can tell a cut cable from a dead host. The node's lease ends the job; the host is given back when it is there."""
-    shorter = ((retry, "_SHORTEST_SILENCE", 1), (execute, "_SILENCE_SECONDS", 5.0), (release, "_LEAVING_SECONDS", 1.0))
-    for place, name, seconds in shorter:
-        monkeypatch.setattr(place, name, seconds)
+    monkeypatch.setattr(retry, "_SHORTEST_SILENCE", 1)
+    monkeypatch.setattr(timing, "USUAL", evolve(timing.USUAL, silence=5.0, leave=1.0))
     pid, both = tmp_path / "pid", tmp_path / "both"
     script = f"if [ $LEPTON_JOB_FAILURE_COUNT = 0 ]; then echo $$ >{pid}; sleep 600; else ! kill -0 $(cat {pid}) || : >{both}; fi"
     again = {"interruption": {"count": 1, "unreachable": 10, "backoff": 1}}
@@ -196,7 +196,7 @@ def test_an_offer_of_gpus_that_are_not_there_any_more_is_refused(owners: list[An
 def test_a_gpu_that_fails_under_a_job_moves_it_and_cordons_the_host(
     sickness: str, said: str, far: list[Any], lepton: Any, until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lepton_sdk._engine.runs.execute._HEALTH_SECONDS", 0.5)
+    monkeypatch.setattr(timing, "USUAL", evolve(timing.USUAL, health=0.5))
     for name, host in zip(("one", "two"), far, strict=True):
         host.has("gpus 2")
         lepton("byoc", "add", "--name", name, "--group", "lab", host.target)

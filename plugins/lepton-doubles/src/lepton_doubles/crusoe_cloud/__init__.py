@@ -1,0 +1,1 @@
+"""A double of Crusoe Cloud, after its published API v1."""

@@ -1,0 +1,28 @@
+"""How Lambda Cloud says no: status and code, with the codes of the published API."""
+
+from __future__ import annotations
+
+from lepton_sdk.testing.doubles import Refused
+
+__all__ = ["refused"]
+
+# Where the published API allows several statuses for a code, the one that is used here.
+_STATUS = {
+    "global/invalid-api-key": 401,
+    "global/account-inactive": 403,
+    "global/invalid-address": 403,
+    "global/forbidden": 403,
+    "global/invalid-parameters": 400,
+    "global/object-does-not-exist": 404,
+    "global/not-found": 404,
+    "global/quota-exceeded": 400,
+    "instance-operations/launch/insufficient-capacity": 400,
+    "instance-operations/launch/file-system-in-wrong-region": 400,
+    # The published API limits the pace and declares no answer for it: an assumption.
+    "global/rate-limited": 429,
+}
+
+
+def refused(code: str, message: str) -> Refused:
+    """An error by its code."""
+    return Refused(_STATUS.get(code, 400), code, message)

@@ -1,0 +1,197 @@
+"""The create call: one for each token, and again only under a key that the vendor keeps. A lost answer is found, not repeated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+from lepton_sdk._engine.calls.bounded import words_of
+from lepton_sdk._engine.calls.create import Departure, Withdrawn, create_call, departure_of
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.inventory.account import note_account
+from lepton_sdk._engine.inventory.duplicates import give_back_duplicate
+from lepton_sdk._engine.launch.order import launch_of
+from lepton_sdk._engine.member import Member
+from lepton_sdk._engine.providers import checked_answer, released
+from lepton_sdk._engine.runs.attempts import PEER, refusal
+from lepton_sdk.domain.events import AnyEvent, NodeOwned, NodeReachable, NodeReleased, NodeReleasing, NodeRepeated, NodeUnknown
+from lepton_sdk.domain.node import Node, NodeState
+from lepton_sdk.domain.run import Run
+from lepton_sdk.domain.stage import Stage
+from lepton_sdk.errors import ContractViolation, Disposition, LeptonError, StaleEpoch
+
+__all__ = ["confirm", "create", "create_group", "not_made", "repeat"]
+
+
+async def create(member: Member, secrets: Mapping[str, str]) -> Run:
+    """Make the create call of a node that was announced."""
+    _refuse_late(member.engine, member)
+    return await _call([member], lambda departure: _created(member, secrets, departure))
+
+
+async def create_group(members: Sequence[Member], secrets: Mapping[str, str]) -> Run:
+    """Make one call for all nodes, of a provider that makes them all or none."""
+    _refuse_late(members[0].engine, *members)
+    return await _call(members, lambda departure: _created_group(members, secrets, departure))
+
+
+async def repeat(member: Member, secrets: Mapping[str, str]) -> Run:
+    """Make the same call again with the same token, which the vendor keeps as a key: it makes nothing that is there already."""
+    _refuse_late(member.engine, member, stage=Stage.UNKNOWN)
+    # The entry first: what this call may make can turn up for as long as after the first one.
+    member = member.in_run(await member.write(NodeRepeated()))
+    _refuse_late(member.engine, member, stage=Stage.UNKNOWN)
+    return await _call([member], lambda departure: _created(member, secrets, departure))
+
+
+async def _call(members: Sequence[Member], work: Callable[[Departure], Coroutine[Any, Any, Run]]) -> Run:
+    """A create call that goes on to its answer, and its row, when whoever waits for it is cancelled; or is taken back, as long as
+    it has not left.
+
+    A machine whose answer nobody heard would have to be sought for minutes.
+    """
+    engine, tokens = members[0].engine, [member.token for member in members]
+    departure = departure_of(engine, members[0].provider_name)
+    task = asyncio.create_task(work(departure))
+    engine.called.update(tokens)
+    for token in tokens:
+        engine.creating[token] = task
+
+    def over(done: asyncio.Future[Run]) -> None:
+        for token in tokens:
+            engine.creating.pop(token, None)
+        # Where nobody waits any more its error is nobody's; the row says the same.
+        if not done.cancelled() and done.exception() is None:
+            unknown = {record.token for record in done.result().nodes if record.stage is Stage.UNKNOWN}
+            engine.called.difference_update(set(tokens) - unknown)
+
+    task.add_done_callback(over)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        departure.withdraw()
+        raise
+
+
+def _refuse_late(engine: Engine, *members: Member, stage: Stage = Stage.INTENDED) -> None:
+    """No create call may leave once our claim has run out: between its row and the call the host may have slept for hours.
+
+    Raises:
+        StaleEpoch: another follower may drive the run; it takes the row for a call that may have left, and looks for it.
+        JournalForeign, JournalRolledBack: the journal may not act any more.
+    """
+    engine.journal.refuse_frozen()
+    run_id = members[0].run.id
+    stale = not engine.journal.may_act(run_id, engine.holder)
+    waiting = {record.token for record in engine.journal.run(run_id).nodes if record.stage is stage}
+    if stale or not waiting.issuperset(member.token for member in members):
+        raise StaleEpoch(f"the claim on run {run_id} ran out before the create call left", hint="it is looked at again by itself")
+
+
+async def _created(member: Member, secrets: Mapping[str, str], departure: Departure) -> Run:
+    launch, offer = launch_of(member, secrets), member.record.offer
+    seconds = member.engine.timing.create
+    try:
+        answer = await create_call(member.engine, offer, [launch], seconds=seconds, departure=departure)
+    except Withdrawn as error:
+        return await member.write(_withdrawn(member, error))
+    except LeptonError as error:
+        return await _failed(member, error)
+    try:
+        node = checked_answer(member.engine, offer.provider, answer)
+    except ContractViolation as error:
+        # Something was made, and the answer does not say what: our token does.
+        return await _unknown(member, words_of(error))
+    return await _confirmed(member, node)
+
+
+async def _created_group(members: Sequence[Member], secrets: Mapping[str, str], departure: Departure) -> Run:
+    first = members[0]
+    engine, offer = first.engine, first.record.offer
+    launches = [launch_of(member, secrets) for member in members]
+    made: dict[str | None, Node] = {}
+    detail = "the provider's answer does not name it"
+    try:
+        answers = await create_call(engine, offer, launches, seconds=engine.timing.create, departure=departure)
+    except Withdrawn as error:
+        return await engine.write(first.run.id, *(_withdrawn(member, error).about(member.token) for member in members))
+    except LeptonError as error:
+        if error.disposition is not Disposition.RECONCILE:
+            return await _refused_whole(members, error)
+        answers, detail = (), words_of(error)
+    for answer in answers:
+        try:
+            node = checked_answer(engine, offer.provider, answer)
+        except ContractViolation as error:
+            detail = words_of(error)
+        else:
+            made[node.token] = node
+    run = first.run
+    for member in members:
+        run = await _confirmed(member, made[member.token]) if member.token in made else await _unknown(member, detail)
+    return run
+
+
+async def _refused_whole(members: Sequence[Member], error: LeptonError) -> Run:
+    run = await _failed(members[0], error)
+    gone: list[AnyEvent] = [not_made(words_of(error), reason=PEER).about(member.token) for member in members[1:]]
+    return await members[0].engine.write(run.id, *gone)
+
+
+async def _confirmed(member: Member, node: Node) -> Run:
+    try:
+        return await confirm(member, node)
+    except ContractViolation:
+        # We were away for so long that another follower has decided on the row. It may have adopted this very machine.
+        member = member.again()
+        record = member.record
+        if record.node is not None and record.node.id == node.id:
+            return member.run
+        if record.stage is Stage.UNRESOLVED:
+            await member.write(NodeReleasing("its answer came when its run had gone on: a duplicate", node=node))
+            await released(member.engine, node)
+        else:
+            await give_back_duplicate(member.engine, record, node, node.since or record.intended_at)
+        raise
+
+
+async def confirm(member: Member, node: Node) -> Run:
+    """Write that the node is ours, and in the same breath that it can be reached when the provider says so."""
+    if node.token != member.token:
+        return await _unknown(member, f"the node {node.id!r} in the answer does not carry our token")
+    events: list[AnyEvent] = [NodeOwned(node)]
+    # One that gets a watchdog can be used once that lives.
+    if node.state is NodeState.READY and node.access is not None and not member.spec.watched:
+        events.append(NodeReachable(node))
+    run = await member.write(*events)
+    await note_account(member.engine, node.provider)
+    return run
+
+
+async def _failed(member: Member, error: LeptonError) -> Run:
+    if error.disposition is Disposition.RECONCILE:
+        run = await _unknown(member, words_of(error))
+        await note_account(member.engine, member.provider_name)
+        return run
+    row = refusal(member.run, member.record.offer, error, member.engine.redacted)
+    return await member.write(row, not_made(words_of(error), seen=member.record.stage))
+
+
+async def _unknown(member: Member, detail: str) -> Run:
+    if member.record.stage is Stage.UNKNOWN:
+        # It was made again, and its answer was lost again.
+        return member.engine.journal.run(member.run.id)
+    return await member.write(NodeUnknown(detail))
+
+
+def _withdrawn(member: Member, error: LeptonError) -> NodeReleased | NodeUnknown:
+    """It made nothing; one that was made before, and now again, may have made something the first time."""
+    if member.record.stage is Stage.UNKNOWN:
+        return NodeUnknown(words_of(error))
+    return not_made(words_of(error), reason=PEER if not member.run.stop_requested else None)
+
+
+def not_made(detail: str, *, reason: str | None = None, seen: Stage = Stage.INTENDED) -> NodeReleased:
+    """The step that closes a create call which made nothing, as far as nobody else has decided on it meanwhile."""
+    return NodeReleased(detail, reason=reason, seen=seen)

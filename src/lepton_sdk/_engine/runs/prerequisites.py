@@ -1,0 +1,39 @@
+"""What was made once for all nodes of an attempt (a network, a GPU cluster): given back when the last of them is."""
+
+from __future__ import annotations
+
+from lepton_sdk._engine.member import Member
+from lepton_sdk._engine.providers import found_of, released
+from lepton_sdk.domain.events import NodeReleased, NodeUnresolved
+from lepton_sdk.domain.node import NodeState
+from lepton_sdk.domain.run import Run
+from lepton_sdk.errors import LeptonError
+
+__all__ = ["clear"]
+
+
+async def clear(member: Member) -> Run:
+    """Give back what the provider lists under the attempt's group.
+
+    A run does not wait for it longer than a moment: the entry stays open then, and a sweep goes on with it.
+    """
+    record, engine = member.record, member.engine
+    member.due("clear")
+    try:
+        rests = [await released(engine, node) for node in await found_of(engine, record) if node.state is not NodeState.GONE]
+    except LeptonError:
+        if _is_late(member):
+            return await _left(member)
+        raise
+    age = (engine.clock.now() - record.intended_at).total_seconds()
+    if age >= member.spec.timings.listing_lag and all(rest.state is NodeState.GONE for rest in rests):
+        return await member.step(NodeReleased("what was made for the attempt is gone"))
+    return await _left(member) if _is_late(member) else member.run
+
+
+def _is_late(member: Member) -> bool:
+    return (member.elapsed("clear") or 0.0) > member.engine.timing.prerequisites
+
+
+async def _left(member: Member) -> Run:
+    return await member.step(NodeUnresolved("what was made for the attempt is not given back yet; a sweep goes on with it"))

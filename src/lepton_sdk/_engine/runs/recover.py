@@ -1,0 +1,115 @@
+"""What became of a create call whose answer is not here: the machine is found by our token, or made by the same call again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+
+from lepton_sdk._engine.inventory.account import assure
+from lepton_sdk._engine.inventory.duplicates import give_back_duplicate
+from lepton_sdk._engine.inventory.identity import contradiction
+from lepton_sdk._engine.launch.budget import is_spent
+from lepton_sdk._engine.launch.watchdog import unseen_seconds
+from lepton_sdk._engine.member import Member
+from lepton_sdk._engine.providers import found_of, released
+from lepton_sdk._engine.runs.attempts import refusal
+from lepton_sdk._engine.runs.create import confirm, repeat
+from lepton_sdk._engine.tasks import gather_all
+from lepton_sdk.domain.events import NodeReleased, NodeUnresolved
+from lepton_sdk.domain.node import Node, NodeState
+from lepton_sdk.domain.run import Run
+from lepton_sdk.domain.stage import Stage
+from lepton_sdk.errors import OutcomeUnknown, ProviderError
+
+__all__ = ["resolve"]
+
+
+async def resolve(member: Member, secrets: Mapping[str, str]) -> Run:
+    """Find out what became of a create call whose answer we do not have.
+
+    Returns:
+        The run with the node adopted, or released when nothing can appear any more, or unresolved when it should be listed
+        by now and another offer may be taken, or as it was.
+    """
+    engine, run, record, timings = member.engine, member.run, member.record, member.spec.timings
+    if (creating := engine.creating.get(record.token)) is not None:
+        # The call is still under way, in this very client: its answer tells more than any listing.
+        return await asyncio.shield(creating)
+    asked_at = engine.clock.now()
+    age = (asked_at - record.called_at).total_seconds()
+    try:
+        listed = await _found(member)
+    except ProviderError:
+        if age < timings.listing_lag + engine.timing.unasked or record.token not in engine.called or member.spec.starts_alone:
+            # What another client has asked for may run already, if this journal is an older copy of what it was.
+            raise
+        # Nobody can say what became of it, and nobody who stops the run, or wants another offer, is held up by that.
+        return await _unresolved(member)
+    if not _machines(listed) and age >= timings.listing_lag + timings.create_horizon:
+        # With nothing found the row is closed for good, and a listing may be cut short: look once more.
+        await engine.clock.sleep(timings.poll)
+        listed = await _found(member)
+    if alive := _machines(listed):
+        # The row first: where another follower has adopted one of them meanwhile it is refused, and nothing is given back here.
+        run = await confirm(member, alive[0])
+        await gather_all(*(give_back_duplicate(engine, record, surplus, asked_at) for surplus in alive[1:]))
+        return engine.journal.run(run.id) if alive[1:] else run
+    if _may_repeat(member, asked_at, secrets):
+        return await repeat(member, secrets)
+    if age < timings.listing_lag:
+        return run
+    if age < timings.listing_lag + timings.create_horizon:
+        # What begins by itself may execute late: then no other offer is taken before it is certain.
+        return run if member.spec.starts_alone else await _unresolved(member)
+    return await _never_came(member, listed)
+
+
+def _may_repeat(member: Member, now: datetime, secrets: Mapping[str, str]) -> bool:
+    """Whether the vendor still keeps the token as a key, so that the same call makes nothing that is there already.
+
+    The claim is live, or the call is refused as it leaves. A run that ends wants no machine.
+    """
+    run, record, spec = member.run, member.record, member.spec
+    life, since = spec.timings.idempotency, (now - record.intended_at).total_seconds()
+    if record.stage is not Stage.UNKNOWN or since + member.engine.timing.create > life:
+        return False
+    if run.stop_requested or any(one.failed for one in run.members) or is_spent(run, record, now):
+        return False
+    if spec.submits_job and any(name not in secrets for name in run.job.secrets):
+        # Without the values it would be another request.
+        return False
+    return member.due("repeat", spec.timings.poll)
+
+
+async def _never_came(member: Member, listed: list[Node]) -> Run:
+    """Nothing can appear any more: what was made for a machine that never came (a disk, a network) is given back."""
+    engine, record, timings = member.engine, member.record, member.spec.timings
+    await assure(engine, member.provider_name)
+    rests = [await released(engine, node) for node in listed]
+    if any(rest.state is not NodeState.GONE for rest in rests):
+        return member.run
+    detail = f"nothing of it appeared within {timings.create_horizon:.0f} seconds"
+    # Another follower may have found it meanwhile, and be giving it back: its row is not ours to close.
+    return await member.step(NodeReleased(detail, unseen_seconds(engine, member.run, record)))
+
+
+async def _found(member: Member) -> list[Node]:
+    """What its provider shows of its token, as far as it can be ours."""
+    record, timings = member.record, member.spec.timings
+    doubles = {one.node.id for one in record.duplicates}
+    listed = [node for node in await found_of(member.engine, record) if node.id not in doubles]
+    return [node for node in listed if node.state is not NodeState.GONE and contradiction(node, record, timings) is None]
+
+
+def _machines(listed: list[Node]) -> list[Node]:
+    return sorted((node for node in listed if node.kind == "machine"), key=lambda node: node.id)
+
+
+async def _unresolved(member: Member) -> Run:
+    """The run goes on to another offer; the row stays open, with its price under the cap, until nothing can turn up."""
+    engine, record = member.engine, member.record
+    engine.called.discard(record.token)
+    message = f"what became of the create call is not known: {record.detail or 'it may never have left'}"
+    error = OutcomeUnknown(message, provider=member.provider_name)
+    return await member.step(NodeUnresolved(message), refusal(member.run, record.offer, error, engine.redacted))
