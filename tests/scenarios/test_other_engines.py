@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from attrs import evolve
+from attrs import evolve, fields
 
 from lepton_sdk import AsyncClient, Job, NodeState, RunState
 from lepton_sdk.domain.run import Run
@@ -252,6 +252,11 @@ class Keyed(FakeProvider):
                 yield node
 
 
+def _request(launch: Launch) -> tuple[object, ...]:
+    """What the vendor sees of it."""
+    return tuple(getattr(launch, one.name) for one in fields(Launch) if one.name not in ("announce", "leaving"))
+
+
 def test_a_lost_answer_is_settled_by_the_same_call_where_the_vendor_keeps_a_key(
     tmp_path: Path, run_async: Callable[..., Any]
 ) -> None:
@@ -265,9 +270,9 @@ def test_a_lost_answer_is_settled_by_the_same_call_where_the_vendor_keeps_a_key(
 
     run = run_async(story())
     assert run.state is RunState.SUCCEEDED
-    first, second = (evolve(one, announce=None, leaving=None) for one in cloud.requests)
+    first, second = (_request(one) for one in cloud.requests)
     assert first == second
-    assert first.deadline is not None
+    assert cloud.requests[0].deadline is not None
     assert len(cloud.machines()) == 1
     assert run.nodes[0].repeated_at is not None
 
