@@ -37,7 +37,7 @@ _MAY = {
     ("lepton_sdk._executors._kernel", "time.monotonic"): "shared with the keeper, which stands without the package",
     ("lepton_sdk._engine.launch.mpi.daemon", "time.monotonic"): "it runs on the nodes; it must stand without the package",
     ("lepton_sdk._engine.launch.mpi.daemon", "time.sleep"): "it runs on the nodes; it must stand without the package",
-    ("lepton_sdk._executors.ssh.tree", "time.time_ns"): "compared with the times that the file system gives to files",
+    ("lepton_sdk._executors.workdir.tree", "time.time_ns"): "compared with the times that the file system gives to files",
     ("lepton_byoc.onhost.cards", "time.monotonic"): "on the host itself, by its own Python, without the package",
     ("lepton_byoc.onhost.facts", "time.time"): "on the host itself, by its own Python, without the package",
     ("lepton_byoc.onhost.program", "time.monotonic"): "on the host itself, by its own Python, without the package",

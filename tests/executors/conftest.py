@@ -16,7 +16,7 @@ import pytest
 
 from lepton_sdk._clock import SystemClock
 from lepton_sdk._executors._kernel import process_table
-from lepton_sdk._executors.local import LocalExecutor
+from lepton_sdk._executors.transports.local.executor import LocalExecutor
 from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.node import Node

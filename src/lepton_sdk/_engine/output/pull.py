@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.output.fetch import fetch, kept_outputs, part_of, tell_missing
-from lepton_sdk._executors.outputs import copied
+from lepton_sdk._executors.workdir.outputs import copied
 from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.domain.run import Run

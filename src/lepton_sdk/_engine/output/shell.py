@@ -10,7 +10,7 @@ from shlex import quote
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.launch.execution import execution_of
 from lepton_sdk._executors.container import entered
-from lepton_sdk._executors.ssh.hostkeys import HostKeys, machine_of
+from lepton_sdk._executors.transports.ssh.hostkeys import HostKeys, machine_of
 from lepton_sdk.domain.access import LocalAccess, SSHAccess
 from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.domain.run import Run
