@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from lepton_sdk._executors.record import read_json
 from lepton_sdk.errors import JobCancelled, NodeUnreachable
 from lepton_sdk.spi.executor import ExecutionState
 
@@ -126,16 +125,10 @@ def test_cancel_before_the_start_forbids_it(host: Any) -> None:
     assert host.result(again)[1] == b"again\n"
 
 
-def keeper(host: Any, run: Any) -> int:
-    start = read_json(host.folder(run) / "start.json")
-    assert start is not None
-    return int(start["pid"])
-
-
 def test_run_whose_keeper_was_killed_is_lost_and_cancel_cleans_up(host: Any, tmp_path: Path) -> None:
     run = escaping(host, tmp_path)
     pids = escaped(host, run)
-    os.kill(keeper(host, run), signal.SIGKILL)
+    os.kill(host.keeper(run), signal.SIGKILL)
     status = host.until(lambda: (s := host.poll(run)).state is ExecutionState.LOST and s)
     assert status.exit_code is None
     assert [pid for pid in pids if alive(pid)] == pids
@@ -148,17 +141,20 @@ def test_run_whose_keeper_was_killed_is_lost_and_cancel_cleans_up(host: Any, tmp
 def test_a_signal_that_is_not_ours_is_a_loss_and_no_cancellation(host: Any) -> None:
     run = host.start("echo ready; sleep 60")
     host.until(lambda: host.logs(run) == b"ready\n")
-    os.kill(keeper(host, run), signal.SIGTERM)
-    status = host.until(lambda: (s := host.poll(run)).state is ExecutionState.LOST and s)
+    os.kill(host.keeper(run), signal.SIGTERM)
+    host.until(lambda: host.poll(run).state is ExecutionState.LOST)
+    # Nobody has to ask for it: what is left of the run ends, and why is noted.
+    status = host.until(lambda: (s := host.poll(run)).finished_at and s)
+    assert status.state is ExecutionState.LOST
     assert "SIGTERM" in status.detail
-    assert status.finished_at is not None
+    assert host.none_of(run)
 
 
 def test_stopped_keeper_does_not_stop_a_cancellation(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lepton_sdk._executors.transports.local.executor._PATIENCE", 0.5)
     run = host.start("echo ready; sleep 60")
     host.until(lambda: host.logs(run) == b"ready\n")
-    os.kill(keeper(host, run), signal.SIGSTOP)
+    os.kill(host.keeper(run), signal.SIGSTOP)
     host.cancel(run)
     assert host.poll(run).state is ExecutionState.LOST
     host.until(lambda: host.none_of(run))
@@ -188,7 +184,7 @@ def test_tree_that_is_never_still_ends(host: Any) -> None:
 
 
 def test_result_is_kept_when_the_job_fills_the_disk(host: Any, small_disk: Path) -> None:
-    host.executor._runs = small_disk / "runs"
+    host.move(small_disk / "runs")
     run = host.start("head -c 2000000 /dev/zero > fill; head -c 300000 /dev/zero; echo; exit 4")
     status, output = host.result(run)
     assert (status.state, status.exit_code, status.reason) == (ExecutionState.FINISHED, 4, "exit")
@@ -197,7 +193,7 @@ def test_result_is_kept_when_the_job_fills_the_disk(host: Any, small_disk: Path)
 
 
 def test_start_on_a_full_disk_says_so_and_leaves_nothing(host: Any, small_disk: Path) -> None:
-    host.executor._runs = small_disk / "runs"
+    host.move(small_disk / "runs")
     run = host.execution("true")
     host.folder(run).parent.mkdir(parents=True)
     try:

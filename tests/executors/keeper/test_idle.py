@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,8 @@ def driver(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def gpu_host(make_server: Any, make_host: Any, driver: Path) -> Any:
-    import os
-
-    server = make_server(f"SetEnv PATH={driver}:{os.environ['PATH']}")
-    host = make_host(server)
-    host.reach(host_keys=(server.host_key,))
+def gpu_host(host: Any, driver: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("PATH", f"{driver}:{os.environ['PATH']}")
     return host
 
 

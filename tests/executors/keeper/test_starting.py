@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import marshal
 import os
 import signal
 import subprocess
@@ -12,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from lepton_sdk._executors.launch import FolderLock, job_environment
-from lepton_sdk._executors.record import read_json
-from lepton_sdk.errors import NodeUnreachable, StaleEpoch
+from lepton_sdk._executors.keeper.orders import orders, run_path
+from lepton_sdk.errors import StaleEpoch
 from lepton_sdk.spi.executor import ExecutionState
 
 # A client of its own: starts one run, says so, and follows its log until it is killed.
@@ -85,14 +83,14 @@ def test_signals_to_the_clients_group_do_not_reach_the_job(host: Any, number: si
 
 def test_second_start_changes_nothing(host: Any) -> None:
     run = host.start("echo once; while ! [ -e go ]; do sleep 0.01; done", run="shared")
-    before = read_json(host.folder(run) / "start.json")
+    before = (host.folder(run) / "start").read_text()
     host.start(run)
-    assert read_json(host.folder(run) / "start.json") == before
+    assert (host.folder(run) / "start").read_text() == before
     (host.folder(run) / "work/go").touch()
     assert host.result(run)[1] == b"once\n"
     host.start(run)
     assert host.result(run)[1] == b"once\n"
-    assert read_json(host.folder(run) / "start.json") == before
+    assert (host.folder(run) / "start").read_text() == before
 
 
 def test_many_processes_that_start_the_same_run_start_it_once(host: Any, tmp_path: Path) -> None:
@@ -154,8 +152,7 @@ def test_client_killed_at_any_moment_of_a_start(host: Any, delay: int, tmp_path:
     run = shared(host, command)
     with client(host, command) as first:
         # The instant differs by delay; whatever was reached by then, the next client must find one truth.
-        lock = host.folder(run).with_name("1-0.lock")
-        host.until(lambda: lock.exists())
+        host.until(lambda: (host.runs.parent / "in").exists() or host.folder(run).exists())
         try:
             first.wait(delay / 1000)
         except subprocess.TimeoutExpired:
@@ -166,45 +163,22 @@ def test_client_killed_at_any_moment_of_a_start(host: Any, delay: int, tmp_path:
     assert (tmp_path / "starts").read_text() == "x\n"
 
 
-def keep(folder: Path, orders: bytes, **streams: Any) -> subprocess.CompletedProcess[bytes]:
-    """Start the keeper as a client would, with other orders or streams."""
-    (folder / "work").mkdir(parents=True)
-    with FolderLock(folder) as lock:
-        program = str(Path(sys.modules[FolderLock.__module__].__file__ or "").with_name("_shim.py"))
-        argv = [sys.executable, "-I", "-S", program, str(folder), str(lock.fd)]
-        return subprocess.run(argv, input=orders, pass_fds=(lock.fd,), timeout=20, check=False, **streams)
-
-
-def orders(run: Any) -> bytes:
-    environment = job_environment(run, {})
-    more = {"setup": None, "running": run.job.command, "epoch": 1, "time_limit": None, "grace": 0.5}
-    return marshal.dumps({"environment": environment, "mark": environment["LEPTON_RUN_MARK"], **more})
-
-
-def test_keeper_that_gets_half_its_orders_claims_nothing(host: Any) -> None:
+def test_a_keeper_that_gets_half_its_orders_claims_nothing(host: Any) -> None:
     run = shared(host)
-    done = keep(host.folder(run), orders(run)[:-1], capture_output=True)
-    assert done.returncode != 0
-    assert done.stdout == b""
+    half = orders(run, 0.5).removesuffix(b"#end\n")
+    assert host.executor._shell.start(f"{run_path(run)} -", half) == []
     assert host.poll(run).state is ExecutionState.ABSENT
 
 
-def test_keeper_whose_client_died_before_it_could_answer_goes_on(host: Any) -> None:
-    run = shared(host, "echo out")
-    reader, writer = os.pipe()
-    os.close(reader)
-    keep(host.folder(run), orders(run), stdout=writer, stderr=subprocess.DEVNULL)
-    os.close(writer)
-    host.until(lambda: host.poll(run).state is not ExecutionState.ABSENT)
-    assert host.result(run)[1] == b"out\n"
-
-
-def test_keeper_that_cannot_come_up_is_an_error_and_leaves_nothing(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-    run = host.execution("true")
-    with pytest.raises(NodeUnreachable, match="did not come up"):
-        host.start(run)
-    assert not host.folder(run).exists()
+def test_a_keeper_whose_client_died_before_it_could_answer_goes_on(host: Any) -> None:
+    run = shared(host, "echo out; trap | grep -c PIPE")
+    said = b"keep %s -\n" % run_path(run).encode() + orders(run, 0.5)
+    with host.executor._shell._keeper([], stderr=subprocess.DEVNULL) as keeper:
+        assert keeper.stdout.readline() == b"ready\n"
+        keeper.stdout.close()
+        keeper.stdin.write(said)
+        keeper.stdin.close()
+        assert host.result(run)[1] == b"out\n0\n"
 
 
 def test_the_client_keeps_no_zombie(host: Any) -> None:
@@ -215,4 +189,6 @@ def test_the_client_keeps_no_zombie(host: Any) -> None:
     before = children()
     run = host.start("true")
     host.result(run)
+    # The one that answers questions ends with its client.
+    host.close()
     assert children() <= before

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lepton_sdk._executors.workdir.copy import check_workdir, copy_workdir, remove_tree
+from lepton_sdk._executors.workdir.copy import copy_workdir, remove_tree
+from lepton_sdk._executors.workdir.walk import check_workdir
 from lepton_sdk.errors import JobCancelled, JobSpecError
 
 root_only = pytest.mark.skipif(os.getuid() != 0, reason="needs root")
@@ -89,7 +90,7 @@ def test_the_folder_of_runs_may_lie_in_the_workdir(project: Path) -> None:
     runs = project / "state/runs"
     runs.mkdir(parents=True)
     (project / "file").write_text("x")
-    copy_workdir(project, runs / "work", without=runs)
+    copy_workdir(project, runs / "work", without=[runs])
     assert set(tree(runs / "work")) == {"file", "state"}
 
 

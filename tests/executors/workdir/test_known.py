@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lepton_sdk._executors.workdir import tree as trees
-from lepton_sdk._executors.workdir.known import Memory
+from lepton_sdk._executors.workdir.known import KnownTrees
 from lepton_sdk._executors.workdir.tree import Tree, read_tree
 
 
@@ -40,7 +40,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_unchanged_files_are_not_read_again(project: Path, tmp_path: Path, reads: list[str]) -> None:
-    memory = Memory(tmp_path / "state", project, "host")
+    memory = KnownTrees(tmp_path / "state", project, "host")
     first = read_tree(project)
     memory.keep(first)
     reads.clear()
@@ -87,7 +87,7 @@ def test_a_file_written_in_this_instant_is_not_trusted(project: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 0}', '{"version": 1}', "\x00\xff"])
 def test_a_memory_that_cannot_be_used_is_none(project: Path, tmp_path: Path, text: str) -> None:
-    memory = Memory(tmp_path / "state", project, "host")
+    memory = KnownTrees(tmp_path / "state", project, "host")
     memory.keep(read_tree(project))
     (file,) = (tmp_path / "state").iterdir()
     file.write_text(text)
@@ -95,16 +95,16 @@ def test_a_memory_that_cannot_be_used_is_none(project: Path, tmp_path: Path, tex
 
 
 def test_another_nodes_memory_of_the_same_folder_is_better_than_none(project: Path, tmp_path: Path) -> None:
-    Memory(tmp_path / "state", project, "one").keep(tree := read_tree(project))
-    known = Memory(tmp_path / "state", project, "two").recall()
+    KnownTrees(tmp_path / "state", project, "one").keep(tree := read_tree(project))
+    known = KnownTrees(tmp_path / "state", project, "two").recall()
     assert known is not None
     assert known.id == tree.id
-    assert Memory(tmp_path / "state", tmp_path, "two").recall() is None
+    assert KnownTrees(tmp_path / "state", tmp_path, "two").recall() is None
 
 
 def test_a_memory_that_cannot_be_written_stops_nobody(project: Path, tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a folder should be")
-    memory = Memory(tmp_path / "state", project, "host")
+    memory = KnownTrees(tmp_path / "state", project, "host")
     memory.keep(read_tree(project))
     assert memory.recall() is None
 
@@ -112,7 +112,7 @@ def test_a_memory_that_cannot_be_written_stops_nobody(project: Path, tmp_path: P
 def test_memories_are_few_and_for_their_owner(project: Path, tmp_path: Path) -> None:
     tree = read_tree(project)
     for n in range(70):
-        Memory(tmp_path / "state", project, f"host{n}").keep(tree)
+        KnownTrees(tmp_path / "state", project, f"host{n}").keep(tree)
     assert len(list((tmp_path / "state").iterdir())) == 64
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
 

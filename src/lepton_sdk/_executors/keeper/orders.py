@@ -1,4 +1,4 @@
-"""What the keeper on a node is told: text for a POSIX shell in which every value is quoted once and read once."""
+"""What the keeper is told of a run: text for a POSIX shell in which every value is quoted once and read once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 import re
 
 from lepton_sdk._executors.container import contained
-from lepton_sdk._executors.launch import job_environment, mark_of
+from lepton_sdk._executors.environment import job_environment, mark_of
+from lepton_sdk._executors.places import place_of
 from lepton_sdk.errors import JobSpecError
 from lepton_sdk.spi.executor import Execution
 
@@ -25,7 +26,7 @@ def run_path(execution: Execution) -> str:
     if not _SAFE.fullmatch(execution.run_id):
         text = f"{execution.run_id!r} cannot name a run"
         raise JobSpecError(text, hint="use letters, digits, dots, dashes and underscores, no dot or dash first")
-    return f"{execution.run_id}/{execution.attempt}-{execution.rank}"
+    return place_of(execution.run_id, execution.attempt, execution.rank)
 
 
 def hundredths(seconds: float | None) -> int:
@@ -39,10 +40,7 @@ def orders(execution: Execution, grace: float) -> bytes:
     Raises:
         JobSpecError: a variable has a name or a value that no shell can pass on.
     """
-    variables, execution = job_environment(execution, {}), contained(execution)
-    if not any("PATH" in layer for layer in (execution.environment, execution.job.env, execution.secrets)):
-        # The node's own is the better one.
-        del variables["PATH"]
+    variables, execution = job_environment(execution), contained(execution)
     values: dict[str, object] = {
         "epoch": execution.epoch,
         "mark": mark_of(execution),

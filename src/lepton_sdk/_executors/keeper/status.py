@@ -1,4 +1,4 @@
-"""Reading what the keeper says of a run. It is input: a job may write into the files that the keeper reads."""
+"""How a run stands, read from what its keeper says. It is input: a job may write into the files that the keeper reads."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ from datetime import UTC, datetime, timedelta
 
 from attrs import evolve
 
-from lepton_sdk._executors.record import REASONS, ended_as, is_code, plausible
 from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import NodeGarbled
 from lepton_sdk.spi.executor import ExecutionState, ExecutionStatus
 
-__all__ = ["read_answer", "told_clock"]
+__all__ = ["LONGEST_DETAIL", "MOST_FAILURES", "REASONS", "ended_as", "is_code", "plausible", "read_answer", "told_clock"]
 
+# Why an execution may have finished, in the words of its keeper.
+REASONS = frozenset(("exit", "setup", "timeout", "idle", "cancelled"))
 _GONE = "the process that follows the run is gone and left no result"
 _NUMBER = re.compile(r"-?[0-9]{1,5}")
 _SECONDS = re.compile(r"[0-9]{1,11}(\.[0-9]{0,12})?")
 # Hundredths of a second since a boot: three hundred years. A shell counts with it.
 _CLOCK = re.compile(r"clock ([0-9]{1,12})")
-_LONGEST_DETAIL = 500
+LONGEST_DETAIL = 500
 # No job is started again so often, and each has its word in the journal.
-_MOST_FAILURES = 10_000
+MOST_FAILURES = 10_000
+# Numbers above 31 are real-time signals, which have no names of their own.
+_LAST_NAMED = 31
+_LAST_SIGNAL, _LAST_CODE = 64, 255
+_EARLIEST, _AHEAD = datetime(2020, 1, 1, tzinfo=UTC), timedelta(days=1)
 
 
 def read_answer(lines: Sequence[str], now: datetime) -> ExecutionStatus:
@@ -49,7 +54,7 @@ def read_answer(lines: Sequence[str], now: datetime) -> ExecutionStatus:
         case None if "lives" in said:
             return ExecutionStatus("running" if "running" in said else "setup", started_at=began, failures=failures)
         case None | "lost":
-            detail = one_line(said.get("detail", ""), _LONGEST_DETAIL) or _GONE
+            detail = one_line(said.get("detail", ""), LONGEST_DETAIL) or _GONE
             return ExecutionStatus(ExecutionState.LOST, started_at=began, finished_at=finished, detail=detail, failures=failures)
     raise _nonsense(lines)
 
@@ -64,7 +69,7 @@ def _finished(said: Mapping[str, str], lines: Sequence[str]) -> ExecutionStatus:
     if reason not in REASONS:
         raise _nonsense(lines)
     code, signal = _code(said.get("code", ""), lines)
-    detail = one_line(said.get("detail", ""), _LONGEST_DETAIL)
+    detail = one_line(said.get("detail", ""), LONGEST_DETAIL)
     return ExecutionStatus(ExecutionState.FINISHED, exit_code=code, signal=signal, reason=reason, detail=detail)
 
 
@@ -76,7 +81,7 @@ def _code(text: str, lines: Sequence[str]) -> tuple[int, str | None]:
 
 def _failures(text: str, lines: Sequence[str]) -> tuple[int, ...]:
     words = text.split()
-    if len(words) > _MOST_FAILURES:
+    if len(words) > MOST_FAILURES:
         raise _nonsense(lines)
     return tuple(_code(word, lines)[0] for word in words)
 
@@ -85,6 +90,36 @@ def _time(text: str, now: datetime) -> datetime | None:
     if not _SECONDS.fullmatch(text):
         return None
     return plausible(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=float(text)), now)
+
+
+def is_code(code: object) -> bool:
+    """Whether a job can have ended so: an exit code, or the number of a signal below zero."""
+    return isinstance(code, int) and not isinstance(code, bool) and -_LAST_SIGNAL <= code <= _LAST_CODE
+
+
+def ended_as(code: int) -> tuple[int, str | None]:
+    """The exit code and the signal's name; ``-N`` and ``128 + N`` both mean that signal N ended the job.
+
+    A shell passes the end of its child on as ``128 + N``.
+    """
+    number = -code if code < 0 else code - 128
+    return (128 + number if code < 0 else code), _signal_name(number)
+
+
+def _signal_name(number: int) -> str | None:
+    if not 1 <= number <= _LAST_NAMED:
+        return None
+    from signal import Signals
+
+    try:
+        return Signals(number).name
+    except ValueError:
+        return None
+
+
+def plausible(time: datetime, now: datetime | None) -> datetime | None:
+    """A time as a node tells it, unless its clock cannot be right: before this project began, or far beyond our own time."""
+    return time if time >= _EARLIEST and (now is None or time - now <= _AHEAD) else None
 
 
 def _nonsense(lines: Sequence[str]) -> NodeGarbled:

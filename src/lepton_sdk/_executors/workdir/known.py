@@ -10,13 +10,13 @@ from pathlib import Path
 
 from lepton_sdk._executors.workdir.tree import Tree
 
-__all__ = ["Memory"]
+__all__ = ["KnownTrees"]
 
 _VERSION = 1
 _MOST = 64
 
 
-class Memory:
+class KnownTrees:
     """The last reading of one workdir for one node, in a file. It only saves work: without it everything is read and named.
 
     Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
 from io import FileIO
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from lepton_sdk._executors.workdir.copy import unreadable, walk_workdir
+from lepton_sdk._executors.workdir.walk import unreadable, walk_workdir
 
 __all__ = ["EMPTY", "FILE", "FOLDER", "LINK", "Changed", "Tree", "opened", "read_tree"]
 
@@ -86,7 +86,7 @@ class Tree:
 
 
 def read_tree(
-    source: str | Path, *, without: Path | None = None, stop: Callable[[], bool] = lambda: False, known: Tree | None = None
+    source: str | Path, *, without: Sequence[Path] = (), stop: Callable[[], bool] = lambda: False, known: Tree | None = None
 ) -> Tree:
     """Read a workdir by the same rules as a copy on this host would be made.
 

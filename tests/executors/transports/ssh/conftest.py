@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
@@ -19,9 +18,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import pytest
+from tests.executors.process_table import marked, process_table
 
 from lepton_sdk._clock import SystemClock
-from lepton_sdk._executors._kernel import process_table
 from lepton_sdk._executors.watchdog.program import WatchdogPlan, install_script
 from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.job import Job
@@ -208,16 +207,7 @@ class Host:
 
     def processes(self, execution: Execution) -> set[int]:
         """Live processes whose environment has the run's mark."""
-        mark = f"LEPTON_RUN_MARK={execution.run_id}-{execution.attempt}-{execution.rank}".encode()
-        found = set()
-        for pid, process in process_table().items():
-            try:
-                entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if process.runs and mark in entries:
-                found.add(pid)
-        return found
+        return marked(f"LEPTON_RUN_MARK={execution.run_id}-{execution.attempt}-{execution.rank}")
 
     def none_of(self, execution: Execution) -> bool:
         return not self.processes(execution)
@@ -293,26 +283,6 @@ def host(make_host: Callable[..., Host], server: Server) -> Host:
     host = make_host(server)
     host.reach(host_keys=(server.host_key,))
     return host
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
-    if os.getuid() != 0 or not sys.platform.startswith("linux"):
-        pytest.skip("only root can mount")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.decode().strip()}")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-@pytest.fixture(name="until")
-def wait_until() -> Callable[..., Any]:
-    """Look again and again until something holds; its value."""
-    return until
 
 
 class Hosts(FakeProvider):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lepton_sdk._clock import Clock
-from lepton_sdk._executors.transports.ssh.connection import Line
+from lepton_sdk._executors.transports.ssh.connection import Connection
 from lepton_sdk._executors.transports.ssh.executor import SSHExecutor
 from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.job import Job
@@ -100,7 +100,7 @@ class Process:
         self.closed = True
 
 
-class Connection:
+class Scripted:
     """A connection to a node that follows a script."""
 
     def __init__(self, script: Script, greeting: bytes = b"ready\n") -> None:
@@ -126,9 +126,9 @@ class Connection:
 
 def reached(
     script: Script, folder: Path, greeting: bytes = b"ready\n", clock: Clock | None = None
-) -> tuple[SSHExecutor, Connection]:
+) -> tuple[SSHExecutor, Scripted]:
     """An executor that is connected to such a node; without a clock its patience is over soon."""
     executor = SSHExecutor(ExecutorContext(clock=clock or Hasty(), runs_dir=folder / "runs"))
-    connection: Any = Connection(script, greeting)
-    executor._remote(NODE)._lines.append(Line(connection))
+    connection: Any = Scripted(script, greeting)
+    executor._remote(NODE)._connections.append(Connection(connection))
     return executor, connection

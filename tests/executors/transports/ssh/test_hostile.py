@@ -131,9 +131,9 @@ def _lists(*names: bytes) -> bytes:
 
 
 def _header(name: bytes, size: int, *, content: bytes = b"") -> bytes:
-    from lepton_sdk._executors.workdir import tar as archive
+    from lepton_sdk._executors.workdir import tar
 
-    return archive.entry(b"./" + name, archive.FILE, 0o644, size=size, mtime=1) + content + (b"\0" * (-len(content) % 512))
+    return tar.entry(b"./" + name, tar.FILE, 0o644, size=size, mtime=1) + content + (b"\0" * (-len(content) % 512))
 
 
 @pytest.mark.parametrize("how", ["endless", "trickle", "silent"])
@@ -158,7 +158,7 @@ def test_an_archive_that_never_ends_can_be_cancelled_at_any_time(how: str, tmp_p
             await task
         (remote,) = executor._remotes.values()
         # The spare ones wait ready for other calls.
-        assert sum(line.channels for line in remote._lines) <= 3
+        assert sum(line.channels for line in remote._connections) <= 3
         return sorted(path.name for path in target.iterdir())
 
     assert against(shell, cancelled, tmp_path, SystemClock()) == ["a"]
@@ -216,7 +216,7 @@ def test_asking_again_and_again_takes_no_more_memory(lie: str, tmp_path: Path) -
             with pytest.raises(NodeError):
                 await executor.poll(node, _EXECUTION)
             (remote,) = executor._remotes.values()
-            held.append(sum(line.channels + line.left for line in remote._lines))
+            held.append(sum(line.channels + line.left for line in remote._connections))
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     against(_LIES[lie], asked, tmp_path, Sped(3000))

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import unicodedata
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.executors.sane import holds
 from tests.executors.transports.ssh.lying import EXECUTION, NODE, Script, reached
 
 from lepton_sdk._clock import Clock, SystemClock
-from lepton_sdk._executors.keeper.status import read_answer, told_clock
 from lepton_sdk._executors.transports.ssh.executor import SSHExecutor
 from lepton_sdk.errors import LeptonError, NodeError, NodeUnreachable
-from lepton_sdk.spi.executor import ExecutionState, ExecutionStatus, Fetched, Watchdog
+from lepton_sdk.spi.executor import Fetched, Watchdog
 
-_NOW = datetime(2026, 5, 1, tzinfo=UTC)
 _quick = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 # Half of them look like the protocol: that goes deeper than noise.
 _WORDS = st.sampled_from(
@@ -66,25 +63,6 @@ def outcome(call: str, script: Script, folder: Path, greeting: bytes = b"ready\n
     return asyncio.run(asyncio.wait_for(asked(), 60))
 
 
-def holds(found: Any) -> None:
-    """A value that can be, or an error whose words are fit to be shown."""
-    if isinstance(found, LeptonError):
-        assert isinstance(found, NodeError) or type(found).__name__ == "JobCancelled"
-        assert len(found.message) < 1200
-        shown(found.message)
-    if isinstance(found, ExecutionStatus):
-        assert (found.state is ExecutionState.FINISHED) == (found.exit_code is not None)
-        assert all(code in range(256) for code in (*found.failures, found.exit_code or 0))
-        for time in (found.started_at, found.finished_at):
-            assert time is None or time < datetime.now(UTC) + timedelta(days=2)
-        assert len(found.detail) <= 500
-        shown(found.detail + (found.reason or ""))
-
-
-def shown(text: str) -> None:
-    assert not [c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs")]
-
-
 @pytest.mark.parametrize("call", ["start", "poll", "cancel", "armed", "logs", "fetch"])
 def test_random_bytes_as_an_answer(call: str, tmp_path: Path) -> None:
     @_quick
@@ -119,82 +97,8 @@ def test_an_answer_without_end_is_not_read_to_its_end(said: bytes, tmp_path: Pat
     assert isinstance(outcome("poll", lambda _: said, tmp_path, greeting=said), NodeError)
 
 
-_GOOD = {
-    "lives": "",
-    "running": "",
-    "failures": "1 137",
-    "started": "1777500000.123456789",
-    "state": "finished",
-    "code": "3",
-    "reason": "exit",
-    "finished": "1777500100.5",
-    "detail": "it went well",
-}
-_EVIL = st.one_of(
-    st.sampled_from(["", "abc", "1e300", "nan", "inf", "-1", "-65", "256", "9" * 30, "٣", "1_0", "0x10", "+1", "1 ", "\x1b[2J"]),
-    st.text(max_size=20),
-    st.integers(-(10**30), 10**30).map(str),
-    st.floats().map(str),
-)
-
-
-def test_the_answer_that_is_mutated_is_good() -> None:
-    status = read_answer([f"{word} {value}" for word, value in _GOOD.items()], _NOW)
-    assert (status.state, status.exit_code, status.failures) == (ExecutionState.FINISHED, 3, (1, 137))
-    assert status.started_at is not None
-    assert status.finished_at is not None
-
-
-@settings(max_examples=1500, deadline=None)
-@given(data=st.data(), word=st.sampled_from(sorted(_GOOD)), evil=_EVIL)
-def test_one_field_that_is_wrong(data: st.DataObject, word: str, evil: str) -> None:
-    said = dict(_GOOD)
-    if data.draw(st.booleans()):
-        for gone in data.draw(st.sets(st.sampled_from(sorted(_GOOD)), max_size=3)):
-            del said[gone]
-    said[word] = evil
-    found: Any
-    try:
-        found = read_answer([f"{word} {value}" for word, value in said.items()], _NOW)
-    except NodeUnreachable as error:
-        found = error
-    holds(found)
-
-
-@pytest.mark.parametrize(
-    ("changes", "gone"),
-    [
-        ({"started": "9" * 12}, "started_at"),
-        ({"started": "1e300"}, "started_at"),
-        ({"started": "12"}, "started_at"),
-        ({"finished": "1e300"}, "finished_at"),
-        ({"finished": "1777499999"}, "finished_at"),
-        ({"finished": "1877500000"}, "finished_at"),
-    ],
-)
-def test_a_time_that_cannot_be_is_left_out_and_the_rest_is_believed(changes: dict[str, str], gone: str) -> None:
-    status = read_answer([f"{word} {value}" for word, value in (_GOOD | changes).items()], _NOW)
-    assert (status.exit_code, getattr(status, gone)) == (3, None)
-
-
-@pytest.mark.parametrize(
-    "changes", [{"code": "abc"}, {"code": ""}, {"code": "256"}, {"code": "-65"}, {"reason": "sunday"}, {"failures": "1 2 x"}]
-)
-def test_a_result_that_cannot_be_is_no_result(changes: dict[str, str]) -> None:
-    with pytest.raises(NodeUnreachable, match="makes no sense"):
-        read_answer([f"{word} {value}" for word, value in (_GOOD | changes).items()], _NOW)
-
-
-@given(st.text(max_size=30))
-@example("clock 1e3")
-@example("clock 99999999999999999999")
-def test_a_clock_is_a_number_that_a_shell_can_count_with(line: str) -> None:
-    told = told_clock([line, "clock " + line])
-    assert told is None or 0 <= told < 10**13
-
-
 def test_a_good_answer_after_a_bad_one_is_heard(tmp_path: Path) -> None:
-    good = "".join(f"{word} {value}\n" for word, value in _GOOD.items()).encode() + b".\n"
+    good = b"lives\nrunning\nstarted 1777500000\nstate finished\ncode 3\nreason exit\n.\n"
     answers = iter([b"nonsense\n.\n", b"x" * 100_000, good])
     patient = SystemClock()
 

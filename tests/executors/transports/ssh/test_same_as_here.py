@@ -1,15 +1,18 @@
-"""The cases of the local executor, run through SSH: a run begins and ends in the same way wherever it runs."""
+"""The cases of the keeper, run through SSH: a run begins and ends in the same way wherever it runs."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 
 def _cases(name: str) -> ModuleType:
-    """A fresh copy of a module of the local executor's tests, so that its fixtures are ours."""
+    """A fresh copy of a module of the keeper's tests, so that its fixtures are ours."""
     spec = importlib.util.spec_from_file_location(f"shared_{name}", Path(__file__).parents[2] / f"keeper/{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -18,15 +21,8 @@ def _cases(name: str) -> ModuleType:
     return module
 
 
-_NAMES = ("test_running", "test_endings", "test_starting", "test_failures")
-_local, _endings, _starting, _failures = map(_cases, _NAMES)
-
-
-def _keeper(host: Any, run: Any) -> int:
-    return int(host.keeper(run))
-
-
-_endings.keeper = _keeper  # type: ignore[attr-defined]
+_NAMES = ("test_running", "test_endings", "test_starting", "test_failures", "test_forging", "test_idle", "test_lease")
+_local, _endings, _starting, _failures, _forging, _idle, _lease = map(_cases, _NAMES)
 
 test_runs_setup_then_command = _local.test_runs_setup_then_command_and_keeps_their_output_in_order
 test_keeps_the_exit_code = _local.test_keeps_the_exit_code
@@ -62,3 +58,19 @@ test_failures_are_told = _failures.test_failures_are_told_while_it_goes_on
 test_a_pause_ends = _failures.test_a_pause_ends_when_the_run_is_told_to_stop
 test_what_a_failed_command_leaves = _failures.test_what_a_failed_command_leaves_ends_and_what_setup_began_lives_on
 test_setup_is_not_tried_again = _failures.test_setup_is_not_tried_again
+test_a_signal_that_is_not_ours = _endings.test_a_signal_that_is_not_ours_is_a_loss_and_no_cancellation
+
+driver = _idle.driver
+
+
+@pytest.fixture
+def gpu_host(make_server: Any, make_host: Any, driver: Path) -> Any:
+    server = make_server(f"SetEnv PATH={driver}:{os.environ['PATH']}")
+    host = make_host(server)
+    host.reach(host_keys=(server.host_key,))
+    return host
+
+
+# Each of these holds in the same way everywhere.
+for _module in (_forging, _idle, _lease):
+    globals().update({name: case for name, case in vars(_module).items() if name.startswith("test_")})

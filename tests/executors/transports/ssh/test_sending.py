@@ -165,7 +165,7 @@ def test_missing_workdir_is_refused_before_a_connection(make_host: Any, server: 
     host = make_host(server)
     with pytest.raises(JobSpecError, match="nowhere"):
         host.start("true", workdir=tmp_path / "nowhere")
-    assert host.executor._remote(host.node)._lines == []
+    assert host.executor._remote(host.node)._connections == []
 
 
 def test_no_room_for_the_workdir_says_so(make_host: Any, server: Any, small_disk: Path, project: Path) -> None:

@@ -1,13 +1,17 @@
-# Keeps runs on a node: starts a job once, stays with it to its end, and leaves nothing behind.
+# The keeper: it starts a job once, stays with it to its end, and leaves nothing behind. The same program runs on this host
+# and on hosts behind SSH.
 #
 #   sh KEEPER BASE  says "ready", then reads one line "VERB ARGUMENT..." from stdin and does it
-#   sh KEEPER BASE attend PARENT SETSID  the process that does so, in a session of its own; it may stay with one run
+#   sh KEEPER BASE attend PARENT SETSID [here [adopts]]  the process that does so, in a session of its own; it may stay with
+#     one run. "here": the client is on this host and reads logs by itself. "adopts": the kernel gives this process every
+#     orphan below it
 #
 # Needs a POSIX shell, /proc, the usual small tools (coreutils or busybox), and grep, sed, tar and gzip. A run lives in
 # BASE/runs/RUN: work (the job's files), log, start (who keeps it), status (how it ended). What must be noted on a full
 # disk is the name of an empty file, because a name needs no room.
 #
-# The files of this folder are one program, joined in the order base, facts, processes, files, run, watched, verbs.
+# The files of this folder are one program, joined in the order base, facts, processes, files, run, watched, verbs. In the
+# place of @PASSED_ON@ come the names of environment.py.
 # shellcheck shell=sh disable=SC2013,SC2034
 
 # Before anything is assigned here: a job gets these names of the node's environment and no others.
@@ -20,9 +24,7 @@ if [ "${2-}" = attend ]; then
     esac
     name=${name%%=*}
     case $name in
-      PATH | HOME | USER | LOGNAME | SHELL | LANG | TZ | TMPDIR | TERM | LC_* | PIP_* | UV_*) ;;
-      SSL_CERT_FILE | SSL_CERT_DIR | REQUESTS_CA_BUNDLE | CURL_CA_BUNDLE) ;;
-      http_proxy | https_proxy | no_proxy | HTTP_PROXY | HTTPS_PROXY | NO_PROXY) ;;
+      @PASSED_ON@) ;;
       BASHOPTS | SHELLOPTS | PPID | UID | EUID | IFS | OPTIND | PWD | OLDPWD | _) ;;
       *) unset "$name" ;;
     esac
@@ -31,7 +33,9 @@ if [ "${2-}" = attend ]; then
   PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}
 fi
 
+# A file is made by printf and never by ":", whose failure would end the shell.
 set -u
+path=$PATH nearby='' adopts=''
 mask=$(umask)
 umask 077
 self=$0
@@ -50,10 +54,5 @@ fail() { # TEXT: an answer that says what went wrong
 
 nap() { # a short sleep; old tools know whole seconds only
   sleep 0.05 2>/dev/null || sleep 1
-}
-
-stamp() { # sets at: the time of day in seconds
-  at=$(date +%s.%N)
-  case $at in *[!0-9.]*) at=$(date +%s) ;; esac
 }
 

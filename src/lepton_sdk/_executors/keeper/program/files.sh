@@ -10,7 +10,7 @@ cancelled() { # EPOCH: whether the run was cancelled by this epoch or a newer on
 
 fence() { # EPOCH: raise the fence to it; sets newest
   newest=$1
-  : >"$run/fence/$1" || return 1
+  printf '' >"$run/fence/$1" || return 1
   for file in "$run"/fence/*; do
     [ "${file##*/}" -le "$newest" ] || newest=${file##*/}
   done
@@ -142,7 +142,7 @@ build() { # the run's tree comes first, unless that would write a large thing on
     tar -xpof - -C "$next" && store && cp -RPp "$next/work/." "$in/work/"
   else
     # What is not written down whole is not used again.
-    { tee "$next/archive" && : >"$next/archived"; } | tar -xpof - -C "$in" &&
+    { tee "$next/archive" && printf '' >"$next/archived"; } | tar -xpof - -C "$in" &&
       assemble "$in" -RPp && { [ ! -d "$in/tree" ] || mv "$in/tree" "$next/old"; }
   fi
 }

@@ -36,6 +36,32 @@ among() { # FIELD NUMBERS: says which processes have a parent (0), group (1) or 
   done
 }
 
+adopted() { # sets orphans: what the kernel gave to the keeper when its parent ended. The keeper's own helpers are in its session
+  orphans=''
+  known || return 0
+  mine=$session children=
+  { read -r children <"/proc/$keeper/task/$keeper/children"; } 2>/dev/null
+  # Some kernels do not list them.
+  [ -e "/proc/$keeper/task/$keeper/children" ] || children=$(among 0 "$keeper")
+  for one in $children; do
+    ! look "$one" || [ "$session" = "$mine" ] || orphans="$orphans$one "
+  done
+}
+
+known() { # whether the keeper of this run lives; sets its session. Its own helpers know it as $$
+  if [ -z "${keeper_born-}" ]; then
+    keeper=$$ && look $$
+  else
+    # A job can write another process into its record, whose children must not die for it.
+    grep -qsF attend "/proc/$keeper/cmdline" && kept
+  fi
+}
+
+emptied() { # in the keeper, when all scripts have ended: whether they left no process at all. What lives is an orphan by now.
+  # Where the keeper adopts no orphans, only a look at all processes of the host can tell.
+  [ -n "$adopts" ] && [ -n "$setsid" ] && adopted && [ -z "$orphans" ]
+}
+
 listed() { # WORD...: sets list: "WORD|WORD"
   list=
   for one in "$@"; do
@@ -45,6 +71,8 @@ listed() { # WORD...: sets list: "WORD|WORD"
 
 family() { # sets found: every process of the run, and whole: the groups that hold nothing else
   marked 2>/dev/null
+  adopted
+  found="$found$orphans"
   leading
   # shellcheck disable=SC2086
   listed $leaders

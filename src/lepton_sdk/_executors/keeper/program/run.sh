@@ -17,7 +17,7 @@ keep() { # RUN IN PARENT SETSID FOLLOW: orders on stdin, IN the folder of a rece
   orders=
   if open "$epoch" && entrust "$1" && claim; then
     exec 7>&1 </dev/null >/dev/null 2>&1
-    [ -z "$follow" ] || trail
+    [ -z "$follow" ] || first_output
     look $$
     # Who asked may have died since: the run is claimed, and an answer that nobody hears must not end it.
     trap '' PIPE
@@ -32,12 +32,12 @@ keep() { # RUN IN PARENT SETSID FOLLOW: orders on stdin, IN the folder of a rece
   else
     say .
     rm -f "$run/.start.$$" "$run/.spare.$$"
-    [ "$in" = - ] || rm -rf "$base/in/${in:?}"
+    [ "$in" = - ] || sweep "$base/in/${in:?}"
   fi
 }
 
-trail() { # the log into the channel that brought the orders, so that nobody has to ask for its first lines
-  : >>"$run/log"
+first_output() { # the log into the channel that brought the orders, so that nobody has to ask for its first lines
+  printf '' >>"$run/log"
   case $tail in *GNU*) tail -c +1 -s 0.1 --pid=$$ -f "$run/log" >&7 & ;; esac
 }
 
@@ -47,7 +47,10 @@ claim() { # say durably who keeps the run since when; only the first claim succe
   look $$
   if ! { note >"$run/.start.$$" && printf '%4096s' '' >"$run/.spare.$$"; } 2>/dev/null; then
     # A shell's own words for a failed write do not say why; those of cp do.
-    fail "$(LC_ALL=C cp "$self" "$run/.start.$$" 2>&1)"
+    said=$(LC_ALL=C cp "$self" "$run/.start.$$" 2>&1)
+    rm -f "$run/.start.$$" "$run/.spare.$$" "$run/fence/$epoch"
+    rmdir "$run/work" "$run/fence" "$run/cancel" "$run" "${run%/*}" 2>/dev/null
+    fail "$said"
     return 1
   fi
   if ! said=$(LC_ALL=C ln "$run/.start.$$" "$run/start" 2>&1); then
@@ -64,29 +67,26 @@ note() {
 }
 
 stay() { # setup, then command, then nothing left
-  lost='' watcher=''
-  trap 'lost=yes' TERM
+  lost=''
   exec 6>>"$run/log"
   if [ "$in" != - ]; then
     mv "$base/in/$in/work" "$run/work"
-    rm -rf "$base/in/${in:?}"
+    rmdir "$base/in/$in" 2>/dev/null || sweep "$base/in/${in:?}" &
   fi
   if [ -n "$lease" ]; then
     echo $((lease_base + began + lease)) >"$run/lease"
   fi
-  if [ -n "$limit$lease$idle" ]; then
-    watch &
-    watcher=$!
-  fi
+  watch &
+  watcher=$!
   # The job runs in the foreground of a pipe: in the background a shell would make it deaf to SIGINT and SIGQUIT.
   work 6>&- | copy
-  [ -z "$watcher" ] || kill "$watcher"
+  kill -USR1 "$watcher"
   [ -f "$run/status" ] || result
 }
 
 copy() { # what the job prints goes to the log; what does not fit there is dropped, and the job goes on
   until cat >&6; do
-    : >"$run/log.full"
+    printf '' >"$run/log.full"
   done
 }
 
@@ -95,18 +95,18 @@ work() {
   code='' failures=0 pause=100
   if [ -n "$setup" ] && ! told; then
     script -ec "$setup"
-    [ "$code" = 0 ] || : >"$run/setup.failed"
+    [ "$code" = 0 ] || printf '' >"$run/setup.failed"
   fi
   if [ "${code:-0}" = 0 ] && ! told; then
-    : >"$run/running"
+    printf '' >"$run/running"
     script -c "$command"
     while [ "$code" != 0 ] && [ "$failures" -lt "$again" ] && once_more; do
       script -c "$command"
     done
   fi
-  ! cancelled 0 || : >"$run/why.cancelled"
-  : >"$run/code.${code:-143}"
-  if ! hunt $((grace < 100 ? grace : 100)) 1000; then
+  ! cancelled 0 || printf '' >"$run/why.cancelled"
+  printf '' >"$run/code.${code:-143}"
+  if ! emptied && ! hunt $((grace < 100 ? grace : 100)) 1000; then
     result "processes$found did not end after SIGKILL"
     # The pipe will not end either.
     kill -KILL $$
@@ -116,7 +116,7 @@ work() {
 once_more() { # note that the command failed, and wait; fails when the run was told to stop meanwhile
   ! told || return 1
   number=$((10000 + failures)) failures=$((failures + 1))
-  : >"$run/failed.${number#1}.$code"
+  printf '' >"$run/failed.${number#1}.$code"
   say "lepton: the command ended with exit code $code; start $failures of $again more in $((pause / 100)) s"
   tidy TERM
   clock
@@ -144,11 +144,12 @@ told() { # whether the run was told to stop
 script() { # FLAGS TEXT: run one script of the job to its end; sets code
   (
     umask "$mask"
+    PATH=$path
     cd "$run/work" || exit 126
     read -r one _ </proc/self/stat
     look "$one"
-    [ -z "$setsid" ] || : >"$run/leader.$one.$born"
-    [ "$1$again" = -c0 ] || [ "$1" != -c ] || : >"$run/try.$one"
+    [ -z "$setsid" ] || printf '' >"$run/leader.$one.$born"
+    [ "$1$again" = -c0 ] || [ "$1" != -c ] || printf '' >"$run/try.$one"
     # From here on the job's variables may stand in the place of ours.
     # shellcheck disable=SC2086
     set -- "$failures" $setsid /bin/sh "$1" "$2"
@@ -160,10 +161,12 @@ script() { # FLAGS TEXT: run one script of the job to its end; sets code
   code=$?
 }
 
-watch() { # ends the run at its time limit, or when nobody renewed its lease
+watch() { # ends the run at its time limit, when nobody renewed its lease, when its GPUs do nothing, or when its keeper is gone
   sleeper='' busy='' sampled=0
-  trap 'kill $sleeper; exit' TERM
-  while :; do
+  # A host that goes down sends this to everything; how the run ended is noted all the same.
+  trap '' TERM
+  trap 'kill -KILL $sleeper; exit' USR1
+  while look $$; do
     clock
     rest=500
     if [ -n "$limit" ]; then
@@ -177,11 +180,19 @@ watch() { # ends the run at its time limit, or when nobody renewed its lease
       sample
       before $((busy + idle)) || put_down idle
     fi
-    part=$((100 + rest % 100))
-    { sleep "$((rest / 100)).${part#1}" || sleep 1; } &
+    if [ $rest = 500 ]; then
+      sleep 5 &
+    else
+      part=$((100 + rest % 100))
+      { sleep "$((rest / 100)).${part#1}" || sleep 1; } &
+    fi
     sleeper=$!
     wait $sleeper
   done
+  # Nobody follows the job any more who could tell how it ends.
+  lost=yes
+  until hunt "$grace" 1000; do nap; done
+  [ -f "$run/status" ] || result
 }
 
 sample() { # sets busy: when the GPUs were last seen at work, or could not be seen
@@ -202,8 +213,8 @@ before() { # INSTANT: whether it lies ahead; shortens rest
 }
 
 put_down() { # REASON: end the run; a script that is just beginning is met by the next round
-  : >"$run/why.$1"
-  while :; do
+  printf '' >"$run/why.$1"
+  while look $$; do
     hunt "$grace" 1000
     nap
   done
@@ -217,7 +228,7 @@ result() { # [REMARK]: say how the run ended
   done
   [ ! -f "$run/log.full" ] || remark="${remark:+$remark; }some bytes of output did not fit on the disk"
   if [ -n "$lost" ]; then
-    conclude lost '' '' 'something else than the SDK ended the run (SIGTERM); is the host going down?'
+    conclude lost '' '' 'something else than the SDK ended the program that keeps the run (SIGTERM or SIGKILL); is the host going down?'
   elif [ -f "$run/why.lease" ]; then
     conclude lost '' '' "the node stopped the run: nobody renewed its lease of $((lease / 100)) seconds"
   elif [ "$code" = '*' ]; then
@@ -235,11 +246,23 @@ result() { # [REMARK]: say how the run ended
   fi
 }
 
+since() { # moves at, the time of day when the run began, to now; by the time since boot, which takes no process
+  clock
+  part=00
+  case $at in *.??*) part=${at#*.} part=${part%"${part#??}"} ;; esac
+  # Rounded up: nothing ends before it has begun.
+  passed=$((now - began + 1$part - 99))
+  part=$((100 + passed % 100))
+  at=$((${at%.*} + passed / 100)).${part#1}
+}
+
 conclude() { # STATE CODE REASON DETAIL: in the block that was taken while there was room
-  stamp
+  since
   printf '%s %s\n' state "$1" code "$2" reason "$3" finished "$at" detail "$4" 1<>"$run/.spare.$$"
+  # Its bytes reach the disk before its name does: a power cut must not leave a result of no length.
+  sync "$run/.spare.$$" "$run/log" || sync
   mv -f "$run/.spare.$$" "$run/status"
   rm -f "$run/.start.$$"
-  sync "$run/log" "$run/status" "$run" || sync
+  sync "$run" || sync
 }
 

@@ -93,10 +93,10 @@ cancel() { # RUN EPOCH PATIENCE: end every process of the run; one that has not 
     say .
     return
   fi
-  said=$({ mkdir -p "$run/cancel" && : >"$run/cancel/$2"; } 2>&1)
+  said=$({ mkdir -p "$run/cancel" && printf '' >"$run/cancel/$2"; } 2>&1)
   marked=$?
   if [ -n "$epoch_started" ] && [ "$keeper_boot" = "$boot" ]; then
-    : >"$run/cancel/$epoch_started"
+    printf '' 2>/dev/null >"$run/cancel/$epoch_started"
     if end "$3"; then say ok; else say "left$found"; fi
   elif [ -z "$epoch_started" ] && [ -f "$run/log" ]; then
     # Something began, and its record is gone.
@@ -126,10 +126,12 @@ end() { # PATIENCE
   hunt 0 "$1"
 }
 
-attend() { # PARENT SETSID: one verb, for whoever is connected
-  brought_by=$1 setsid=$2
+attend() { # PARENT SETSID [NEARBY [ADOPTS]]: one verb, for whoever is connected
+  brought_by=$1 setsid=$2 nearby=${3-} adopts=${4-} tail=''
   # Asked while nobody waits for the answer.
-  tail=$(tail --version 2>/dev/null)
+  [ -n "$nearby" ] || tail=$(tail --version 2>/dev/null)
+  # A client's PATH may be for its own programs only.
+  [ -z "$nearby" ] || PATH=$PATH:/usr/bin:/bin
   say ready
   read -r line || exit 0
   # shellcheck disable=SC2086

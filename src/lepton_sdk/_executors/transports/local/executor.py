@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from lepton_sdk._executors.launch import FolderLock, mark_of, spawn
-from lepton_sdk._executors.record import read_json, read_plain, read_status
+from lepton_sdk._executors.keeper.orders import hundredths, orders, run_path
+from lepton_sdk._executors.keeper.status import read_answer
+from lepton_sdk._executors.keeper.talk import ENDED, Polling, heed_cancel, heed_start
+from lepton_sdk._executors.transports.local import earlier
+from lepton_sdk._executors.transports.local.log import follow_log, read_log
+from lepton_sdk._executors.transports.local.shell import LocalShell
 from lepton_sdk.domain.node import Node
-from lepton_sdk.errors import JobCancelled, NodeUnreachable, StaleEpoch
+from lepton_sdk.errors import NodeError, NodeUnreachable
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, ExecutorContext, Fetched
 
 __all__ = ["LocalExecutor", "create"]
 
-_LIVE = (ExecutionState.SETUP, ExecutionState.RUNNING)
-_CHUNK = 1 << 16
-_EAGER, _IDLE = 0.005, 0.02
-# Between two looks for a keeper that died: its record does not change then, so a file's state cannot tell.
-_LIVENESS = 1.0
-# Beyond the grace time the keeper itself waits up to 10 seconds for killed processes.
-_PATIENCE = 30.0
-_LONGEST_GRACE = 3600.0
-_LONGEST_NUMBER = 18
+_IDLE = 0.02
+# Beyond the grace time killed processes get so long to vanish.
+_PATIENCE = 15.0
+_CANCEL_SECONDS = 60.0
+# No copy takes longer.
+_STALE_SECONDS = 86_400.0
 
 
 class LocalExecutor:
     """The executor of ``LocalAccess``.
 
-    Each execution has a folder of its own, ``runs_dir/RUN/ATTEMPT-RANK``: ``work`` (the job's copy of its workdir),
-    ``log`` (what setup and command printed, in the order written), ``start.json`` and ``status.json``.
+    Each execution has a folder of its own, ``runs_dir/RUN/ATTEMPT-RANK``: ``work`` (the job's copy of its workdir), ``log``
+    (what setup and command printed, in the order written), and the records of its keeper, ``start`` and ``status``.
 
     Args:
         context: where runs live, and the clock.
@@ -42,10 +41,14 @@ class LocalExecutor:
         self._clock = context.clock
         self._runs = context.runs_dir.absolute()
         self._grace = grace
+        self._shell = LocalShell(self._runs.parent)
+        self._polling = Polling(context.clock)
 
     def folder(self, execution: Execution) -> Path:
         """Where the files of an execution live."""
-        return self._runs / execution.run_id / f"{execution.attempt}-{execution.rank}"
+        return self._runs / run_path(execution)
+
+    # --- starting --------------------------------------------------------------------------------------------------
 
     async def start(self, node: Node, execution: Execution) -> None:
         """Copy the workdir, then start setup and command; returns when they are bound to run whatever becomes of us.
@@ -60,97 +63,106 @@ class LocalExecutor:
         """
         import asyncio
 
-        # The whole start is one call in one thread: cancelling us cannot leave it half done or its lock taken.
+        text = orders(execution, self._grace)
+        # The whole start is one call in one thread: cancelling us cannot leave it half done.
         with _this_host():
-            while not await asyncio.to_thread(self._start, execution):
-                await self._clock.sleep(_IDLE)
-
-    def _start(self, execution: Execution) -> bool:
-        """Start it, unless somebody else holds its lock now."""
-        with FolderLock(self.folder(execution)) as lock:
-            if lock.taken and not self._taken_over(execution):
-                self._start_new(execution, lock)
-            # Of what was started already its own job may hold the lock.
-            return lock.taken or (self._is_started(execution) and self._taken_over(execution))
-
-    def _is_started(self, execution: Execution) -> bool:
-        return (self.folder(execution) / "start.json").exists()
-
-    def _start_new(self, execution: Execution, lock: FolderLock) -> None:
-        from lepton_sdk._executors.workdir.copy import copy_workdir, remove_tree
-
-        folder = self.folder(execution)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        cancelled = (folder / "cancel").exists
+            said = await asyncio.to_thread(self._start, execution, text)
         try:
-            remove_tree(folder / "work")
-            copy_workdir(execution.job.workdir, folder / "work", without=self._runs, stop=cancelled)
-            spawn(execution, folder, lock, self._grace)
-        except BaseException:
-            if not (folder / "start.json").exists() and not cancelled():
-                remove_tree(folder)
+            heed_start(execution, said, self._shell.title)
+        except NodeUnreachable:
+            raise
+        except NodeError as error:
+            if type(error) is not NodeError:
+                raise
+            # There is no other host to try.
+            raise NodeUnreachable(error.message, hint=error.hint) from error
+
+    def _start(self, execution: Execution, text: bytes) -> list[str]:
+        if earlier.check_fence(self.folder(execution), execution):
+            return ["started"]
+        place = self._copied(execution)
+        try:
+            return self._shell.start(f"{run_path(execution)} {place or '-'}", text)
+        except BaseException as error:
+            # A keeper that came up takes or removes it itself; one that is only slow does so yet.
+            if place and not isinstance(error.__cause__, TimeoutError):
+                self._sweep(place)
             raise
 
-    def _taken_over(self, execution: Execution) -> bool:
-        """Whether this attempt was started before; raises the fence to our epoch."""
-        folder = self.folder(execution)
-        started = read_json(folder / "start.json")
-        epoch = (started or {}).get("epoch", 0)
-        fence = max(_number(folder / "epoch"), epoch if isinstance(epoch, int) else 0)
-        if execution.epoch < fence:
-            raise StaleEpoch(
-                f"run {execution.run_id}, attempt {execution.attempt}: epoch {execution.epoch} is older than {fence}",
-                hint="another follower drives this run; ask it, or look with 'lepton ps'",
-            )
-        if started is None:
-            self._not_cancelled(execution)
-            return False
-        if execution.epoch > fence:
-            _write_number(folder / "epoch", execution.epoch)
-        return True
+    def _copied(self, execution: Execution) -> str:
+        """The name of a copy of the workdir that the keeper can take; empty where it needs none."""
+        if execution.job.workdir is None or self._is_started(execution) or self._is_cancelled(execution):
+            return ""
+        import secrets
 
-    def _not_cancelled(self, execution: Execution) -> None:
-        mark = self.folder(execution) / "cancel"
-        if execution.epoch <= _number(mark):
-            raise JobCancelled(f"run {execution.run_id} was cancelled before it started")
-        mark.unlink(missing_ok=True)
+        from lepton_sdk._executors.workdir.copy import copy_workdir
+
+        place = secrets.token_hex(8)
+        self._sweep_old()
+        self._place(place).mkdir(mode=0o700, parents=True)
+        try:
+            copy_workdir(
+                execution.job.workdir,
+                self._place(place) / "work",
+                without=(self._runs, self._runs.with_name("in")),
+                stop=lambda: self._is_cancelled(execution),
+            )
+        except BaseException:
+            self._sweep(place)
+            raise
+        return place
+
+    def _is_started(self, execution: Execution) -> bool:
+        return (self.folder(execution) / "start").exists()
+
+    def _is_cancelled(self, execution: Execution) -> bool:
+        """Whether it was cancelled before it started. The keeper decides; here it saves a copy that nobody needs."""
+        marks = _names(self.folder(execution) / "cancel")
+        return any(name.isdecimal() and int(name) >= execution.epoch for name in marks)
+
+    def _place(self, name: str) -> Path:
+        return self._runs.with_name("in") / name
+
+    def _sweep(self, name: str) -> None:
+        from lepton_sdk._executors.workdir.copy import remove_tree
+
+        remove_tree(self._place(name))
+
+    def _sweep_old(self) -> None:
+        """Remove what clients left that died while they copied."""
+        now = self._clock.now().timestamp()
+        for name in _names(self._runs.with_name("in")):
+            # Another client may do the same at this moment.
+            with suppress(FileNotFoundError):
+                if now - self._place(name).stat().st_mtime > _STALE_SECONDS:
+                    self._sweep(name)
+
+    # --- looking ---------------------------------------------------------------------------------------------------
 
     async def poll(self, node: Node, execution: Execution) -> ExecutionStatus:
-        """What the record says and whether the process that keeps it lives; never waits."""
+        """What the record says and whether the process that keeps it lives; renews the lease if there is one."""
         import asyncio
 
         with _this_host():
-            return await asyncio.to_thread(read_status, self.folder(execution), self._clock.now())
+            folder = self.folder(execution)
+            if not folder.exists():
+                return ExecutionStatus(ExecutionState.ABSENT)
+            if earlier.is_earlier(folder):
+                return read_answer(await asyncio.to_thread(earlier.answer, folder), self._clock.now())
+            return await self._polling.poll(self._shell, execution)
 
     async def logs(self, node: Node, execution: Execution, offset: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
         """Output from byte ``offset`` in pieces of 64 KiB at most; with ``follow``, until the execution has ended."""
-        import asyncio
+        from attrs import evolve
+
+        looking = evolve(execution, lease=None)
+
+        async def ended() -> bool:
+            return (await self.poll(node, looking)).state in ENDED
 
         path = self.folder(execution) / "log"
-        while True:
-            before = _stamp(path)
-            # Asked first: what is written before the end must be read after it.
-            ended = not follow or await self._ended(execution)
-            while data := await asyncio.to_thread(_read, path, offset):
-                offset += len(data)
-                yield data
-            if ended:
-                return
-            await self._more(path, offset, before)
-
-    async def _more(self, path: Path, offset: int, before: int) -> None:
-        """Wait until the log grew, the record changed, or it is time to see whether its keeper lives."""
-        pause = _EAGER
-        until = self._clock.monotonic() + _LIVENESS
-        while _size(path) <= offset and _stamp(path) == before and self._clock.monotonic() < until:
-            await self._clock.sleep(pause)
-            pause = min(pause * 1.2, _IDLE)
-
-    async def _ended(self, execution: Execution) -> bool:
-        import asyncio
-
-        status = await asyncio.to_thread(read_status, self.folder(execution))
-        return status.state in (ExecutionState.FINISHED, ExecutionState.LOST)
+        async for piece in follow_log(path, offset, ended, self._clock) if follow else read_log(path, offset):
+            yield piece
 
     async def fetch(
         self, node: Node, execution: Execution, patterns: Sequence[str], target: Path, *, most: int | None = None
@@ -160,6 +172,8 @@ class LocalExecutor:
 
         return await copied(self.folder(execution) / "work", patterns, target, most=most)
 
+    # --- ending ----------------------------------------------------------------------------------------------------
+
     async def cancel(self, node: Node, execution: Execution) -> None:
         """End every process of the execution; one that has not started yet never will (unless a newer epoch starts it).
 
@@ -168,70 +182,47 @@ class LocalExecutor:
         """
         import asyncio
 
-        folder = self.folder(execution)
         with _this_host():
-            if (await asyncio.to_thread(read_status, folder)).state is ExecutionState.FINISHED:
+            if earlier.is_earlier(self.folder(execution)) and await self._end_earlier(node, execution):
                 return
-            try:
-                await asyncio.to_thread(_write_number, folder / "cancel", execution.epoch)
-            except OSError:
-                # A job that stands in the way of the mark is ended without it.
-                if not self._is_started(execution):
-                    raise
-            # Whoever is starting it right now sees the mark or finishes; after that nothing can come up behind our back. A job
-            # that holds the lock itself has been started.
-            await self._until(lambda: self._is_started(execution) or _free(folder))
-            if (start := await asyncio.to_thread(read_json, folder / "start.json")) is not None:
-                await self._end(folder, start | {"mark": mark_of(execution)})
+            words = f"cancel {run_path(execution)} {execution.epoch} {hundredths(_PATIENCE)}"
+            said = await asyncio.to_thread(self._shell.call, words, 3 * (self._grace + _PATIENCE) + _CANCEL_SECONDS)
+        try:
+            heed_cancel(said, self._shell.title)
+        except NodeUnreachable:
+            raise
+        except NodeError as error:
+            raise NodeUnreachable(error.message, hint=error.hint) from error
 
-    async def _end(self, folder: Path, start: dict[str, Any]) -> None:
-        import asyncio
+    async def _end_earlier(self, node: Node, execution: Execution) -> bool:
+        """Have the program of an earlier version end its run; whether it did. What it left is for the keeper of today."""
         import signal
 
-        from lepton_sdk._executors.processes import send, signal_keeper, survivors
+        async def finished() -> bool:
+            return (await self.poll(node, execution)).state is ExecutionState.FINISHED
 
-        grace = start.get("grace", self._grace)
-        # What is longer was not written by its keeper.
-        grace = min(float(grace), _LONGEST_GRACE) if isinstance(grace, int | float) and grace >= 0 else self._grace
-        if await asyncio.to_thread(signal_keeper, start, signal.SIGTERM):
-            await self._until(lambda: read_status(folder).state not in _LIVE, grace + _PATIENCE)
-            await asyncio.to_thread(signal_keeper, start, signal.SIGKILL)
-        if (await asyncio.to_thread(read_status, folder)).state is ExecutionState.FINISHED:
-            return
-
-        def rest(number: int) -> bool:
-            left = survivors(start, folder)
-            send(left, number)
-            return not left
-
-        # Asked once and then killed again and again: something new may have begun in between.
-        if await asyncio.to_thread(rest, signal.SIGTERM) or await self._until(lambda: rest(0), grace):
-            return
-        if not await self._until(lambda: rest(signal.SIGKILL), _PATIENCE):
-            left = sorted(pid for pid in survivors(start, folder) if pid > 0)
-            raise NodeUnreachable(f"processes {left} did not end", hint="end them by hand, as the user they run as")
-
-    async def _until(self, holds: Callable[[], bool], limit: float = float("inf")) -> bool:
-        """Wait until something holds, ``limit`` seconds at most; whether it does."""
-        import asyncio
-
-        until = self._clock.monotonic() + limit
-        while not (held := await asyncio.to_thread(holds)) and self._clock.monotonic() < until:
-            await self._clock.sleep(_IDLE)
-        return held
+        folder = self.folder(execution)
+        if await finished():
+            return True
+        earlier.mark_cancelled(folder)
+        if earlier.signal_keeper(folder, signal.SIGTERM):
+            until = self._clock.monotonic() + earlier.grace_of(folder) + _PATIENCE
+            while not (done := await finished()) and self._clock.monotonic() < until:
+                await self._clock.sleep(_IDLE)
+            earlier.signal_keeper(folder, signal.SIGKILL)
+            return done
+        return False
 
     async def aclose(self) -> None:
-        """Nothing is held between calls."""
+        """End the process that answers questions; runs go on."""
+        import asyncio
+
+        await asyncio.to_thread(self._shell.close)
 
 
 def create(context: ExecutorContext) -> LocalExecutor:
     """The factory that the executor's record names."""
     return LocalExecutor(context)
-
-
-def _free(folder: Path) -> bool:
-    with FolderLock(folder) as lock:
-        return lock.taken
 
 
 @contextmanager
@@ -244,38 +235,8 @@ def _this_host() -> Iterator[None]:
         raise NodeUnreachable(text, hint="is there room, and did the job leave the files beside its folder alone?") from error
 
 
-def _read(path: Path, offset: int) -> bytes:
+def _names(folder: Path) -> list[str]:
     try:
-        return read_plain(path, _CHUNK, offset)
-    except FileNotFoundError:
-        return b""
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
+        return [path.name for path in folder.iterdir()]
     except OSError:
-        return 0
-
-
-def _stamp(log: Path) -> int:
-    # The record beside the log is replaced, never rewritten, so its inode tells.
-    try:
-        return log.with_name("status.json").stat().st_ino
-    except OSError:
-        return 0
-
-
-def _number(path: Path) -> int:
-    try:
-        # What is longer was put there by somebody else.
-        return int(read_plain(path, _LONGEST_NUMBER) or b"0")
-    except (FileNotFoundError, ValueError):
-        return 0
-
-
-def _write_number(path: Path, number: int) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(str(number))
-    fresh.replace(path)
+        return []

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import asyncssh
 
     from lepton_sdk._clock import Clock
-    from lepton_sdk._executors.transports.ssh.connection import Line
+    from lepton_sdk._executors.transports.ssh.connection import Connection
 
 __all__ = ["LONGEST_ANSWER", "Channel", "unreachable"]
 
@@ -54,13 +54,13 @@ class Channel:
 
     Args:
         where: the node's name for messages.
-        line: the connection that it runs on, which counts its channels.
+        connection: the one that it runs on, which counts its channels.
     """
 
-    def __init__(self, process: asyncssh.SSHClientProcess[bytes], where: str, line: Line, clock: Clock) -> None:
+    def __init__(self, process: asyncssh.SSHClientProcess[bytes], where: str, connection: Connection, clock: Clock) -> None:
         self._process = process
         self._where = where
-        self._line = line
+        self._connection = connection
         self._clock = clock
         # What came with an answer and is not read yet, and where it goes on.
         self._rest, self._at = b"", 0
@@ -120,7 +120,7 @@ class Channel:
 
     def nonsense(self, said: bytes | str, what: str = "what makes no sense") -> NodeUnreachable:
         """The error for an answer that is none. The connection ends with it: who talks without end may never stop by himself."""
-        self._line.connection.abort()
+        self._connection.ssh.abort()
         return NodeGarbled(f"{self._where} answered with {what}: {one_line(said, 100)!r}", hint=_HINT)
 
     async def _end(self) -> None:
@@ -191,8 +191,8 @@ class Channel:
         """Let go of it; the process on the other side sees the end of its input."""
         if not self._closed:
             self._closed = True
-            self._line.channels -= 1
-            self._line.left += self._process.exit_status is None and self._process.exit_signal is None
+            self._connection.channels -= 1
+            self._connection.left += self._process.exit_status is None and self._process.exit_signal is None
             # The connection may have ended in any way.
             with suppress(Exception):
                 self._process.close()

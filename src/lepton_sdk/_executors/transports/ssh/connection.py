@@ -13,7 +13,7 @@ from lepton_sdk.errors import ConfigError, LeptonError, NodeError, NodeUnreachab
 if TYPE_CHECKING:
     import asyncssh
 
-__all__ = ["Line", "open_line", "title"]
+__all__ = ["Connection", "connect", "title"]
 
 _CONNECT_SECONDS = 20
 _ALIVE_SECONDS, _ALIVE_MISSED = 5, 3
@@ -25,18 +25,18 @@ MOST_CHANNELS = 7
 _MOST_LEFT = 64
 
 
-class Line:
+class Connection:
     """One connection, how many channels are open on it, and how many we have left before the other side ended them."""
 
-    def __init__(self, connection: asyncssh.SSHClientConnection) -> None:
-        self.connection = connection
+    def __init__(self, ssh: asyncssh.SSHClientConnection) -> None:
+        self.ssh = ssh
         self.channels = self.left = 0
         self.most = MOST_CHANNELS
 
     @property
     def room(self) -> bool:
         """Whether one more channel may be opened."""
-        return not self.connection.is_closed() and self.channels < self.most and self.left < _MOST_LEFT
+        return not self.ssh.is_closed() and self.channels < self.most and self.left < _MOST_LEFT
 
     @property
     def spent(self) -> bool:
@@ -50,7 +50,7 @@ def title(access: SSHAccess) -> str:
     return f"{user}{access.host}" if access.port in (0, 22) else f"{user}{access.host}:{access.port}"
 
 
-async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None, machine: str = "") -> Line:
+async def connect(access: SSHAccess, keys: HostKeys, through: Connection | None, machine: str = "") -> Connection:
     """Connect to a host.
 
     An empty user or a port of 0 leaves the choice to the user's SSH settings.
@@ -74,9 +74,9 @@ async def open_line(access: SSHAccess, keys: HostKeys, through: Line | None, mac
         ) from error
     files = [str(path) for path in _listed(settings.known_hosts)] or ["~/.ssh/known_hosts"]
     check = keys.check(access.host_keys, files, machine)
-    more: dict[str, Any] = {"tunnel": through.connection} if through else {}
+    more: dict[str, Any] = {"tunnel": through.ssh} if through else {}
     try:
-        return Line(
+        return Connection(
             await asyncssh.connect(
                 **where,
                 **more,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from lepton_sdk._executors.keeper.orders import hundredths, orders, run_path
-from lepton_sdk._executors.keeper.status import read_answer, told_clock
-from lepton_sdk._executors.transports.ssh.first_output import Trails
+from lepton_sdk._executors.keeper.talk import Polling, heed_cancel, heed_start
+from lepton_sdk._executors.places import BASE
+from lepton_sdk._executors.transports.ssh.first_output import FirstOutput
 from lepton_sdk._executors.transports.ssh.hostkeys import HostKeys, machine_of
 from lepton_sdk.domain.access import SSHAccess
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.words import one_line
-from lepton_sdk.errors import ContractViolation, JobCancelled, NodeError, NodeUnreachable, StaleEpoch
+from lepton_sdk.errors import ContractViolation, NodeError, NodeUnreachable
 from lepton_sdk.spi.executor import (
     CommandResult,
     Execution,
@@ -31,21 +32,18 @@ if TYPE_CHECKING:
     import asyncio
 
     from lepton_sdk._executors.transports.ssh.channel import Channel
-    from lepton_sdk._executors.transports.ssh.host import Remote
+    from lepton_sdk._executors.transports.ssh.host import SSHHost
 
 __all__ = ["SSHExecutor", "create"]
 
-_ENDED = (ExecutionState.FINISHED, ExecutionState.LOST)
 _CHUNK = 1 << 16
 _START_SECONDS = 60.0
 # Beyond the grace time killed processes get so long to vanish.
 _PATIENCE = 15.0
-_EAGER, _IDLE = 0.02, 0.5
 # Broken connections in a row, without one byte in between, until a reader of a log gives up.
 _TRIES, _FIRST_PAUSE = 6, 0.2
 # Of a log that nobody follows the next piece is there, or on its way.
 _STALL_SECONDS = 30.0
-_LONGEST_EPOCH = 18
 
 
 class SSHExecutor:
@@ -61,7 +59,7 @@ class SSHExecutor:
         grace: seconds between asking processes to end and killing them.
     """
 
-    def __init__(self, context: ExecutorContext, *, base: str = ".lepton", grace: float = 5.0) -> None:
+    def __init__(self, context: ExecutorContext, *, base: str = BASE, grace: float = 5.0) -> None:
         self._clock = context.clock
         self._runs = context.runs_dir.absolute()
         self._progress = context.progress
@@ -69,14 +67,9 @@ class SSHExecutor:
         self._grace = grace
         self._keys = HostKeys(self._runs.parent / "known_hosts")
         self._own = context.own
-        self._remotes: dict[tuple[object, ...], Remote] = {}
-        self._told: dict[tuple[Remote, str], int] = {}
-        self._trails = Trails(self._clock)
-
-    @property
-    def notices(self) -> list[str]:
-        """What the user should know: host keys that were pinned on first use."""
-        return self._keys.notices
+        self._remotes: dict[tuple[object, ...], SSHHost] = {}
+        self._polling = Polling(context.clock)
+        self._first_output = FirstOutput(self._clock)
 
     # --- starting --------------------------------------------------------------------------------------------------
 
@@ -101,34 +94,24 @@ class SSHExecutor:
             with Progress(self._progress, self._clock, f"sending the workdir to {remote.title}") as progress:
                 sent = await send_workdir(remote, execution, path, state=self._runs.parent, progress=progress)
             if isinstance(sent, list):
-                heed(execution, sent, remote.title)
+                heed_start(execution, sent, remote.title)
                 return
             place = sent
         channel = await remote.call("keep", path, place, "follow")
         try:
             await remote.tell(channel, text)
             channel.finish()
-            heed(execution, await remote.in_time(channel, _START_SECONDS), remote.title)
+            heed_start(execution, await remote.in_time(channel, _START_SECONDS), remote.title)
         except BaseException:
             channel.close()
             raise
-        self._trails.leave((remote, path), channel)
+        self._first_output.leave((remote, path), channel)
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
     async def poll(self, node: Node, execution: Execution) -> ExecutionStatus:
         """What the record on the node says and whether the process that keeps it lives; renews the lease if there is one."""
-        remote, path = self._remote(node), run_path(execution)
-        key, lease = (remote, path), hundredths(execution.lease)
-        # What we say may arrive long after we have given up on it, so it is counted from what the node itself told last.
-        until = self._told[key] + lease if lease and key in self._told else 0
-        said = await remote.ask("poll", path, str(execution.epoch), str(until), execution.watchdog or "-")
-        if lease and (clock := told_clock(said)) is not None:
-            self._told[key] = clock
-        status = read_answer(said, self._clock.now())
-        if status.state in _ENDED:
-            self._told.pop(key, None)
-        return status
+        return await self._polling.poll(self._remote(node), execution)
 
     async def armed(self, node: Node, watchdog: Watchdog) -> bool:
         """Whether the node's watchdog lives; one whose script is given is installed first, where it does not."""
@@ -139,10 +122,10 @@ class SSHExecutor:
             await self._arm(remote, watchdog)
         return bool(watchdog.script) and await self._lives(remote, watchdog)
 
-    async def _lives(self, remote: Remote, watchdog: Watchdog) -> bool:
+    async def _lives(self, remote: SSHHost, watchdog: Watchdog) -> bool:
         return any(line.startswith("armed ") for line in await remote.ask("lives", watchdog.folder))
 
-    async def _arm(self, remote: Remote, watchdog: Watchdog) -> None:
+    async def _arm(self, remote: SSHHost, watchdog: Watchdog) -> None:
         channel = await remote.call("arm")
         try:
             await remote.tell(channel, watchdog.script.encode())
@@ -172,28 +155,12 @@ class SSHExecutor:
                 if ended:
                     return
                 # Asked before the rest is read: what is written before the end must be read after it.
-                ended = await self._ended(node, execution)
+                ended = await self._polling.has_ended(self._remote(node), execution)
             except NodeUnreachable:
                 broken += 1
                 if broken > _TRIES:
                     raise
                 await self._clock.sleep(_FIRST_PAUSE * 2 ** (broken - 1))
-
-    async def _ended(self, node: Node, execution: Execution) -> bool:
-        """Whether it has ended; waits until it was started."""
-        return await self._until(node, execution, lambda state: state is not ExecutionState.ABSENT) in _ENDED
-
-    async def _over(self, node: Node, execution: Execution) -> ExecutionState:
-        # What has just begun is left alone for a moment; looking takes time from it.
-        await self._clock.sleep(_EAGER)
-        return await self._until(node, execution, lambda state: state in _ENDED)
-
-    async def _until(self, node: Node, execution: Execution, holds: Callable[[ExecutionState], bool]) -> ExecutionState:
-        pause, looking = _EAGER, evolve(execution, lease=None)
-        while not holds(state := (await self.poll(node, looking)).state):
-            await self._clock.sleep(pause)
-            pause = min(pause * 1.3, _IDLE)
-        return state
 
     @asynccontextmanager
     async def _log(self, node: Node, execution: Execution, offset: int, *, follow: bool) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -201,10 +168,10 @@ class SSHExecutor:
         import asyncio
 
         remote, path = self._remote(node), run_path(execution)
-        channel = self._trails.take((remote, path)) if follow and not offset else None
+        channel = self._first_output.take((remote, path)) if follow and not offset else None
         channel = channel or await remote.call("logs", path, str(offset + 1), str(int(follow)))
         # The node's own sign of the end, a process that is gone, may be late: some hosts bury nobody.
-        ended = asyncio.ensure_future(self._over(node, execution)) if follow else None
+        ended = asyncio.ensure_future(self._polling.ending(remote, execution)) if follow else None
         try:
             yield _read(channel, ended) if ended else self._rest(remote, channel)
         finally:
@@ -213,7 +180,7 @@ class SSHExecutor:
                 ended.cancel()
                 await asyncio.gather(ended, return_exceptions=True)
 
-    async def _rest(self, remote: Remote, channel: Channel) -> AsyncIterator[bytes]:
+    async def _rest(self, remote: SSHHost, channel: Channel) -> AsyncIterator[bytes]:
         """What comes from a channel, to its end, which must not be long in coming."""
         from lepton_sdk._executors.transports.ssh.deadline import within
 
@@ -246,28 +213,23 @@ class SSHExecutor:
             said = await remote.in_time(channel, 3 * (self._grace + _PATIENCE) + _START_SECONDS)
         finally:
             channel.close()
-        word, _, rest = (said or [""])[0].partition(" ")
-        if word == "left":
-            text = f"processes {one_line(rest) or 'of it'} on {remote.title} did not end"
-            raise NodeUnreachable(text, hint="end them by hand, as the user they run as")
-        if word != "ok":
-            raise NodeError(f"{remote.title} could not cancel the run: {one_line(rest or word) or 'it said nothing'}")
+        heed_cancel(said, remote.title)
 
     # --- nodes -----------------------------------------------------------------------------------------------------
 
-    def _remote(self, node: Node) -> Remote:
+    def _remote(self, node: Node) -> SSHHost:
         if not isinstance(node.access, SSHAccess):
             raise ContractViolation(f"node {node.id!r} has no SSH access but {node.access!r}", provider=node.provider)
         return self._reached(node.access, machine_of(node, self._own))
 
-    def _reached(self, access: SSHAccess, machine: str = "") -> Remote:
-        """The one `Remote` of an access, whoever asks."""
-        from lepton_sdk._executors.transports.ssh.host import Remote
+    def _reached(self, access: SSHAccess, machine: str = "") -> SSHHost:
+        """The one `SSHHost` of an access, whoever asks."""
+        from lepton_sdk._executors.transports.ssh.host import SSHHost
 
         key = _key(access, machine)
         if key not in self._remotes:
-            through = self._reached(_jump(access)).line if access.proxy_jump else None
-            self._remotes[key] = Remote(
+            through = self._reached(_jump(access)).connection if access.proxy_jump else None
+            self._remotes[key] = SSHHost(
                 access, clock=self._clock, keys=self._keys, base=self._base, machine=machine, through=through
             )
         return self._remotes[key]
@@ -279,15 +241,15 @@ class SSHExecutor:
             return
         self._keys.forget(machine)
         if (remote := self._remotes.pop(_key(node.access, machine), None)) is not None:
-            self._told = {key: told for key, told in self._told.items() if key[0] is not remote}
-            self._trails.drop(lambda key: isinstance(key, tuple) and key[0] is remote)
+            self._polling.forget(remote)
+            self._first_output.drop(lambda key: isinstance(key, tuple) and key[0] is remote)
             # Whatever its connections are at, the machine is gone.
             with suppress(Exception):
                 await remote.drop()
 
     async def aclose(self) -> None:
         """Close connections; runs go on."""
-        self._trails.close()
+        self._first_output.close()
         remotes, self._remotes = list(self._remotes.values()), {}
         # A jump host comes before what is behind it.
         for remote in reversed(remotes):
@@ -308,28 +270,6 @@ async def _read(channel: Channel, ended: asyncio.Future[ExecutionState]) -> Asyn
             yield piece
         finally:
             reading.cancel()
-
-
-def heed(execution: Execution, said: list[str], where: str) -> None:
-    """Turn the keeper's word on a start into what the contract says.
-
-    Raises:
-        StaleEpoch, JobCancelled, NodeError, NodeUnreachable: what it said.
-    """
-    word, _, rest = (said or [""])[0].partition(" ")
-    match word:
-        case "started":
-            return
-        case "stale" if rest.isdecimal() and len(rest) < _LONGEST_EPOCH and int(rest) > execution.epoch:
-            raise StaleEpoch(
-                f"run {execution.run_id}, attempt {execution.attempt}: epoch {execution.epoch} is older than {int(rest)}",
-                hint="another follower drives this run; ask it, or look with 'lepton ps'",
-            )
-        case "cancelled":
-            raise JobCancelled(f"run {execution.run_id} was cancelled before it started")
-        case "error":
-            raise NodeError(f"{where} cannot start the run: {one_line(rest)}", hint="is the home writable there, with room left?")
-    raise NodeUnreachable(f"{where} did not take the run's orders", hint="the connection may have broken; try again")
 
 
 def _key(access: SSHAccess, machine: str) -> tuple[object, ...]:

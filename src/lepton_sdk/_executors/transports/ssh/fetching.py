@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lepton_sdk._executors.transports.ssh.channel import Channel
-    from lepton_sdk._executors.transports.ssh.host import Remote
+    from lepton_sdk._executors.transports.ssh.host import SSHHost
 
 __all__ = ["fetch_outputs"]
 
@@ -40,7 +40,7 @@ _GONE = b": No such file or directory"
 _LEFT_OUT = "it was gone when its turn came"
 
 
-async def fetch_outputs(remote: Remote, path: str, patterns: Sequence[str], target: Path, most: int | None = None) -> Fetched:
+async def fetch_outputs(remote: SSHHost, path: str, patterns: Sequence[str], target: Path, most: int | None = None) -> Fetched:
     """Bring what fits into ``target``.
 
     Args:
@@ -121,7 +121,7 @@ class _Listing:
             self.wanted.add(name)
 
 
-async def _names(remote: Remote, path: str, means: Callable[[str], bool], landing: Landing) -> list[str]:
+async def _names(remote: SSHHost, path: str, means: Callable[[str], bool], landing: Landing) -> list[str]:
     listing = _Listing(means, landing)
     channel = await remote.call("list", path)
     try:
@@ -137,7 +137,7 @@ async def _names(remote: Remote, path: str, means: Callable[[str], bool], landin
     return sorted(listing.wanted)
 
 
-async def _listed(remote: Remote, channel: Channel, listing: _Listing) -> None:
+async def _listed(remote: SSHHost, channel: Channel, listing: _Listing) -> None:
     while piece := await remote.until(channel.read(_NAMES_CHUNK), _STALL_SECONDS):
         if wrong := await to_its_end(asyncio.to_thread(listing.feed, piece)):
             raise channel.nonsense(piece, wrong)
@@ -148,7 +148,7 @@ async def _listed(remote: Remote, channel: Channel, listing: _Listing) -> None:
 # --- contents -----------------------------------------------------------------------------------------------------------
 
 
-async def _archive(remote: Remote, path: str, wanted: Sequence[str], landing: Landing) -> str:
+async def _archive(remote: SSHHost, path: str, wanted: Sequence[str], landing: Landing) -> str:
     """Ask for an archive of these names; why what did not come by it did not."""
     channel = await remote.call("pack", path)
     notes = bytearray()
@@ -177,7 +177,7 @@ async def _ask(channel: Channel, wanted: Sequence[str]) -> None:
     channel.finish()
 
 
-async def _received(remote: Remote, channel: Channel, unpacking: Unpacking) -> str | None:
+async def _received(remote: SSHHost, channel: Channel, unpacking: Unpacking) -> str | None:
     """Unpack what comes; why it was not taken to its end, or ``None``."""
     try:
         while piece := await remote.until(channel.read(_CHUNK), _STALL_SECONDS):

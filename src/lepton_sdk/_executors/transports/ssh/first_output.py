@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from lepton_sdk._clock import Clock
     from lepton_sdk._executors.transports.ssh.channel import Channel
 
-__all__ = ["Trails"]
+__all__ = ["FirstOutput"]
 
 # Whoever starts a run to follow it does so at once; a channel that nobody reads is not held longer.
 _SECONDS = 5.0
 
 
-class Trails:
+class FirstOutput:
     """Channels that wait for a reader, by what they bring. Each is read once, from its first byte."""
 
     def __init__(self, clock: Clock) -> None:

@@ -1,18 +1,17 @@
-"""One node: its connections and the channels on them, two of which wait ready for the next calls."""
+"""One host behind SSH: its connections, and the channels on them, two of which wait ready for the next calls."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from contextlib import suppress
-from hashlib import sha256
-from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, TypeVar
 
 from lepton_sdk._clock import Clock
+from lepton_sdk._executors.keeper.program import KEEPER, KEEPER_NAME
 from lepton_sdk._executors.transports.ssh.channel import LONGEST_ANSWER, Channel, unreachable
-from lepton_sdk._executors.transports.ssh.connection import Line, open_line, title
+from lepton_sdk._executors.transports.ssh.connection import Connection, connect, title
 from lepton_sdk._executors.transports.ssh.deadline import within
 from lepton_sdk._executors.transports.ssh.hostkeys import HostKeys
 from lepton_sdk.domain.access import SSHAccess
@@ -24,13 +23,10 @@ if TYPE_CHECKING:
 
     from lepton_sdk.spi.executor import CommandResult
 
-__all__ = ["Remote"]
+__all__ = ["SSHHost"]
 
 _T = TypeVar("_T")
 
-_PARTS = ("base", "facts", "processes", "files", "run", "watched", "verbs")
-KEEPER = b"".join(Path(__file__).parents[2].joinpath(f"keeper/program/{part}.sh").read_bytes() for part in _PARTS)
-_NAME = sha256(KEEPER).hexdigest()[:20]
 _ANSWER_SECONDS = 30.0
 # What a user's start-up files print.
 _LONGEST_WELCOME = 1 << 18
@@ -41,14 +37,14 @@ _SPARES = 2
 # New ones are made once the call that took one has had the node to itself.
 _REFILL_SECONDS = 0.15
 # One line each and no quotes inside: a login shell may be any, and the words go to /bin/sh as they are.
-_FIND = 'case $1 in /*) b=$1;; *) b=$HOME/$1;; esac; k=$b/keeper-$2; test -f "$k" && exec /bin/sh "$k" "$b"; echo absent'
+_FIND = 'case $1 in /*) b=$1;; *) b=$HOME/$1;; esac; k=$b/$2; test -s "$k" && exec /bin/sh "$k" "$b"; echo absent'
 _BRING = (
-    'umask 077; case $1 in /*) b=$1;; *) b=$HOME/$1;; esac; k=$b/keeper-$2; mkdir -p "$b" && cat >"$k.$$" && '
+    'umask 077; case $1 in /*) b=$1;; *) b=$HOME/$1;; esac; k=$b/$2; mkdir -p "$b" && cat >"$k.$$" && '
     'test "$(wc -c <"$k.$$")" -eq "$3" && mv -f "$k.$$" "$k" && echo ready'
 )
 
 
-class Remote:
+class SSHHost:
     """A node behind SSH and the keeper on it.
 
     Args:
@@ -66,16 +62,16 @@ class Remote:
         keys: HostKeys,
         base: str,
         machine: str = "",
-        through: Callable[[], Awaitable[Line]] | None = None,
+        through: Callable[[], Awaitable[Connection]] | None = None,
     ) -> None:
         self.title = title(access)
         self._access = access
         self._clock = clock
         self._keys = keys
-        self._words = f"{quote(base)} {_NAME}"
+        self._words = f"{quote(base)} {KEEPER_NAME}"
         self._machine = machine
         self._through = through
-        self._lines: list[Line] = []
+        self._connections: list[Connection] = []
         self._connecting = asyncio.Lock()
         self._spares: deque[asyncio.Task[Channel]] = deque()
         self._refilling: asyncio.Task[None] | None = None
@@ -84,41 +80,41 @@ class Remote:
 
     # --- connections -----------------------------------------------------------------------------------------------
 
-    async def line(self) -> Line:
+    async def connection(self) -> Connection:
         """A connection with room for one more channel; a new one when there is none."""
         async with self._connecting:
-            for line in self._lines:
-                if line.spent:
-                    line.connection.abort()
-            self._lines = [line for line in self._lines if not (line.spent or line.connection.is_closed())]
-            for line in self._lines:
-                if line.room:
-                    return line
+            for one in self._connections:
+                if one.spent:
+                    one.ssh.abort()
+            self._connections = [one for one in self._connections if not (one.spent or one.ssh.is_closed())]
+            for one in self._connections:
+                if one.room:
+                    return one
             through = await self._through() if self._through else None
-            line = await open_line(self._access, self._keys, through, self._machine)
-            self._lines.append(line)
-            return line
+            fresh = await connect(self._access, self._keys, through, self._machine)
+            self._connections.append(fresh)
+            return fresh
 
     async def _open(self, script: str, *more: str) -> Channel:
         import asyncssh
 
-        line = await self.line()
+        connection = await self.connection()
         command = " ".join(("exec /bin/sh -c", quote(script), "sh", self._words, *more))
         # Counted before it is open, so that two at once do not take the last place both.
-        line.channels += 1
+        connection.channels += 1
         try:
             with unreachable(self.title, besides=asyncssh.ChannelOpenError):
-                opening = line.connection.create_process(command, encoding=None)
+                opening = connection.ssh.create_process(command, encoding=None)
                 process = await within(self._clock, _ANSWER_SECONDS, opening, self.title)
-                return Channel(process, self.title, line, self._clock)
+                return Channel(process, self.title, connection, self._clock)
         except asyncssh.ChannelOpenError as error:
-            line.channels -= 1
-            if not line.channels:
+            connection.channels -= 1
+            if not connection.channels:
                 raise NodeUnreachable(f"{self.title} opens no session: {error}", hint="is its sshd overloaded?") from error
             # This sshd allows fewer sessions than others do.
-            line.most = line.channels
+            connection.most = connection.channels
         except BaseException:
-            line.channels -= 1
+            connection.channels -= 1
             raise
         return await self._open(script, *more)
 
@@ -240,8 +236,8 @@ class Remote:
 
     async def drop(self) -> None:
         """Let go of a machine that is not there any more, without farewell."""
-        for line in self._lines:
-            line.connection.abort()
+        for one in self._connections:
+            one.ssh.abort()
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -256,14 +252,14 @@ class Remote:
             if isinstance(channel, Channel):
                 channel.close()
         self._hang_up()
-        lines, self._lines = self._lines, []
-        for line in lines:
-            line.connection.close()
-        for line in lines:
+        connections, self._connections = self._connections, []
+        for one in connections:
+            one.ssh.close()
+        for one in connections:
             try:
-                await within(self._clock, _GOODBYE_SECONDS, line.connection.wait_closed(), self.title)
+                await within(self._clock, _GOODBYE_SECONDS, one.ssh.wait_closed(), self.title)
             except NodeUnreachable:
-                line.connection.abort()
+                one.ssh.abort()
 
 
 async def _greeting(channel: Channel) -> tuple[str, str]:

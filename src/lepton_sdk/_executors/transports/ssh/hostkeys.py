@@ -57,7 +57,6 @@ class HostKeys:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.notices: list[str] = []
 
     def of(self, machine: str) -> Path:
         """The file with the key of a rented machine; it goes with the machine."""
@@ -103,7 +102,6 @@ class HostKeys:
             finally:
                 os.close(fd)
         notice = f"first connection to {name}: its host key {key.get_fingerprint()} is pinned in {path}"
-        self.notices.append(notice)
         logging.getLogger("lepton_sdk").warning("%s", notice)
         return True
 

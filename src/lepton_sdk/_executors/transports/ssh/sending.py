@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from lepton_sdk._executors.transports.ssh.channel import LONGEST_ANSWER
-from lepton_sdk._executors.workdir.copy import workdir_root
-from lepton_sdk._executors.workdir.known import Memory
+from lepton_sdk._executors.workdir.known import KnownTrees
 from lepton_sdk._executors.workdir.pack import pack
 from lepton_sdk._executors.workdir.tree import FILE, Changed, Tree, read_tree
+from lepton_sdk._executors.workdir.walk import workdir_root
 from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import JobSpecError, NodeError, NodeUnreachable
 from lepton_sdk.spi.executor import Execution
 
 if TYPE_CHECKING:
     from lepton_sdk._executors.transports.ssh.channel import Channel
-    from lepton_sdk._executors.transports.ssh.host import Remote
+    from lepton_sdk._executors.transports.ssh.host import SSHHost
     from lepton_sdk._executors.transports.ssh.progress import Progress
 
 __all__ = ["send_workdir"]
@@ -43,7 +43,7 @@ _LARGE = 64 << 20
 _NONE, _BY_BLOBS = "-", "blobs"
 
 
-async def send_workdir(remote: Remote, execution: Execution, path: str, *, state: Path, progress: Progress) -> str | list[str]:
+async def send_workdir(remote: SSHHost, execution: Execution, path: str, *, state: Path, progress: Progress) -> str | list[str]:
     """Send the job's workdir.
 
     Args:
@@ -60,7 +60,7 @@ async def send_workdir(remote: Remote, execution: Execution, path: str, *, state
     """
     assert execution.job.workdir is not None
     workdir = workdir_root(execution.job.workdir)
-    memory = Memory(state / "workdirs", workdir, remote.title)
+    memory = KnownTrees(state / "workdirs", workdir, remote.title)
     known, spare = await asyncio.to_thread(memory.recall), True
     for turn in range(_TRIES):
         try:
@@ -108,12 +108,14 @@ class _Offer:
         return f"receive {self.place} {start} {tree.id if spare else _NONE} {total} {len(tree.entries)}"
 
 
-async def _offer(remote: Remote, words: str, workdir: str, state: Path, known: Tree | None, *, spare: bool) -> _Offer | list[str]:
+async def _offer(
+    remote: SSHHost, words: str, workdir: str, state: Path, known: Tree | None, *, spare: bool
+) -> _Offer | list[str]:
     """Read the workdir while the node looks what it has; or the node's word why it needs nothing."""
     place, given_up = secrets.token_hex(8), threading.Event()
     base = known.id if known and spare else _NONE
     reading = asyncio.ensure_future(
-        asyncio.to_thread(read_tree, workdir, without=state / "runs", stop=given_up.is_set, known=known)
+        asyncio.to_thread(read_tree, workdir, without=(state / "runs", state / "in"), stop=given_up.is_set, known=known)
     )
     try:
         channel = await remote.call(words, place, base)
@@ -135,7 +137,7 @@ async def _offer(remote: Remote, words: str, workdir: str, state: Path, known: T
         await asyncio.gather(reading, return_exceptions=True)
 
 
-async def _missing(remote: Remote, channel: Channel, wanted: set[str]) -> frozenset[str]:
+async def _missing(remote: SSHHost, channel: Channel, wanted: set[str]) -> frozenset[str]:
     """Which contents the node lacks."""
     sending = asyncio.ensure_future(_ask(channel, "".join(f"{name}\n" for name in wanted).encode()))
     try:
@@ -154,7 +156,7 @@ async def _ask(channel: Channel, names: bytes) -> None:
     channel.finish()
 
 
-async def _send(remote: Remote, offer: _Offer, workdir: str, progress: Progress) -> bool:
+async def _send(remote: SSHHost, offer: _Offer, workdir: str, progress: Progress) -> bool:
     """Send it; false when what it was to be made of is not there any more."""
     channel = await remote.call(offer.words)
     try:
@@ -181,7 +183,7 @@ async def _send(remote: Remote, offer: _Offer, workdir: str, progress: Progress)
     return said[0] == "ok"
 
 
-async def _stream(remote: Remote, channel: Channel, pieces: Iterator[bytes], progress: Progress) -> None:
+async def _stream(remote: SSHHost, channel: Channel, pieces: Iterator[bytes], progress: Progress) -> None:
     while data := await asyncio.to_thread(_gather, pieces):
         await remote.until(channel.send(data), _STALL_SECONDS)
         progress.add(len(data))
@@ -198,7 +200,7 @@ def _gather(pieces: Iterator[bytes]) -> bytes:
     return bytes(block)
 
 
-def _refuse_full(remote: Remote, said: list[str]) -> None:
+def _refuse_full(remote: SSHHost, said: list[str]) -> None:
     text = one_line(" ".join(said[:3]))
     if any(words in text for words in _FULL):
         raise JobSpecError(
