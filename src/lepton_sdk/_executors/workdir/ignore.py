@@ -10,8 +10,10 @@ from pathlib import Path
 __all__ = ["Rules", "chosen"]
 
 _FILES = (".leptonignore", ".gitignore")
-# One line of an ignore file: whether it ignores (or re-includes), and whether a path is meant.
-_Line = tuple[bool, Callable[[str], bool]]
+# Whether a path is meant.
+_Means = Callable[[str], bool]
+# One line of an ignore file: whether it ignores (or re-includes), and what it means.
+_Line = tuple[bool, _Means]
 
 
 class Rules:
@@ -50,10 +52,7 @@ class Rules:
         lines = _read(file)
         if not lines:
             return self
-        length = len(strip)
-        rules: list[_Line] = []
-        for ignores, means in lines:
-            rules.append((ignores, lambda path, means=means: means(prefix + path[length:])))  # type: ignore[misc]
+        rules = [(ignores, _below(prefix, len(strip), means)) for ignores, means in lines]
         return Rules({**self._levels, kind: ((str(file), rules), *self._levels.get(kind, ()))})
 
     def ignore(self, path: str, folder: bool) -> bool:
@@ -96,15 +95,36 @@ def _line(raw: str) -> _Line | None:
     _, slash, last = body.removesuffix("/").rpartition("/")
     end = "/" if body.endswith("/") else ""
     if not slash:
-        return ignores, lambda text: means(_base(text))
+        return ignores, _in_any_folder(means)
     if last == "**":
-        # All that is below, and not the folder itself.
         below = _pattern(raw.rstrip().removesuffix("/"))
-        return (ignores, lambda text: text.endswith(end) and below[1](text.removesuffix("/"))) if below else None
-    # pathspec lets a rule for a folder hold for all below it. Here folders are judged one by one, so the last name has
-    # to fit as well: otherwise "!a/b/" would bring back what "*" leaves out of it.
+        return (ignores, _below_a_folder(below[1], end)) if below else None
     ending = _pattern(last + end)
-    return (ignores, lambda text: means(text) and ending[1](_base(text))) if ending else None
+    return (ignores, _at_one_place(means, ending[1])) if ending else None
+
+
+def _in_any_folder(means: _Means) -> _Means:
+    """A rule without a slash, such as ``*.log``: the last name has to fit, wherever it is."""
+    return lambda text: means(_base(text))
+
+
+def _below_a_folder(means: _Means, end: str) -> _Means:
+    """A rule such as ``a/**``: all that is below the folder, and not the folder itself."""
+    return lambda text: text.endswith(end) and means(text.removesuffix("/"))
+
+
+def _at_one_place(means: _Means, ending: _Means) -> _Means:
+    """A rule such as ``a/b/``: the path has to fit, and its last name as well.
+
+    pathspec lets a rule for a folder hold for all below it. Here folders are judged one by one: otherwise "!a/b/" would bring
+    back what "*" leaves out of it.
+    """
+    return lambda text: means(text) and ending(_base(text))
+
+
+def _below(prefix: str, strip: int, means: _Means) -> _Means:
+    """The rule of a file in another folder: paths are seen from there."""
+    return lambda text: means(prefix + text[strip:])
 
 
 def _pattern(raw: str) -> _Line | None:
