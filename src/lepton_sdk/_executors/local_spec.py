@@ -11,5 +11,5 @@ EXECUTOR = ExecutorSpec(
     access="local",
     factory="lepton_sdk._executors.transports.local.executor:create",
     title="Processes of this host",
-    capabilities={"fetch"},
+    capabilities={"fetch", "forward", "here", "shell"},
 )

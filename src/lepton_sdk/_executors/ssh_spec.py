@@ -11,5 +11,5 @@ EXECUTOR = ExecutorSpec(
     access="ssh",
     factory="lepton_sdk._executors.transports.ssh.executor:create",
     title="Processes of hosts behind SSH",
-    capabilities={"command", "fetch", "forget", "guard"},
+    capabilities={"command", "fetch", "forget", "forward", "guard", "shell", "ssh_config"},
 )

@@ -117,7 +117,7 @@ def test_a_block_for_an_editor_says_what_the_users_settings_say_of_the_host(
     record = client.get("page").members[0]
     assert record.node is not None
     known = evolve(record.node, access=SSHAccess("box", user="", port=0, host_keys=(server.host_key,)))
-    monkeypatch.setattr(reach, "_record", evolve(record, node=known))
+    monkeypatch.setattr(reach, "_node", known)
     block = reach.config()
     assert {"  HostName 127.0.0.1", f"  port {server.port}", "  serveraliveinterval 7"} <= set(block.splitlines())
     settings.write_text(settings.read_text() + block)

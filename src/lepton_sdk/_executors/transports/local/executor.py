@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 
 from lepton_sdk._executors.keeper.orders import hundredths, orders, run_path
 from lepton_sdk._executors.keeper.status import read_answer
@@ -13,7 +14,7 @@ from lepton_sdk._executors.transports.local import earlier
 from lepton_sdk._executors.transports.local.log import follow_log, read_log
 from lepton_sdk._executors.transports.local.shell import LocalShell
 from lepton_sdk.domain.node import Node
-from lepton_sdk.errors import NodeError, NodeUnreachable
+from lepton_sdk.errors import NodeError, NodeUnreachable, UsageError
 from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, ExecutorContext, Fetched
 
 __all__ = ["LocalExecutor", "create"]
@@ -212,6 +213,25 @@ class LocalExecutor:
             earlier.signal_keeper(folder, signal.SIGKILL)
             return done
         return False
+
+    # --- a person at this host --------------------------------------------------------------------------------------
+
+    def shell(self, node: Node, execution: Execution, command: str | None, *, outside: bool) -> Sequence[str]:
+        """A shell in the run's folder, or in its container."""
+        from lepton_sdk._executors.container import entered
+
+        bare = outside or execution.job.image is None
+        inside = command or "exec ${SHELL:-/bin/sh}" if bare else entered(execution, command)
+        return ["/bin/sh", "-c", f"cd {quote(str(self.folder(execution) / 'work'))} && {inside}"]
+
+    def forward(self, node: Node, execution: Execution, here: int, there: int) -> Sequence[str]:
+        """Nothing has to be brought.
+
+        Raises:
+            UsageError: the port is here already.
+        """
+        hint = f"its port is here already: http://127.0.0.1:{there}"
+        raise UsageError(f"run {execution.run_id} runs on this host", hint=hint)
 
     async def aclose(self) -> None:
         """End the process that answers questions; runs go on."""

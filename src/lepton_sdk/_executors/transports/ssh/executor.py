@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from lepton_sdk._executors.transports.ssh.channel import Channel
     from lepton_sdk._executors.transports.ssh.host import SSHHost
+    from lepton_sdk._executors.transports.ssh.login import Login
 
 __all__ = ["SSHExecutor", "create"]
 
@@ -246,6 +247,25 @@ class SSHExecutor:
             # Whatever its connections are at, the machine is gone.
             with suppress(Exception):
                 await remote.drop()
+
+    # --- a person's own ssh -----------------------------------------------------------------------------------------
+
+    def shell(self, node: Node, execution: Execution, command: str | None, *, outside: bool) -> Sequence[str]:
+        """The user's own ssh, with a shell in the run's folder or its container."""
+        return self._login(node, execution).shell(command, outside=outside)
+
+    def forward(self, node: Node, execution: Execution, here: int, there: int) -> Sequence[str]:
+        """The user's own ssh, with a port of the node at this host's loopback."""
+        return self._login(node, execution).forward(here, there)
+
+    def ssh_config(self, node: Node, execution: Execution, name: str) -> str:
+        """A block for ``~/.ssh/config``."""
+        return self._login(node, execution).config(name)
+
+    def _login(self, node: Node, execution: Execution) -> Login:
+        from lepton_sdk._executors.transports.ssh.login import Login
+
+        return Login(node, execution, self._runs, self._own)
 
     async def aclose(self) -> None:
         """Close connections; runs go on."""
