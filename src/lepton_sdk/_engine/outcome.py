@@ -1,4 +1,4 @@
-"""A run that did not succeed, as an error for those who asked for one."""
+"""Turn a run that did not succeed into an error, for callers that want one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _ERRORS: dict[str, type[LeptonError]] = {
 
 
 def raise_for(run: Run) -> None:
-    """Raise when the run did not succeed.
+    """Raise an error if the run did not succeed.
 
     Raises:
-        LeptonError: of the kind that fits how it ended.
+        LeptonError: its class says how the run ended.
     """
     text = f"run {run.id} {run.state}" + (f": {run.error}" if run.error else "")
     if error := _ERRORS.get(str(run.state)):
