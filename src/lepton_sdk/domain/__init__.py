@@ -1,1 +1,1 @@
-"""The words of the project as values: frozen, compared by content, without any input or output."""
+"""The project's values (job, run, node, offer, …): frozen, compared by content, without any input or output."""

@@ -10,7 +10,7 @@ from lepton_sdk.errors import ResourcesError
 
 __all__ = ["Facts", "Shape", "Table", "read", "table", "without_silent_words"]
 
-# Model, form factor, nominal GB, architecture: what a run of words says; None where it says nothing.
+# Model, form factor, nominal GB, architecture: the meaning of a sequence of words; None for a fact that it does not give.
 Facts = tuple[str | None, str | None, int | None, str | None]
 # Architecture, form factor, nominal GB, other sizes that sellers print for the same card.
 Shape = tuple[str, str, int, tuple[int, ...]]
@@ -21,7 +21,7 @@ _SIZE_UNITS = frozenset({"gb", "g", "gib"})
 
 
 class Table:
-    """The parsed data file: shapes by model, and facts by run of words."""
+    """The parsed data file: shapes by model, and facts by sequence of words."""
 
     def __init__(self, text: str) -> None:
         self.shapes: dict[str, list[Shape]] = {}
@@ -54,15 +54,15 @@ class Table:
         self._add(model, (model, None, None, None))
 
     def words(self, text: str) -> tuple[str, ...]:
-        """Runs of letters and of digits, in lower case; what stands between them does not count."""
+        """The sequences of letters and of digits, in lower case; everything between them is ignored."""
         return tuple(self._word.findall(text.lower()))
 
     def architectures(self, model: str | None) -> tuple[str, ...]:
-        """The architectures that GPUs of this model have; nothing for an unknown model."""
+        """The architectures that GPUs of this model have; none for an unknown model."""
         return tuple(dict.fromkeys(shape[0] for shape in self.shapes.get(model or "", ())))
 
     def sizes(self, model: str) -> frozenset[int]:
-        """The sizes that this model is printed with."""
+        """The memory sizes that sellers print for this model."""
         return frozenset(size for shape in self.shapes.get(model, ()) for size in (shape[2], *shape[3]))
 
 
@@ -93,10 +93,10 @@ def table() -> Table:
 
 @lru_cache(maxsize=4096)
 def read(text: str) -> Facts:
-    """What ``text`` says of a GPU.
+    """The facts that ``text`` gives about a GPU.
 
     Raises:
-        ResourcesError: no known model, a word that says nothing known, or two words that contradict each other.
+        ResourcesError: no known model, an unknown word, or two words that contradict each other.
     """
     known = table()
     said: list[str | int | None] = [None, None, None, None]
@@ -128,7 +128,7 @@ def _note(text: str, said: list[str | int | None], facts: Facts) -> None:
 
 
 def _phrases(known: Table, words: tuple[str, ...]) -> Iterator[tuple[str, Facts | None]]:
-    """The longest known run of words first, from left to right; ``None`` for a word that nothing explains."""
+    """Split the words into known sequences, from left to right, the longest first; ``None`` for an unknown word."""
     at = 0
     while at < len(words):
         for length in range(min(known.longest, len(words) - at), 0, -1):
@@ -159,7 +159,7 @@ def _architecture(known: Table, text: str, model: str, said: str | None) -> str 
     choices = known.architectures(model)
     if said is None:
         return choices[0] if len(choices) == 1 else None
-    # "B300 Blackwell" is said of the Blackwell Ultra too.
+    # People also say "B300 Blackwell" for the Blackwell Ultra.
     for choice in choices:
         if choice == said or choice.startswith(f"{said} "):
             return choice
@@ -181,7 +181,7 @@ def _unknown_model(text: str, known: Table) -> ResourcesError:
     names = {model.lower(): model for model in known.shapes}
     spoken = "".join(known.words(text))
     close = [names[name] for name in _closest(spoken, names)]
-    # A longer text ("H10 SXM") is nearer to a name by its beginning than as a whole.
+    # For a longer text ("H10 SXM") the beginning is closer to a name than the whole text.
     close = close or [names[name] for name in _closest("".join(known.words(text)[:2]), names)]
     hint = f"did you mean {', '.join(close)}?" if close else "write a model such as H100, A100-80GB or L40S"
     return ResourcesError(f"{text!r} is not a known GPU", hint=hint)
@@ -194,6 +194,6 @@ def _closest(word: str, known: Iterable[str]) -> list[str]:
 
 
 def without_silent_words(text: str) -> str:
-    """What is left of a driver's name without makers and brands: the model id of a GPU that the table does not know."""
+    """A driver's name without makers and brands: the model id of a GPU that the table does not know."""
     known = table()
     return "".join(word for word in known.words(text) if known.phrases.get((word,)) != _SILENT).capitalize()

@@ -1,7 +1,7 @@
-"""Access: how a node is reached. A provider returns one; its kind chooses the executor.
+"""Access: how to reach a node. A provider returns one; its kind chooses the executor.
 
-Core brings two kinds. A distribution with an executor of its own brings its own kind as a `CustomAccess`, which core keeps and
-gives back, and does not look inside:
+Core has two kinds. A distribution with its own executor brings its own kind as a `CustomAccess`. Core stores that and passes it
+on, and does not read its data:
 
 >>> access = CustomAccess("slurm", {"cluster": "north", "job": 17})
 >>> access_from_dict(access_to_dict(access)) == access
@@ -20,18 +20,18 @@ from lepton_sdk.errors import ContractViolation
 
 __all__ = ["CORE_KINDS", "Access", "CustomAccess", "LocalAccess", "SSHAccess", "access_from_dict", "access_to_dict"]
 
-# An access stands in every entry about its node.
+# The limit is small because the journal repeats an access in its node's entries.
 _MOST_BYTES = 8192
 _LONGEST_KIND = 32
 
 
 class Access:
-    """How a node is reached.
+    """How to reach a node.
 
     Attributes:
         kind: names the executors that can use it, such as ``"ssh"``.
-        environment: what the provider sets for the job (``CUDA_VISIBLE_DEVICES``).
-        address: where the other nodes of the attempt reach this one; ``""`` where nobody knows.
+        environment: variables that the provider sets for the job (``CUDA_VISIBLE_DEVICES``).
+        address: where the other nodes of the attempt reach this one; ``""`` if nobody knows.
     """
 
     __slots__ = ()
@@ -50,7 +50,7 @@ class Access:
 
 @frozen
 class LocalAccess(Access):
-    """This host: only a provider with the capability ``local`` may say so."""
+    """This host. Only a provider with the capability ``local`` may return it."""
 
     kind: ClassVar[str] = "local"
     environment: Mapping[str, str] = field(factory=dict, hash=False)
@@ -58,7 +58,7 @@ class LocalAccess(Access):
 
     @property
     def address(self) -> str:
-        """This host, as processes on it reach it."""
+        """The address of this host for processes on it."""
         return "127.0.0.1"
 
 
@@ -70,12 +70,12 @@ class SSHAccess(Access):
         host_keys: public host keys that the provider vouches for, in known_hosts form without the host name.
         proxy_jump: ``user@host:port`` to go through.
         identity: path of the private key that the provider registered; ``None`` for the user's own keys.
-        environment: what the provider sets for the job.
+        environment: variables that the provider sets for the job.
         private_address: where the other machines of the region reach it; ``""`` for the host's own.
-        own: whether it is a host of the user's own, which was there before and stays at its address. The host key that it
-            shows first is then bound to the address. That of a rented machine is bound to the machine, and forgotten when it
-            is given back, because a cloud hands the address on to others. ``None``: own where the provider's spec has the
-            capability ``local`` and the machine costs nothing, else rented.
+        own: ``True`` for the user's own host, which existed before and stays at its address. The first host key that it shows
+            is then bound to the address. The key of a rented machine is bound to the machine, and forgotten when the machine is
+            given back, because a cloud gives the address to others. ``None``: own if the provider's spec has the capability
+            ``local`` and the machine costs nothing, else rented.
     """
 
     kind: ClassVar[str] = "ssh"
@@ -97,17 +97,17 @@ class SSHAccess(Access):
 
 @frozen
 class CustomAccess(Access):
-    """An access of a kind that an installed executor brings; core keeps it as it is.
+    """An access of a kind that an installed executor brings; core stores it unchanged.
 
     Args:
-        kind: the word that the executor's spec names in ``access``; core's own cannot be used.
-        data: what that executor needs to find the node: plain JSON, and never a secret, since it stands in the journal. All of
-            the access together has at most 8 KiB.
-        environment: what the provider sets for the job.
+        kind: the word that the executor's spec names in ``access``; core's own kinds are refused.
+        data: what that executor needs to find the node: plain JSON, and never a secret, because it is stored in the journal. The
+            whole access has at most 8 KiB.
+        environment: variables that the provider sets for the job.
         address: where the other nodes of the attempt reach this one.
 
     Raises:
-        ContractViolation: the kind cannot be used, or the data is no plain JSON or too large.
+        ContractViolation: the kind is refused, or the data is no plain JSON or too large.
     """
 
     kind: str
@@ -139,10 +139,10 @@ CORE_KINDS = frozenset(_CORE)
 
 
 def check_kind(kind: object) -> None:
-    """Refuse what cannot name a third party's kind of access.
+    """Refuse a name that a third party's kind of access cannot have.
 
     Raises:
-        ContractViolation: it is no short word, or core's own.
+        ContractViolation: it is no short word, or it is one of core's own kinds.
     """
     is_word = isinstance(kind, str) and 0 < len(kind) <= _LONGEST_KIND and kind.replace("-", "").isalnum() and kind.isascii()
     if not is_word or kind != str(kind).lower():
@@ -165,13 +165,13 @@ def access_to_dict(access: Access) -> dict[str, object]:
     values = {name: getattr(access, name) for name in fields_dict(_CORE[access.kind])}
     plain = {k: list(v) if isinstance(v, tuple) else dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
     if plain.get("own", "") is None:
-        # Earlier versions know no such key.
+        # Earlier versions do not know this key.
         del plain["own"]
     return {"kind": access.kind, **plain}
 
 
 def access_from_dict(data: Mapping[str, Any]) -> Access:
-    """The reverse of `access_to_dict`. A kind that core does not know is kept unread.
+    """The reverse of `access_to_dict`. The data of a kind that core does not know is kept unread.
 
     Raises:
         ContractViolation: it names no kind, or a field of core's own kinds is unknown.
@@ -183,7 +183,7 @@ def access_from_dict(data: Mapping[str, Any]) -> Access:
             return own(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
         if "data" in values:
             return CustomAccess(kind, **values)
-        # As earlier versions wrote it.
+        # The form that earlier versions wrote.
         return CustomAccess(kind, values, values.pop("environment", {}))
     except (KeyError, TypeError) as error:
         raise ContractViolation(f"the record of an access does not hold: {error}") from error

@@ -1,4 +1,4 @@
-"""What time on a machine costs, and the machines beyond the one that was asked for."""
+"""The cost of time on a machine, and duplicates: other machines than the one that was asked for."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["Duplicate", "charged"]
 
 
 def charged(price: Money, since: datetime, until: datetime, increment: float) -> Money:
-    """The price of one hour for the time from ``since`` to ``until``, rounded up to the billing increment (seconds)."""
+    """The cost of the time from ``since`` to ``until``, rounded up to the billing increment (seconds); ``price`` is per hour."""
     steps = ceil(max(0.0, (until - since).total_seconds()) / increment)
     return (price * (Decimal(str(increment)) * steps / 3600)).rounded(4)
 
 
 @frozen
 class Duplicate:
-    """A machine of a token beyond the one that the token's row adopted: it is given back, and its cost is the run's.
+    """Another machine with a node's token than the one that the node adopted. It is given back, and the run bears its cost.
 
     Attributes:
-        seen_at: when it was certainly there.
+        seen_at: a time at which it was certainly there.
         gone_at: when its provider said that it is gone; ``None`` before that.
     """
 
@@ -37,7 +37,7 @@ class Duplicate:
     gone_at: datetime | None = None
 
     def to_dict(self) -> dict[str, object]:
-        """Every field, as the journal keeps it."""
+        """Every field, as the journal stores it."""
         return {name: to_plain(getattr(self, name)) for name in fields_dict(type(self))}
 
     @classmethod

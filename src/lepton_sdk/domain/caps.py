@@ -1,4 +1,4 @@
-"""Caps: what all runs of one journal together may cost, and whether they would keep to it."""
+"""Caps: the most that all runs of one journal together may cost, and the checks against them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _MONTH = 30 * 86400
 
 @frozen
 class Caps:
-    """The caps over everything that a journal holds.
+    """The caps over all runs of a journal.
 
     Attributes:
-        hourly: what all open machines may cost for an hour.
-        total: what all runs that began within ``period``, and those that are still open, may cost until their limits end them.
+        hourly: the most that all open machines together may cost for one hour.
+        total: the most that all runs that began within ``period``, and all open runs, may cost until their limits end them.
         period: seconds.
     """
 
@@ -37,10 +37,10 @@ class Caps:
         return self.hourly is not None or self.total is not None
 
     def hold_hourly(self, prices: Iterable[Money | None]) -> None:
-        """Hold the prices of all open machines against the hourly cap.
+        """Check the prices of all open machines against the hourly cap.
 
         Raises:
-            BudgetExceeded: they are above it, or one of them is not known.
+            BudgetExceeded: their sum is above the cap, or one of them is not known.
         """
         if self.hourly is None:
             return
@@ -56,10 +56,10 @@ class Caps:
             )
 
     def hold_total(self, runs: Iterable[Run], now: datetime) -> None:
-        """Hold what runs may come to cost against the total cap.
+        """Check the most that runs may cost against the total cap.
 
         Raises:
-            BudgetExceeded: it is above the cap, or has no bound.
+            BudgetExceeded: that is above the cap, or has no bound.
         """
         if self.total is None:
             return
@@ -86,7 +86,7 @@ def _bounded(node: NodeRecord, now: datetime) -> Money:
 
 
 def worst_cost(node: NodeRecord, now: datetime) -> Money | None:
-    """What a node has cost when its limits have ended it; what it did cost once it is given back; ``None`` without a bound."""
+    """The cost of a node once its limits have ended it, or its real cost once it is given back; ``None`` if nothing bounds it."""
     cost = node.cost(now)
     if cost is None or not node.held or not node.price:
         return cost

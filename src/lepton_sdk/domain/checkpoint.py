@@ -1,4 +1,4 @@
-"""Where a job keeps what its next attempt goes on from."""
+"""The checkpoint place of a job: what an attempt saves there, the next attempt goes on from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _URI = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/]+(/\S*)?", re.IGNORECASE)
 
 
 def check_checkpoint(value: Any) -> str | None:
-    """A folder from the root on, or a URI.
+    """Check that a place is an absolute path of a folder or a URI, and return it.
 
     Raises:
         JobSpecError: it is neither.
@@ -34,10 +34,10 @@ def check_checkpoint(value: Any) -> str | None:
 
 
 def checkpoint_of(place: str, run_id: str) -> str:
-    """The part of the place that is one run's own, the same for all its attempts and nodes."""
+    """The run's own part of the place, the same for all its attempts and nodes."""
     return f"{place}/{run_id}"
 
 
 def is_folder(place: str | None) -> TypeGuard[str]:
-    """Whether it is a folder of the node, and not somewhere else."""
+    """Return True if the place is a folder of the node."""
     return place is not None and place.startswith("/")

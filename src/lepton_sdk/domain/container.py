@@ -24,7 +24,7 @@ def _fail(name: str, message: str, hint: str = "") -> JobSpecError:
 
 
 def check_image(value: Any) -> str | None:
-    """An image's name as it was written, or ``None``.
+    """Check an image's name, and return it as it was written, or ``None``.
 
     Raises:
         JobSpecError: it cannot name an image.
@@ -94,12 +94,12 @@ def _folder(value: Any) -> str:
 
 @frozen
 class Registry:
-    """Who may pull the image.
+    """The credentials to pull the image.
 
     Args:
-        username: as the registry knows us.
-        password: the **name** of one of the job's secrets; its value goes to the registry's login on stdin and is kept nowhere.
-        server: ``""`` for the one that the image names.
+        username: the user name at the registry.
+        password: the **name** of one of the job's secrets; its value goes to the registry's login on stdin and is stored nowhere.
+        server: ``""`` for the registry that the image names.
     """
 
     username: str
@@ -139,13 +139,13 @@ class Container:
     """How a job's image runs.
 
     Args:
-        shm_size: shared memory, GiB; half of the node's memory if not said (the 64 MiB of the engines are too few for loaders
-            of data).
-        ports: published ports; the container then has a network of its own. Without any it shares the node's, which several
-            nodes of a job need to meet.
-        mounts: folders of the node by where they are seen inside (``"/data:ro"`` may not be written).
-        user: who the job is inside; the image's own if not said.
-        workdir: where the run's folder is seen inside, and where the job begins.
+        shm_size: shared memory, GiB; by default half of the node's memory (the container engines' 64 MiB are too little for
+            data loaders).
+        ports: published ports; the container then has its own network. Without any it shares the node's network, which several
+            nodes of a job need to reach each other.
+        mounts: folders of the node by their path in the container (``"/data:ro"`` is read-only).
+        user: the user in the container; by default the image's own.
+        workdir: the path of the run's folder in the container, where the job begins.
         registry: credentials to pull the image.
     """
 
@@ -161,14 +161,14 @@ class Container:
         """Read a container from itself, a mapping or ``None``.
 
         Raises:
-            JobSpecError: an unknown key, or a value that does not hold.
+            JobSpecError: an unknown key, or an invalid value.
         """
         if isinstance(value, Container):
             return value
         return cls(**_keys(cls, "container", {} if value is None else value))
 
     def to_dict(self) -> dict[str, object]:
-        """Only what was said, as plain JSON values."""
+        """Only the values that were given, as plain JSON values."""
         data: dict[str, object] = {}
         for name, default in fields_dict(Container).items():
             value = getattr(self, name)

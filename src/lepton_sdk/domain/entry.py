@@ -1,4 +1,4 @@
-"""What every entry of the journal has: its run, its time, its node, and what it says as plain JSON."""
+"""What every entry of the journal has: its run, its time, its node, and its data as plain JSON."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from lepton_sdk.domain.plain import to_plain
 __all__ = ["ALWAYS", "Event", "key_of", "named", "said_by"]
 
 _UNSTAMPED = datetime(1, 1, 1, tzinfo=UTC)
-# Fields that stand in the entry's data also when they say nothing.
+# Fields that are in the entry's data even if they are empty.
 ALWAYS = {"always": True}
 
 
 def named(key: str) -> dict[str, str]:
-    """What a field is called in the entry's data."""
+    """Give a field another name in the entry's data."""
     return {"key": key}
 
 
@@ -29,8 +29,8 @@ class Event:
     Attributes:
         run: the run that it belongs to.
         at: when it was written, UTC.
-        token: the node that it is about; ``None`` for one about the whole run.
-        seq: the entry's number; 0 until it was written.
+        token: the node that it is about; ``None`` for an entry about the whole run.
+        seq: the entry's number; 0 until it is written.
     """
 
     kind: ClassVar[str] = ""
@@ -41,16 +41,16 @@ class Event:
     seq: int = field(default=0, kw_only=True)
 
     def stamped(self, run: str, at: datetime) -> Self:
-        """The same, for one run at one time."""
+        """The same entry, with its run and its time."""
         return evolve(self, run=run, at=at)
 
     def about(self, token: str) -> Self:
-        """The same, about one node."""
+        """The same entry, about one node."""
         return evolve(self, token=token)
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """What it says beside run, time and node, as plain JSON values."""
+        """Its fields other than run, time and node, as plain JSON values."""
         return {
             key_of(one): to_plain(value)
             for one in said_by(type(self))

@@ -1,6 +1,6 @@
-"""The journal's entries: one class for each kind. `lepton_sdk.domain.history.apply` says what each does to a run.
+"""The journal's entries: one class for each kind. `lepton_sdk.domain.history.apply` says what each changes in a run.
 
-An entry is made with what it says, and stamped with its run, time and node when it is written:
+An entry is made with its own fields; its run, time and node are added when it is written:
 
 >>> NodeLost("the provider says failed").data
 {'detail': 'the provider says failed'}
@@ -59,7 +59,7 @@ __all__ = [
 
 @frozen
 class RunPlanned(Event):
-    """The run was taken in."""
+    """The run was accepted."""
 
     kind = "run.planned"
     job: Job
@@ -67,7 +67,7 @@ class RunPlanned(Event):
 
 @frozen
 class StopRequested(Event):
-    """Somebody asked for the run's end; with ``now`` nothing is waited for any more."""
+    """Somebody asked for the run's end; with ``now`` it waits for nothing any more."""
 
     kind = "run.stop"
     now: bool = False
@@ -105,7 +105,7 @@ class AttemptFailed(Event):
 
 @frozen
 class NodeAnnounced(Event):
-    """A billable thing that comes with a node is about to be made."""
+    """A billable thing that belongs to a node is about to be made."""
 
     kind = "node.announced"
     thing: str = field(metadata=named("kind"))
@@ -114,14 +114,14 @@ class NodeAnnounced(Event):
 
 @frozen
 class NodeRepeated(Event):
-    """The create call is about to be made once more, under a key that the vendor keeps."""
+    """The create call is about to be repeated, under a key that the vendor keeps."""
 
     kind = "node.repeated"
 
 
 @frozen
 class NodeQueued(Event):
-    """The provider has accepted it and not begun it, for a reason."""
+    """The provider has accepted the machine and not begun it, for a reason."""
 
     kind = "node.queued"
     detail: str = ""
@@ -129,7 +129,7 @@ class NodeQueued(Event):
 
 @frozen
 class NodeAdmitted(Event):
-    """What was queued begins: from here on it boots."""
+    """The machine has left the queue: from here on it boots."""
 
     kind = "node.admitted"
 
@@ -151,7 +151,7 @@ class NodeRestarted(Event):
 
 @frozen
 class NodeUnkept(Event):
-    """What of its log and outputs could not be fetched, a sentence each."""
+    """Which parts of its log and outputs could not be fetched, one sentence each."""
 
     kind = "node.unkept"
     unkept: tuple[str, ...]
@@ -167,7 +167,7 @@ class NodeHung(Event):
 
 @frozen
 class NodeDuplicate(Event):
-    """Another machine of its token is there, or is ``gone``; ``there``: when it was certainly there."""
+    """Another machine of its token exists, or is ``gone``; ``there``: a time at which it was certainly there."""
 
     kind = "node.duplicate"
     node: Node
@@ -204,8 +204,8 @@ class Step(Event):
         detail: for people.
         reason: why the job on it ended.
         node: the machine, as its provider describes it.
-        there: when its machine was certainly there.
-        seen: the stage on which the step was decided; it is refused when the node stands elsewhere by now.
+        there: a time at which its machine was certainly there.
+        seen: the stage from which the step was decided; the step is refused if the node has another stage by now.
     """
 
     stage: ClassVar[Stage]
@@ -217,20 +217,20 @@ class Step(Event):
     seen: Stage | None = field(default=None, kw_only=True)
 
     def decided(self, seen: Stage) -> Self:
-        """The same, decided while the node stood at ``seen``."""
+        """The same step, decided while the node's stage was ``seen``."""
         return evolve(self, seen=seen)
 
 
 @frozen
 class NodeIntended(Step):
-    """Before the create call.
+    """The create call is about to be made.
 
     Attributes:
-        increment: the bill is rounded up to so many seconds.
-        lasts: for how many seconds its limits let it be billed at most.
-        owner: the name of the journal that its machine is stamped with.
+        increment: the bill is rounded up to a multiple of these seconds.
+        lasts: the most seconds that it can be billed under its limits.
+        owner: the journal's name in its machine's tags.
         group: the id that the nodes of one attempt share.
-        budget: seconds that the run's total buys of it; ``None`` where no total acts.
+        budget: the seconds of it that the run's total buys; ``None`` if no total applies.
     """
 
     kind = "node.intended"
@@ -248,7 +248,7 @@ class NodeIntended(Step):
 
 @frozen
 class NodeUnknown(Step):
-    """The create call left and its answer did not come back; or the id in the answer names nothing of ours."""
+    """The create call left and no answer came; or the id in the answer names nothing of ours."""
 
     kind = "node.unknown"
     stage = Stage.UNKNOWN
@@ -257,7 +257,7 @@ class NodeUnknown(Step):
 
 @frozen
 class NodeUnresolved(Step):
-    """The run goes on elsewhere; what turns up of it is given back."""
+    """The run goes on with another offer; a machine that turns up is given back."""
 
     kind = "node.unresolved"
     stage = Stage.UNRESOLVED
@@ -275,7 +275,7 @@ class NodeOwned(Step):
 
 @frozen
 class NodeReachable(Step):
-    """The provider says that it is ready, and its watchdog, where it has one, lives."""
+    """The provider says that it is ready, and its watchdog, if it has one, lives."""
 
     kind = "node.reachable"
     stage = Stage.REACHABLE
@@ -284,7 +284,7 @@ class NodeReachable(Step):
 
 @frozen
 class NodeRunning(Step):
-    """Before the start, which is exclusive on the node; ``executor`` names the plugin that starts it."""
+    """The start is about to be made; it is exclusive on the node. ``executor`` names the plugin that starts the job."""
 
     kind = "node.running"
     stage = Stage.RUNNING
@@ -331,7 +331,7 @@ class NodeReleased(Step):
     """The provider says that it is gone, or that it never was.
 
     Attributes:
-        unseen: for how many seconds a machine that nobody ever saw may have been billed.
+        unseen: the seconds that a machine that nobody ever saw may have been billed.
     """
 
     kind = "node.released"
@@ -363,10 +363,10 @@ _KINDS: dict[str, type[AnyEvent]] = {one.kind: one for one in get_args(AnyEvent)
 def event_of(
     kind: str, run: str, at: datetime, token: str | None = None, data: Mapping[str, Any] | None = None, seq: int = 0
 ) -> AnyEvent:
-    """The entry of one kind, of what `Event.data` made of it.
+    """Make an entry of one kind from its `Event.data`.
 
     Raises:
-        ContractViolation: there is no such kind, or the data does not hold.
+        ContractViolation: there is no such kind, or the data is not valid.
     """
     cls, said = _KINDS.get(kind), data or {}
     if cls is None:

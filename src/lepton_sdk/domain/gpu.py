@@ -20,9 +20,9 @@ _SPOKEN = {"architecture": "architecture", "form_factor": "form factor", "memory
 
 @frozen
 class Gpu:
-    """A kind of GPU. As a request, a field that is ``None`` is free; as an offer, it is not stated.
+    """A kind of GPU. In a request, a field that is ``None`` may have any value; in an offer, it is not stated.
 
-    The architecture is filled in where every GPU of the model has the same one.
+    The architecture is filled in if every GPU of the model has the same one.
 
     Args:
         model: ``"H100"``, ``"MI300X"``, ``"RTX6000"``; no spaces.
@@ -47,7 +47,7 @@ class Gpu:
 
     @classmethod
     def parse(cls, text: str) -> Gpu:
-        """Read a GPU from what people, sellers and NVML write; what the text does not say stays ``None``.
+        """Read a GPU from a name that people, sellers or NVML write; what the text does not say stays ``None``.
 
         Raises:
             ResourcesError: an unknown model (the nearest names are given), an unknown word, or words that contradict
@@ -66,9 +66,9 @@ class Gpu:
     def nominal(cls, name: str, measured_bytes: int) -> Gpu:
         """The GPU that a driver names and measures, with the nominal size nearest to the measured one.
 
-        A driver's name tells more than a seller's: it leaves the form factor out only for one shape of a model. A size
-        that is near no nominal one (a MIG slice) is rounded and kept. A model that the table does not know is kept too,
-        under its name without the maker's, so that a card newer than this version can be used.
+        A driver's name tells more than a seller's: it omits the form factor only for one shape of a model. A size that is
+        near no nominal one (a MIG slice) is rounded and kept. A model that the table does not know is kept too, under its
+        name without the maker's, so that a card newer than this version can be used.
 
         Args:
             name: as NVML gives it, ``"NVIDIA H100 80GB HBM3"``.
@@ -101,7 +101,7 @@ class Gpu:
         ]
 
     def memory_sizes(self) -> tuple[int, ...]:
-        """Nominal sizes that this GPU can have, ascending: its own if stated, else those known for what is stated.
+        """Nominal sizes that this GPU can have, ascending: its own if stated, else those that fit its other fields.
 
         >>> Gpu("A100").memory_sizes()
         (40, 64, 80)
@@ -111,7 +111,7 @@ class Gpu:
         return tuple(sorted({shape[2] for shape in self._shapes()}))
 
     def completed(self) -> Gpu:
-        """The same GPU with every field for which the table leaves no choice.
+        """The same GPU, with every field filled in for which the table has only one value.
 
         >>> str(Gpu("B200").completed())
         'B200-SXM-180GB'
@@ -119,7 +119,7 @@ class Gpu:
         return _completed(self)
 
     def fits(self, offered: Gpu) -> str | None:
-        """Why ``offered`` does not serve this request, in words; ``None`` when it does.
+        """Why ``offered`` does not serve this request, in words; ``None`` if it does.
 
         What the offer does not state, and its model leaves open, does not satisfy a request for it.
 
@@ -166,7 +166,7 @@ class Gpu:
         if self.memory_gib is not None:
             parts.append(f"{self.memory_gib}GB")
         if self.architecture and len(table().architectures(self.model)) > 1:
-            # "Ada" is what people say; the parser knows both.
+            # People say "Ada"; the parser knows both.
             parts.append(self.architecture.removesuffix(" Lovelace"))
         return "-".join(parts)
 

@@ -1,7 +1,7 @@
-"""What each entry of the journal does to a run: one pure function over one class per kind.
+"""What each entry of the journal changes in a run: one pure function, `apply`, over one class for each kind of entry.
 
-The journal stores what `apply` returned beside the entries, so that the record can be made again from the entries alone at any
-time. A new kind of entry, or a new stage, is named by the type checker in every place that must know it.
+The journal stores the result of `apply` beside the entries, and can rebuild it from the entries alone at any time. If you add a
+kind of entry or a stage, the type checker names every place that must know it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def apply(run: Run | None, event: AnyEvent) -> Run:
 
 
 def _may_follow_the_end(run: Run, event: AnyEvent) -> bool:
-    """What may turn up, be given back or be given up when nobody waits for it any more."""
+    """Return True for entries that may follow the run's end: its late nodes may turn up, be given back or be given up."""
     if isinstance(event, NodeDuplicate | NodeGivenUp):
         return True
     return isinstance(event, Step) and any(node.token == event.token and node.late for node in run.nodes)
@@ -126,7 +126,7 @@ def _noted(run: Run, token: str | None, **changes: Any) -> Run:
 
 
 def _noted_by(run: Run, event: AnyNote) -> dict[str, Any]:
-    """What an entry that moves no node to another stage changes in the node's record."""
+    """The fields that a note changes in a node's record. A note moves no node to another stage."""
     match event:
         case NodeAnnounced():
             known = next((node.announced for node in run.nodes if node.token == event.token), ())
@@ -151,7 +151,7 @@ def _noted_by(run: Run, event: AnyNote) -> dict[str, Any]:
 
 
 def _leave(run: Run, event: NodeLeft) -> Run:
-    """Another node may execute before this one is given back: it was seen to that nothing runs there any more."""
+    """Leave a node: another one may execute before this one is given back, because nothing runs here any more."""
     node = next((node for node in run.nodes if node.token == event.token), None)
     stopped = node is not None and (node.stopped or event.stopped)
     if node is None or not stopped or node.stage is not Stage.RELEASING:
@@ -160,7 +160,7 @@ def _leave(run: Run, event: NodeLeft) -> Run:
 
 
 def _give_up(run: Run, event: NodeGivenUp) -> Run:
-    """Nobody waits for it any more, and nothing says that it is gone: what it may cost is counted on at most."""
+    """Give a node up: nobody waits for it, and nothing says that it is gone, so the most that it may cost still grows."""
     if not any(node.token == event.token and node.open for node in run.nodes):
         raise ContractViolation(f"node {event.token} of run {run.id} holds nothing that could be given up")
     return _noted(run, event.token, given_up_at=event.at, detail=event.detail)
@@ -188,7 +188,7 @@ def _step(run: Run, event: AnyStep) -> Run:
     if before is not None and before.given_up_at is not None and event.stage is not Stage.RELEASED:
         raise ContractViolation(f"node {event.token} was given up: nothing is done with it any more")
     if before is not None and event.seen not in (None, stage):
-        # Legal from here as well, and decided on what is true no more.
+        # The step is legal from here as well, but it was decided from a stage that is no longer true.
         raise ContractViolation(f"node {event.token} was {event.seen} when {event.stage} was decided, and is {stage}")
     node = _moved(run, before, event)
     known[node.token] = node
@@ -196,13 +196,13 @@ def _step(run: Run, event: AnyStep) -> Run:
     if run.state.ended:
         return after
     state = RunState.STOPPING if run.stop_requested else _seen(after)
-    # Until a node has told when its first process began, the start's own row is the best there is.
+    # Until a node has told when its first process began, use the time of the start's own entry.
     started_at = next((n.started_at or n.running_at for n in after.nodes if n.started_at or n.running_at), None)
     return evolve(after, state=state, started_at=started_at)
 
 
 def _seen(run: Run) -> RunState:
-    """What a person sees of a run with these nodes in its newest attempt."""
+    """The state that users see for a run with these nodes in its newest attempt."""
     stages = {node.stage for node in run.members}
     if stages & BEFORE_THE_JOB and not any(node.failed for node in run.members):
         return RunState.STARTING
@@ -226,7 +226,7 @@ def _moved(run: Run, before: NodeRecord | None, event: AnyStep) -> NodeRecord:
 
 
 def _changed_by(before: NodeRecord, event: AnyStep) -> dict[str, Any]:
-    """What one kind of step changes beside the stage."""
+    """The fields that one kind of step changes besides the stage."""
     match event:
         case NodeOwned():
             if event.node.id in {one.node.id for one in before.duplicates}:
@@ -236,7 +236,7 @@ def _changed_by(before: NodeRecord, event: AnyStep) -> dict[str, Any]:
         case NodeRunning():
             return {"running_at": event.at, "epoch": event.epoch, "executor": event.executor}
         case NodeUnknown():
-            # What was owned answered in time, under an id that names nothing of ours.
+            # The create call of an owned node was answered in time, with an id that names nothing of ours.
             return {"node": None} if before.stage is Stage.OWNED else {"unknown_at": event.at}
         case NodeUnresolved():
             return {"late": True}
@@ -258,7 +258,7 @@ def _intended(run: Run, event: NodeIntended) -> NodeRecord:
         raise ContractViolation(f"rank {event.rank} of run {run.id} has a node that is not given back")
     again = any((one.attempt, one.rank) == (event.attempt, event.rank) for one in run.nodes)
     if event.rank != PREREQUISITE and (event.attempt < run.attempts or again):
-        # Asked for by a follower that slept through it: nobody would look after a node of an attempt that is over.
+        # A follower that slept asks for it too late: nobody would drive a node of an attempt that is over.
         raise ContractViolation(f"rank {event.rank} of run {run.id} has had its attempt {event.attempt}")
     return NodeRecord(
         token=event.token or "",

@@ -27,10 +27,10 @@ def new_id(now: datetime, entropy: bytes) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Whether ``text`` has the shape of an id."""
+    """Return True if ``text`` has the form of an id."""
     return _ID.fullmatch(text) is not None
 
 
 def is_part_of_id(text: str) -> bool:
-    """Whether an id may begin with ``text``."""
+    """Return True if an id may begin with ``text``."""
     return 0 < len(text) <= ID_LENGTH and set(text) <= set(_ALPHABET)

@@ -21,7 +21,7 @@ __all__ = ["Job", "Launcher", "Limits", "Workload"]
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,34}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# What the platform sets itself; a job that overrode one would lie to its own launcher.
+# Variables that the platform sets itself: a job that replaced one would mislead its own launcher.
 _OURS = re.compile(r"LEPTON_.*")
 # Linux refuses an argument or variable longer than 128 KiB (MAX_ARG_STRLEN, execve(2)).
 _LONGEST = 128 * 1024 - 1
@@ -30,7 +30,7 @@ _MOST_FAILURES = 100
 
 
 class Workload(StrEnum):
-    """What kind of work a job is. It guides the router and binds nothing."""
+    """The kind of work of a job. It guides the router and sets no limit."""
 
     TRAINING = "training"
     INFERENCE = "inference"
@@ -38,7 +38,7 @@ class Workload(StrEnum):
 
 
 class Launcher(StrEnum):
-    """What starts the command on the nodes of a job: nothing but our own start, torchrun on each of them, or one mpirun."""
+    """What starts the command on the nodes of a job: our own start alone, torchrun on each node, or one mpirun."""
 
     NONE = "none"
     TORCHRUN = "torchrun"
@@ -102,16 +102,16 @@ def _keep(value: Any) -> int | None:
 
 @frozen
 class Limits:
-    """What a run may cost, in money and time. A limit that is not said does not act.
+    """What a run may cost, in money and time. A limit that is not set does not apply.
 
     Args:
-        duration: the longest that the job may run, ``"6h"`` or seconds; enforced on the node itself.
-        hourly: the highest price of all nodes for one hour; dearer offers are not taken.
-        total: the highest cost of the run, all attempts and the time to boot included; what is left of it when the job
-            begins, divided by the hourly price, shortens ``duration``.
-        idle: the longest that the job may leave every GPU without work; where that cannot be told, it never acts.
-        keep: how long a rented machine with a watchdog is kept after the job has ended when nobody fetches what it made;
-            an hour without a word.
+        duration: the longest time that the job may run, ``"6h"`` or seconds; enforced on the node itself.
+        hourly: the highest price of all nodes together for one hour; dearer offers are not taken.
+        total: the highest cost of the run, with all attempts and the time to boot; what is left of it when the job begins,
+            divided by the hourly price, shortens ``duration``.
+        idle: the longest time that the job may leave every GPU without work; not enforced if the node cannot tell.
+        keep: how long a rented machine with a watchdog is kept after the job has ended if nobody fetches its output; an hour
+            by default.
     """
 
     duration: int | None = field(default=None, converter=_duration)
@@ -128,7 +128,7 @@ class Limits:
         return cls(**_mapping(cls, "limits", {} if value is None else value))
 
     def to_dict(self) -> dict[str, object]:
-        """Only the limits that act, as plain JSON values."""
+        """Only the limits that are set, as plain JSON values."""
         values = {name: getattr(self, name) for name in fields_dict(type(self))}
         return {k: str(v) if isinstance(v, Money) else v for k, v in values.items() if v is not None}
 
@@ -169,7 +169,7 @@ def _env(value: Any) -> Mapping[str, str]:
     env: dict[str, str] = {}
     for name, text in value.items():
         _variable("env", name)
-        # A float would come out as another text than the one that was written (1.10).
+        # A float may give another text than the one that was written (1.10).
         if isinstance(text, bool) or not isinstance(text, str | int):
             raise _fail(f"env.{name}", f"{text!r} is not text", "put the value in quotes")
         env[name] = _script(f"env.{name}", str(text))
@@ -282,7 +282,7 @@ def _retry(value: Any) -> Retry:
 
 @frozen
 class Job:
-    """What to run: a command, where its files are, and what one node of it needs.
+    """What to run: a command, its files, and what one node needs.
 
     The same fields and the same checks serve Python, YAML, TOML and plain dicts.
 
@@ -292,25 +292,25 @@ class Job:
         setup: shell lines that run before the command, in the run's own copy of the workdir.
         image: the container image that setup and command run in; without one they run on the node itself.
         container: how the image runs; see `Container`.
-        workdir: the folder whose content is copied for the run; nothing for an empty one.
+        workdir: the folder whose content is copied for the run; without one the run begins in an empty folder.
         resources: what one node needs; ``"H100:8"`` is short for ``Resources(gpu="H100:8")``.
-        nodes: how many nodes; they are taken all or none, and one that fails ends the attempt for all.
+        nodes: how many nodes; all of them are taken or none, and one that fails ends the attempt for all.
         launcher: ``none`` runs the command once on each node; ``torchrun`` and ``mpi`` (Open MPI's mpirun) start it once for
             each GPU of each node.
         max_failure_retry: how often the command is started again on one node after it failed there, while the other nodes go
-            on; only where no launcher binds the nodes together. What all nodes try again stands under ``retry``.
+            on; only without a launcher that binds the nodes together. ``retry`` is for all nodes together.
         env: environment variables of setup and command.
         secrets: names of variables whose values come from the submitting environment and are never stored.
-        outputs: which files come back before a machine is given back, as patterns of ``.gitignore`` (what they name is
-            taken): ``["results/", "*.pt"]``. They are had with ``lepton pull``.
+        outputs: which files are copied here before a machine is given back, as patterns of ``.gitignore`` (what they match is
+            copied): ``["results/", "*.pt"]``. Fetch them with ``lepton pull``.
         checkpoint: a folder that every node has, or a URI; ``LEPTON_CHECKPOINT`` is the run's own place in it, the same for
             every attempt and node.
         workload: ``training``, ``inference`` or ``interactive``; guides the router.
         limits: what the run may cost.
-        retry: what is tried again, after which cause and how often; nothing by default.
+        retry: after which causes another attempt follows, and how often; none by default.
 
     Raises:
-        JobSpecError: a field does not hold; the message names the field, the value and the fix.
+        JobSpecError: a field is not valid; the message names the field, the value and the fix.
 
     >>> Job("python train.py", resources="H100:8", limits={"duration": "6h"}).limits.duration
     21600
@@ -355,14 +355,14 @@ class Job:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Job:
-        """A job from the keys of a job file. Unknown keys are refused, with the nearest known ones."""
+        """A job from the keys of a job file. Unknown keys are refused; the error names the nearest known ones."""
         values = _mapping(cls, "", data)
         if "command" not in values:
             raise _fail("command", "missing", 'write what to run, for example command: "python train.py"')
         return cls(**values)
 
     def to_dict(self) -> dict[str, object]:
-        """The job as plain JSON values, without what was left at its default; `from_dict` reads it back."""
+        """The job as plain JSON values, without fields at their defaults; `from_dict` reads it back."""
         data: dict[str, object] = {"command": self.command, "name": self.name}
         for name in ("setup", "image", "workdir", "checkpoint"):
             if getattr(self, name) is not None:

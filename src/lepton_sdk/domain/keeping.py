@@ -1,4 +1,4 @@
-"""What may be spent on the log and the outputs of a job that is over, before its machine is given back."""
+"""The limits for fetching the log and the outputs of a job that is over, before its machine is given back."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Keeping:
     """The budget for fetching log and outputs from one machine. The machine is billed meanwhile.
 
     Attributes:
-        time: seconds, at most.
-        size: bytes that are written here, at most.
-        after_stop: seconds from a stop to the release, at most: ending the job and fetching together.
+        time: the most seconds.
+        size: the most bytes that are written here.
+        after_stop: the most seconds from a stop to the release: ending the job and fetching together.
 
     >>> str(Keeping())
     'up to 5m and 10 GiB of log and outputs'

@@ -11,9 +11,9 @@ from lepton_sdk.errors import UsageError
 
 __all__ = ["Money", "parse_amount"]
 
-# No machine costs a hundred million an hour; a larger figure is a slip of the keyboard or of a unit.
+# No machine costs a hundred million an hour; a larger figure is a typing error or has a wrong unit.
 _LARGEST = Decimal(100_000_000)
-# Nor does any bill know a fraction that small; written out, it would fill a page.
+# No bill has a fraction this small; written out, it would fill a page.
 _FINEST = -100
 _SHOWN = 80
 _PLAIN = 'write a plain number such as "31.92"'
@@ -42,7 +42,7 @@ def parse_amount(value: object) -> Decimal:
 
 
 def _shown(value: object) -> str:
-    """What a person reads of a wrong value: a list of a million things, or a number of a million digits, is not shown whole."""
+    """The text that shows a wrong value: a list of a million things, or a number of a million digits, is cut."""
     if isinstance(value, str | int | float | Decimal | bool | None) and not (isinstance(value, int) and abs(value) > _LARGEST):
         text = repr(value)
         return text if len(text) < _SHOWN else f"{text[:_SHOWN]}…"
@@ -71,7 +71,7 @@ class Money:
     def parse(cls, value: object) -> Money:
         """Read what a person wrote in a job file, a config file or a variable: ``3.5``, ``"$31.92"``.
 
-        Files make a float of a plain number. Its shortest text is what was written, and that is read.
+        A file's plain number arrives as a float. Its shortest text is what the person wrote, so that text is read.
 
         Raises:
             UsageError: not a usable amount.
@@ -110,17 +110,17 @@ class Money:
         return Money(self.amount.quantize(Decimal(1).scaleb(-places)), self.currency)
 
     def __str__(self) -> str:
-        # Fixed point: "1E+2" is a number that no person writes on a bill.
+        # Fixed point: nobody writes "1E+2" on a bill.
         return format(self.amount, "f")
 
     def display(self) -> str:
-        """For a table: ``$31.92`` or ``31.92 EUR``; of less than a tenth, two more decimals.
+        """The amount for a table: ``$31.92`` or ``31.92 EUR``; below a tenth with up to two more decimals.
 
         >>> Money("21.957642").display(), Money("0.0134").display(), Money("0.05").display()
         ('$21.96', '$0.0134', '$0.05')
         """
         small = self.amount != 0 and abs(self.amount) < Decimal("0.1")
         text = str(self.rounded(4 if small else 2))
-        # Two decimals always, more only where they say something.
+        # Always two decimals, more only if they are not zero.
         text = text[:-2] + text[-2:].rstrip("0") if small else text
         return f"${text}" if self.currency == "USD" else f"{text} {self.currency}"

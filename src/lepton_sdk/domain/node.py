@@ -1,4 +1,4 @@
-"""Node: one billable thing that we hold, as its provider describes it."""
+"""Node: one billable thing of ours, as its provider describes it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["Node", "NodeState"]
 
 
 class NodeState(StrEnum):
-    """What a provider says of a billable thing now.
+    """What a provider says about a billable thing now.
 
-    ``queued``: it was accepted and waits for capacity, for as long as the job's own patience lasts; ``detail`` says for what.
+    ``queued``: it was accepted and waits for capacity, for as long as the job's own retry rule allows; ``detail`` says for what.
     ``stopped`` still bills at most vendors and is never ``gone``.
     """
 
@@ -40,8 +40,8 @@ class Node:
     Attributes:
         provider: name of the plugin.
         id: the vendor's id.
-        token: which node of which attempt it was made for; ``None`` when the stamp was lost.
-        owner: which journal made it; ``None`` when the stamp was lost.
+        token: names the node of the attempt that it was made for; ``None`` if its tag was lost.
+        owner: names the journal that made it; ``None`` if its tag was lost.
         kind: ``"machine"``, ``"disk"``, ``"network"``, …
         state: what the provider says now.
         access: how to reach it; ``None`` until it can be reached.

@@ -16,7 +16,7 @@ __all__ = ["Availability", "Offer", "Terms", "TermsKind"]
 
 
 class Availability(StrEnum):
-    """Whether the offer can be taken now, as the provider last said. ``withheld``: it is there, and kept away from new work."""
+    """Can the offer be taken now? The provider's last word. ``withheld``: it exists, but gets no new work."""
 
     AVAILABLE = "available"
     BUSY = "busy"
@@ -27,7 +27,7 @@ class Availability(StrEnum):
 
 
 class TermsKind(StrEnum):
-    """The kinds of terms that capacity is sold on. ``owned`` is a machine of the user's own."""
+    """The kinds of terms that capacity is sold on. ``owned`` is the user's own machine."""
 
     ON_DEMAND = "on-demand"
     SPOT = "spot"
@@ -67,28 +67,28 @@ class Terms:
 
 @frozen
 class Offer:
-    """Capacity that can be taken, with its price and where that price was read.
+    """Capacity that can be taken, with its price and the source of that price.
 
     Attributes:
         provider: name of the plugin that sells it.
         instance_type: the vendor's own name.
-        region: the vendor's own name; ``"*"`` where the source states one price for all.
+        region: the vendor's own name; ``"*"`` if the source states one price for all regions.
         gpu: ``None`` on a CPU-only machine.
         gpu_count: GPUs of one node.
-        cpus: virtual CPUs; ``None`` where the source does not say, as for the next two.
+        cpus: virtual CPUs; ``None`` if the source does not say, as for the next two.
         memory_gib: main memory, GiB.
         disk_gib: local disk, GiB.
         price: of one node for one hour; ``None`` when unknown.
         price_source: the document or API that the price was read from.
         seen_at: when the source stated it, UTC.
         availability: the provider's last word.
-        available_count: how many can be taken now, where the provider counts.
-        obstacle: why it cannot be taken now, in the provider's words, with the host, limit or holder that they are about;
-            plans show it. Empty where the provider knows no more than ``availability`` says.
-        hint: the next step, a command where there is one.
+        available_count: how many can be taken now, if the provider counts.
+        obstacle: why it cannot be taken now, in the provider's words, with the host, limit or holder that blocks it; plans show
+            it. Empty if the provider knows no more than ``availability`` says.
+        hint: the next step; a command if there is one.
         start_seconds: expected time from acquire to a reachable node.
         flags: what the price check found on entry (`lepton_sdk.catalog.check_price`); a flagged offer never wins by itself.
-        reference: the row came from the embedded reference data and cannot be taken as it stands.
+        reference: the offer comes from the embedded reference data and cannot be taken as it is.
     """
 
     provider: str
@@ -114,7 +114,7 @@ class Offer:
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What names the offer in the market: provider, instance type, region, terms."""
+        """The offer's name in the market: provider, instance type, region, terms."""
         return (self.provider, self.instance_type, self.region, str(self.terms))
 
     def to_dict(self) -> dict[str, object]:

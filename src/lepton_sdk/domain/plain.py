@@ -1,6 +1,6 @@
-"""Between frozen values and plain JSON values, by the types of their fields.
+"""Convert frozen values to plain JSON values and back, by the types of their fields.
 
-A class may bring its own ``to_dict`` and ``from_dict``; everything else is read by its annotation: times in ISO 8601,
+A class may have its own ``to_dict`` and ``from_dict``. Everything else is converted by its annotation: times in ISO 8601,
 enumerations and amounts as text, tuples as lists, nested values as objects.
 """
 
@@ -22,7 +22,7 @@ Reader = Callable[[Any], Any]
 
 
 def to_plain(value: Any) -> Any:
-    """The value as JSON can hold it."""
+    """The value as plain JSON."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Enum):
@@ -37,17 +37,17 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(cls: Callable[..., _T], data: Mapping[str, Any]) -> _T:
-    """The value of a class, of what `to_plain` made of its fields. Keys that the class does not know are passed over.
+    """Make a value of a class from the plain form of its fields (see `to_plain`). Unknown keys are ignored.
 
     Raises:
-        KeyError, TypeError, ValueError: the data does not hold.
+        KeyError, TypeError, ValueError: the data is not valid.
     """
     return cls(**{name: read(data[name]) for name, read in readers(cls).items() if name in data})
 
 
 @lru_cache(maxsize=64)
 def readers(cls: Any) -> Mapping[str, Reader]:
-    """For each field of a class, what reads its plain form."""
+    """For each field of a class, the function that reads its plain form."""
     hints = get_type_hints(cls)
     return {field.name: _reader(hints[field.name]) for field in fields(cls)}
 

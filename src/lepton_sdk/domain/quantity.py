@@ -103,7 +103,7 @@ class Range:
         raise UsageError(f"{value!r} is not a range", hint='write 80 (exactly), "80+" (at least) or "40-80" (between)')
 
     def contains(self, number: int) -> bool:
-        """Whether ``number`` lies in the range."""
+        """Return True if ``number`` is in the range."""
         return (self.low is None or number >= self.low) and (self.high is None or number <= self.high)
 
     def __str__(self) -> str:

@@ -21,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._*-]{0,62}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint that names the known words closest to ``name``, or all of them when there are few; ``""`` if none."""
+    """A hint that names the known words closest to ``name``, or all of them if there are few; ``""`` if none is close."""
     from difflib import get_close_matches
 
     words = sorted(known)
@@ -65,7 +65,7 @@ class GpuRequest:
 
 
 def _in_field(name: str, parse: Callable[[Any], _T], value: Any) -> _T | None:
-    """Read an optional value; an error names the field that was being read."""
+    """Read an optional value; an error names the field."""
     if value is None:
         return None
     try:
@@ -151,22 +151,22 @@ def _text(value: Any) -> str:
 
 @frozen
 class Resources:
-    """What one node needs. Everything that is not said is free.
+    """What one node needs. A field that is not set requires nothing.
 
     Args:
-        gpu: alternatives such as ``"H100:8"`` or ``["H100:8", "H200:8"]``; nothing for a machine without need of GPUs.
+        gpu: alternatives such as ``"H100:8"`` or ``["H100:8", "H200:8"]``; none if the job needs no GPU.
         gpu_memory: nominal GB of one GPU: ``80`` exactly, ``"80+"`` at least, ``"40-80"`` between.
-        cpus: at least so many virtual CPUs.
-        memory_gib: at least so much main memory, GiB.
-        disk_gib: at least so much local disk, GiB.
+        cpus: minimum number of virtual CPUs.
+        memory_gib: minimum main memory, GiB.
+        disk_gib: minimum local disk, GiB.
         interconnect: a word that the offer's interconnect must contain (``"InfiniBand"``).
         regions: only these regions.
         providers: only these providers.
-        allow_flagged: offers whose price is in doubt may win; else they are shown and never taken.
+        allow_flagged: offers with a doubtful price may win; else they are shown and never taken.
         spot: ``False`` on demand (and owned machines), ``True`` spot only, ``None`` (``"any"`` in a file) either.
 
     Raises:
-        ResourcesError: an argument does not hold; the message names the field, the value and the fix.
+        ResourcesError: an argument is not valid; the message names the field, the value and the fix.
 
     >>> Resources(gpu="H100:8", cpus=16).to_dict()
     {'gpu': ['H100:8'], 'cpus': 16.0}
@@ -217,7 +217,7 @@ class Resources:
         return cls(**value)
 
     def to_dict(self) -> dict[str, object]:
-        """What was asked, as plain JSON values; `parse` reads it back."""
+        """The requirements as plain JSON values; `parse` reads them back."""
         data: dict[str, object] = {}
         if self.gpu:
             data["gpu"] = [str(request) for request in self.gpu]

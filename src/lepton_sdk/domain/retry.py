@@ -1,4 +1,4 @@
-"""Retry: what is tried again, how often, for how long and after which pause."""
+"""Retry: after which causes another attempt follows, how often, for how long and after which pause."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lepton_sdk.errors import JobSpecError, UsageError
 __all__ = ["Cause", "Retry", "Rule"]
 
 _MOST = 1000
-# A follower of thousands of runs looks at each node every forty seconds; two looks must fit in with room.
+# A follower of thousands of runs polls each node every forty seconds; two polls must fit in with room.
 _SHORTEST_SILENCE = 120
 
 
@@ -46,12 +46,13 @@ class Rule:
     """How one cause is retried.
 
     Args:
-        count: so many more attempts; ``None`` without a bound of its own.
-        duration: for so long after the run was planned, seconds or ``"6h"``; ``None`` without a bound of its own.
+        count: the number of further attempts; ``None`` for no limit of its own.
+        duration: how long after the run was planned attempts may follow, seconds or ``"6h"``; ``None`` for no limit of its own.
         backoff: pause before the next attempt, seconds or ``"30s"``; it doubles each time, up to an hour.
-        unreachable: of ``interruption`` only: a node that nobody has reached for so long, two minutes or more, stops the job by
-            itself, so that another attempt may begin though the node still cannot be asked. That holds while nobody follows
-            the run, too. Without it the job runs on there, and nothing replaces it until the provider says that it is gone.
+        unreachable: only for ``interruption``: a node that nobody has reached for this time, two minutes or more, stops the job
+            by itself, so that another attempt may begin although the node still cannot be asked. That also happens while
+            nobody follows the run. Without it the job runs on there, and nothing replaces it until the provider says that it
+            is gone.
     """
 
     count: int | None = field(default=None, converter=_count)
@@ -65,7 +66,7 @@ class Rule:
             raise JobSpecError(text, hint=f"write {_SHORTEST_SILENCE // 60}m or more; 10m outlasts most broken connections")
 
     def allows(self, done: int, elapsed: float) -> bool:
-        """Whether one more attempt is allowed.
+        """Return True if one more attempt is allowed.
 
         Args:
             done: attempts that ended for this cause.
@@ -82,7 +83,7 @@ class Rule:
         return float(min(3600.0, first * 2 ** min(done - 1, 12)))
 
     def to_dict(self) -> dict[str, object]:
-        """Only what was said, as plain JSON values."""
+        """Only the values that were given, as plain JSON values."""
         return {name: getattr(self, name) for name in fields_dict(Rule) if getattr(self, name) is not None}
 
 
@@ -100,10 +101,10 @@ def _rule(value: Any) -> Rule:
 
 @frozen
 class Retry:
-    """What is tried again after which cause. Without a word nothing is: a job may not be made to be run twice.
+    """After which causes another attempt follows. By default none does: a job may not be made to run twice.
 
     Args:
-        no_capacity: nothing in the market fits or can be had; with a ``duration`` the run waits for an offer.
+        no_capacity: nothing in the market fits or can be taken; with a ``duration`` the run waits for an offer.
         interruption: the machine was taken back or lost.
         error: the job ended with an exit code other than 0.
 
@@ -125,7 +126,7 @@ class Retry:
         """Read Retry from itself, a mapping or ``None``.
 
         Raises:
-            JobSpecError: an unknown key or a rule that does not hold.
+            JobSpecError: an unknown key or an invalid rule.
         """
         if isinstance(value, Retry):
             return value
@@ -144,6 +145,6 @@ class Retry:
         return rule
 
     def to_dict(self) -> dict[str, object]:
-        """Only the rules that say something."""
+        """Only the rules that are set."""
         rules = {str(cause): self.rule(cause).to_dict() for cause in Cause}
         return {name: rule for name, rule in rules.items() if rule}

@@ -20,7 +20,7 @@ __all__ = ["Run", "RunState"]
 
 
 class RunState(StrEnum):
-    """What a person wants to know of a run. The last six are final."""
+    """The state of a run, as users see it. The last six are final."""
 
     PLANNED = "planned"
     STARTING = "starting"
@@ -35,7 +35,7 @@ class RunState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to the run."""
+        """Return True if nothing more will happen to the run."""
         return self in _ENDED
 
 
@@ -56,9 +56,9 @@ class Run:
     Attributes:
         nodes: every node of every attempt, in order.
         history: why earlier attempts did not end the run.
-        started_at: when the job's own first process began, as the node's clock says; ``None`` before that.
+        started_at: when the job's own first process began, by the node's clock; ``None`` before that.
         exit_code: the job's own; 128 + signal when a signal ended it.
-        stop_now: nothing is to be waited for any more, also not for log and outputs.
+        stop_now: wait for nothing any more, not even for log and outputs.
     """
 
     id: str
@@ -82,7 +82,7 @@ class Run:
 
     @cached_property
     def attempts(self) -> int:
-        """How many attempts were begun."""
+        """How many attempts have begun."""
         return max((node.attempt for node in self.nodes), default=0)
 
     @cached_property
@@ -94,7 +94,7 @@ class Run:
 
     @property
     def prerequisites(self) -> tuple[NodeRecord, ...]:
-        """What was made once for all nodes of an attempt and may still be there."""
+        """The prerequisites that were made once for all nodes of an attempt and may still exist."""
         return tuple(node for node in self.nodes if node.rank == PREREQUISITE and node.awaited)
 
     @property
@@ -108,19 +108,19 @@ class Run:
 
     @property
     def provider(self) -> str | None:
-        """Where the newest attempt is or was."""
+        """The provider of the newest attempt."""
         return self.current.offer.provider if self.current else None
 
     def cost(self, now: datetime) -> Money | None:
-        """The sum over all nodes; ``None`` while a price is unknown."""
+        """The sum over all nodes; ``None`` if a price is unknown."""
         return _sum([node.cost(now) for node in self.nodes])
 
     def cost_least(self, now: datetime) -> Money | None:
-        """The same, of machines that were found gone only the time for which they were certainly there."""
+        """The same, but machines that were found gone count only for the time in which they were certainly there."""
         return _sum([node.cost_least(now) for node in self.nodes])
 
     def cost_most(self, now: datetime) -> Money | None:
-        """The same with everything in it that may still turn up, or came and went unseen."""
+        """The same, with every machine that may still turn up, or that came and went unseen."""
         return _sum([node.cost_most(now) for node in self.nodes])
 
     def to_dict(self, now: datetime) -> dict[str, object]:
@@ -148,7 +148,7 @@ class Run:
         }
 
     def to_record(self) -> dict[str, object]:
-        """Every field, as the journal keeps it."""
+        """Every field, as the journal stores it."""
         return {one.name: to_plain(getattr(self, one.name)) for one in fields(type(self))}
 
     @classmethod

@@ -41,12 +41,12 @@ class Stage(StrEnum):
     LOST = "lost"
 
 
-# Every legal step of a node's life. Whatever is not in this table is a bug, and the journal refuses it.
-# `intended` is written before the create call: whoever finds it later cannot know whether the call left, and asks `find`.
-# `running` is written before the start, which is create-exclusive on the node: whoever finds it later starts again or attaches.
-# From `owned` back to `unknown`: the id in the provider's answer names nothing of ours, and our token is asked for instead.
-# `unresolved` is a create call that nobody waits for any more: what turns up of it is given back and never started.
-# `releasing` has one way out: what is being given back is never used again.
+# Every legal step of a node's life. A step that is not in this table is a bug, and the journal refuses it.
+# `intended` is written before the create call: a follower that finds it later cannot know whether the call left, and asks `find`.
+# `running` is written before the start, which is exclusive on the node: a follower that finds it later starts again or attaches.
+# From `owned` back to `unknown`: the id in the provider's answer names nothing of ours, so we search for our token instead.
+# `unresolved` is a create call that nobody waits for any more: a machine that turns up is given back and gets no job.
+# `releasing` has only one way out: a machine that is being given back is never used again.
 STAGES: Mapping[Stage | None, frozenset[Stage]] = {
     None: frozenset({Stage.INTENDED}),
     Stage.INTENDED: frozenset({Stage.OWNED, Stage.UNKNOWN, Stage.UNRESOLVED, Stage.RELEASED}),
@@ -61,15 +61,15 @@ STAGES: Mapping[Stage | None, frozenset[Stage]] = {
     Stage.RELEASED: frozenset(),
 }
 
-# A run with such a node still waits for a machine.
+# A run with a node in one of these stages still waits for a machine.
 BEFORE_THE_JOB = frozenset({Stage.INTENDED, Stage.UNKNOWN, Stage.OWNED, Stage.REACHABLE})
 # The job can begin, or has begun.
 READY = frozenset({Stage.REACHABLE, Stage.RUNNING})
-# From here on every step is one towards the release.
+# From here on every step leads to the release.
 ENDING = frozenset({Stage.FINISHED, Stage.LOST, Stage.RELEASING})
 # From here on a node does nothing more for its run.
 OVER = ENDING | {Stage.UNRESOLVED, Stage.RELEASED}
-# Its machine cannot be asked for files any more.
+# In these stages the machine cannot be asked for files any more.
 GIVEN_BACK = frozenset({Stage.RELEASING, Stage.RELEASED})
 
 

@@ -7,17 +7,17 @@ import unicodedata
 __all__ = ["one_line"]
 
 _MOST = 500
-# Control characters, those that turn the direction of text, halves of pairs, and what no font knows.
+# Control characters, characters that change the text direction, surrogates, private-use and unassigned characters.
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 
 
 def one_line(text: str | bytes, most: int = _MOST) -> str:
-    """The text on one line of at most ``most`` characters, without anything that a terminal would obey.
+    """The text on one line of at most ``most`` characters, without anything that controls a terminal.
 
     >>> one_line("a\\n\\x1b[2Jb  c")
     'a [2Jb c'
     """
-    # Of an endless text only the beginning is looked at.
+    # Read only the beginning of a very long text.
     beginning = text[: 8 * most]
     words = beginning.decode(errors="replace") if isinstance(beginning, bytes) else beginning
     shown = " ".join("".join(" " if unicodedata.category(char) in _HIDDEN else char for char in words).split())
