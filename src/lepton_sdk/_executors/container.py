@@ -1,7 +1,7 @@
-"""A job in a container, as two scripts for the node's shell: one brings the image, one runs it to its end.
+"""A job in a container, as two scripts for the node's shell: one pulls the image, one runs it to its end.
 
-The node's environment names the job's variables, so no value of one stands on a command line; a container engine takes them
-from there by name.
+The values of the job's variables are in the script's environment, never on a command line; the container engine takes them from
+there by name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lepton_sdk.spi.executor import Execution
 
 __all__ = ["contained", "entered"]
 
-# What belongs to the node and not to the job; and the choice of GPUs, which inside are the only ones there.
+# Variables of the node, not of the job; and the choice of GPUs: the container has only the chosen ones.
 _OUTSIDE = frozenset(("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TERM", "CUDA_VISIBLE_DEVICES"))
 
 _ENGINE = """\
@@ -37,7 +37,7 @@ echo pulling {image} with "$engine" >&2
   exit 125
 }}
 """
-# Credentials are for one pull: they lie in a folder of their own that goes with it.
+# Credentials are for one pull: they are in a separate folder that is removed after it.
 _LOGIN = """\
 DOCKER_CONFIG=$(mktemp -d) && export DOCKER_CONFIG || exit 125
 trap 'rm -rf "$DOCKER_CONFIG"' EXIT
@@ -86,7 +86,7 @@ terminal=
 [ ! -t 0 ] || terminal=--tty
 exec "$engine" exec --interactive $terminal --workdir {workdir} "$name" /bin/sh -c {command}
 """
-# What says where the engine is and how it works; its user may have set it for the job.
+# Variables that say where the engine is and how it works; the user may have set them for the job.
 _ENGINES_OWN = ("DOCKER_", "CONTAINER")
 _SHELL = "if command -v bash >/dev/null; then exec bash -l; fi; exec /bin/sh -l"
 
@@ -100,7 +100,7 @@ def entered(execution: Execution, command: str | None) -> str:
 
 
 def contained(execution: Execution) -> Execution:
-    """The execution as its node's shell runs it; one without image stays as it is."""
+    """The execution as the node's shell runs it; without an image it stays unchanged."""
     job = execution.job
     if job.image is None:
         return execution
@@ -134,7 +134,7 @@ def _options(execution: Execution) -> list[str]:
 
 
 def _hosts(execution: Execution) -> list[str]:
-    """The names that a script for DGX Cloud Lepton makes of its job's name and rank, for all nodes of the job."""
+    """The host names that scripts for DGX Cloud Lepton build from the job's name and rank, for all nodes of the job."""
     addresses = execution.environment.get("HOST_ADDRS", "")
     prefix, domain = execution.job.name, execution.environment.get("LEPTON_SUBDOMAIN", "")
     found = enumerate(addresses.split(",") if addresses and domain else ())
@@ -143,7 +143,7 @@ def _hosts(execution: Execution) -> list[str]:
 
 def _login(registry: Registry, image: str) -> str:
     first, slash, _ = image.partition("/")
-    # As the engines do it: what has a dot or a port is a host.
+    # The same rule as in the engines: a first part with a dot or a port is a host.
     named = first if slash and ("." in first or ":" in first) else ""
     server = quote(registry.server or named)
     return _LOGIN.format(password=registry.password, username=quote(registry.username), server=server if server != "''" else "")

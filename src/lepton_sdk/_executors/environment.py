@@ -1,4 +1,4 @@
-"""What setup and command see of the environment, and the mark that every process of an execution carries."""
+"""The environment variables of setup and command, and the mark that every process of an execution carries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lepton_sdk.spi.executor import Execution
 
 __all__ = ["MARK", "PASSED", "PASSED_FAMILIES", "job_environment", "mark_of", "passed_on"]
 
-# What setup and command get of their host's environment. Anything else is said in the job.
+# The host's variables that setup and command get. All others must be set in the job.
 PASSED = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "TERM"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
@@ -22,22 +22,22 @@ MARK = "LEPTON_RUN_MARK"
 
 
 def mark_of(execution: Execution) -> str:
-    """What every process of an execution carries in its environment, whichever follower started it."""
+    """The mark that every process of an execution carries in its environment, whichever follower started it."""
     return f"{execution.run_id}-{execution.attempt}-{execution.rank}"
 
 
 def passed_on(ours: Mapping[str, str]) -> dict[str, str]:
-    """What setup and command may see of a host's environment."""
+    """The part of a host's environment that setup and command may see."""
     return {name: value for name, value in ours.items() if name in PASSED or name.startswith(PASSED_FAMILIES)}
 
 
 def job_environment(execution: Execution) -> dict[str, str]:
-    """The variables that are set for setup and command, beside the few that the keeper passes on from its host.
+    """The variables that are set for setup and command, besides the few that the keeper passes on from its host.
 
     Raises:
         JobSpecError: a value that no environment can hold.
     """
-    # Without the first one Python keeps its output back for minutes when it writes to a pipe.
+    # Without the first one Python buffers its output for minutes when it writes to a pipe.
     layers = ({"PYTHONUNBUFFERED": "1"}, execution.environment, execution.job.env, execution.secrets, {MARK: mark_of(execution)})
     environment = {name: value for layer in layers for name, value in layer.items()}
     for name, value in environment.items():

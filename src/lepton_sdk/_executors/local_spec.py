@@ -1,4 +1,4 @@
-"""The local executor's record: nothing else is imported until a job runs here."""
+"""The local executor's record. It imports nothing else until a job runs here."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Where the files of a run lie, on this host and on a node."""
+"""The folders of a run's files, on this host and on a node."""
 
 from __future__ import annotations
 
 __all__ = ["BASE", "RUNS", "place_of"]
 
-# On a node, below the user's home. On this host the state folder has its place.
+# On a node, below the user's home. On this host the state folder is used instead.
 BASE = ".lepton"
 # In that folder.
 RUNS = "runs"

@@ -1,4 +1,4 @@
-"""The SSH executor's record: nothing else is imported until a job runs on a host behind SSH."""
+"""The SSH executor's record. It imports nothing else until a job runs on a host behind SSH."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the keeper is told of a run: text for a POSIX shell in which every value is quoted once and read once."""
+"""The orders that the keeper gets about a run: text for a POSIX shell in which every value is quoted once and read once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def run_path(execution: Execution) -> str:
-    """The run's folder below the folder of runs; made of letters that no shell and no file system minds.
+    """The run's folder below the folder of runs, made only of characters that are safe in every shell and file system.
 
     Raises:
-        JobSpecError: the run's id has others.
+        JobSpecError: the run's id has other characters.
     """
     if not _SAFE.fullmatch(execution.run_id):
         text = f"{execution.run_id!r} cannot name a run"
@@ -35,7 +35,7 @@ def hundredths(seconds: float | None) -> int:
 
 
 def orders(execution: Execution, grace: float) -> bytes:
-    """All that the keeper must know of an execution. It goes through the connection only: secrets stand in it.
+    """All that the keeper must know about an execution. It contains secrets, so it is only sent, never stored.
 
     Raises:
         JobSpecError: a variable has a name or a value that no shell can pass on.
@@ -65,5 +65,5 @@ def _name(name: str) -> bytes:
 
 
 def _quoted(text: str) -> bytes:
-    """Text that a shell reads as it was written."""
+    """The text, quoted so that a shell reads it unchanged."""
     return b"'" + text.encode("utf-8", "surrogateescape").replace(b"'", b"'\\''") + b"'"

@@ -1,4 +1,4 @@
-"""How a run stands, read from what its keeper says. It is input: a job may write into the files that the keeper reads."""
+"""Read a run's status from its keeper's answer. It is untrusted: a job may write into the files that the keeper reads."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from lepton_sdk.spi.executor import ExecutionState, ExecutionStatus
 
 __all__ = ["LONGEST_DETAIL", "MOST_FAILURES", "REASONS", "ended_as", "is_code", "plausible", "read_answer", "told_clock"]
 
-# Why an execution may have finished, in the words of its keeper.
+# The keeper's words for why an execution has finished.
 REASONS = frozenset(("exit", "setup", "timeout", "idle", "cancelled"))
 _GONE = "the process that follows the run is gone and left no result"
 _NUMBER = re.compile(r"-?[0-9]{1,5}")
 _SECONDS = re.compile(r"[0-9]{1,11}(\.[0-9]{0,12})?")
-# Hundredths of a second since a boot: three hundred years. A shell counts with it.
+# Hundredths of a second since a boot: at most three hundred years. A shell calculates with it.
 _CLOCK = re.compile(r"clock ([0-9]{1,12})")
 LONGEST_DETAIL = 500
-# No job is started again so often, and each has its word in the journal.
+# No job is started again this often, and the journal stores a word for each.
 MOST_FAILURES = 10_000
-# Numbers above 31 are real-time signals, which have no names of their own.
+# Numbers above 31 are real-time signals, which have no names.
 _LAST_NAMED = 31
 _LAST_SIGNAL, _LAST_CODE = 64, 255
 _EARLIEST, _AHEAD = datetime(2020, 1, 1, tzinfo=UTC), timedelta(days=1)
 
 
 def read_answer(lines: Sequence[str], now: datetime) -> ExecutionStatus:
-    """The status in the lines of an answer: words that stand alone, and words with a value.
+    """The status from the lines of an answer: single words, and words with a value.
 
     Args:
-        now: our own time. A time of the node that is far beyond it is not believed, and left out.
+        now: our own time. A time of the node that is far beyond it is not believed and is omitted.
 
     Raises:
         NodeUnreachable: the answer makes no sense, so that nothing is known.
@@ -60,7 +60,7 @@ def read_answer(lines: Sequence[str], now: datetime) -> ExecutionStatus:
 
 
 def told_clock(lines: Sequence[str]) -> int | None:
-    """The node's time since its boot, hundredths of a second, where a run has a lease."""
+    """The node's time since its boot, in hundredths of a second, if the run has a lease."""
     return next((int(match[1]) for line in lines if (match := _CLOCK.fullmatch(line))), None)
 
 
@@ -93,14 +93,14 @@ def _time(text: str, now: datetime) -> datetime | None:
 
 
 def is_code(code: object) -> bool:
-    """Whether a job can have ended so: an exit code, or the number of a signal below zero."""
+    """Return True if this can be a job's end: an exit code, or the negative number of a signal."""
     return isinstance(code, int) and not isinstance(code, bool) and -_LAST_SIGNAL <= code <= _LAST_CODE
 
 
 def ended_as(code: int) -> tuple[int, str | None]:
     """The exit code and the signal's name; ``-N`` and ``128 + N`` both mean that signal N ended the job.
 
-    A shell passes the end of its child on as ``128 + N``.
+    A shell reports its child's end as ``128 + N``.
     """
     number = -code if code < 0 else code - 128
     return (128 + number if code < 0 else code), _signal_name(number)
@@ -118,7 +118,7 @@ def _signal_name(number: int) -> str | None:
 
 
 def plausible(time: datetime, now: datetime | None) -> datetime | None:
-    """A time as a node tells it, unless its clock cannot be right: before this project began, or far beyond our own time."""
+    """A node's time; ``None`` if its clock cannot be right: before this project began, or far beyond our own time."""
     return time if time >= _EARLIEST and (now is None or time - now <= _AHEAD) else None
 
 

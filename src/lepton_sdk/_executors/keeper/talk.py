@@ -1,4 +1,4 @@
-"""Talking with the keeper of a run: what it answers to a start, to a look at the run, and to its cancellation."""
+"""Talk with the keeper of a run: its answers to a start, to a poll, and to a cancellation."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class Answering(Protocol):
 
 
 class Polling:
-    """Asks keepers how runs stand, and renews the leases of runs that have one."""
+    """Asks keepers for the status of runs, and renews the leases of runs that have one."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._told: dict[tuple[Answering, str], int] = {}
 
     async def poll(self, host: Answering, execution: Execution) -> ExecutionStatus:
-        """What the record says and whether the process that keeps it lives; renews the lease if there is one."""
+        """The run's status from its record, and whether its keeper lives; renews the lease if there is one."""
         path = run_path(execution)
         key, lease = (host, path), hundredths(execution.lease)
-        # What we say may arrive long after we have given up on it, so it is counted from what the node itself told last.
+        # Our message may arrive long after we have given it up, so the lease counts from the time that the node itself told last.
         until = self._told[key] + lease if lease and key in self._told else 0
         said = await host.ask("poll", path, str(execution.epoch), str(until), execution.watchdog or "-")
         if lease and (clock := told_clock(said)) is not None:
@@ -56,12 +56,12 @@ class Polling:
         return status
 
     async def has_ended(self, host: Answering, execution: Execution) -> bool:
-        """Whether the run has ended; waits until it was started."""
+        """Return True if the run has ended; waits until it was started."""
         return await self._until(host, execution, lambda state: state is not ExecutionState.ABSENT) in ENDED
 
     async def ending(self, host: Answering, execution: Execution) -> ExecutionState:
         """How the run ended; waits for that."""
-        # What has just begun is left alone for a moment; looking takes time from it.
+        # Leave a job that has just begun alone for a moment: polling takes time from it.
         await self._clock.sleep(_EAGER)
         return await self._until(host, execution, lambda state: state in ENDED)
 
@@ -73,15 +73,15 @@ class Polling:
         return state
 
     def forget(self, host: Answering) -> None:
-        """Let go of what was told on a host that is not there any more."""
+        """Forget what was told by a host that is gone."""
         self._told = {key: told for key, told in self._told.items() if key[0] is not host}
 
 
 def heed_start(execution: Execution, said: list[str], where: str) -> None:
-    """Turn the keeper's answer to a start into what the contract says.
+    """Turn the keeper's answer to a start into the contract's errors.
 
     Raises:
-        StaleEpoch, JobCancelled, NodeError, NodeUnreachable: what it said.
+        StaleEpoch, JobCancelled, NodeError, NodeUnreachable: the keeper's answer.
     """
     word, _, rest = (said or [""])[0].partition(" ")
     match word:
@@ -97,7 +97,7 @@ def heed_start(execution: Execution, said: list[str], where: str) -> None:
 
 
 def heed_cancel(said: list[str], where: str) -> None:
-    """Turn the keeper's answer to a cancellation into what the contract says.
+    """Turn the keeper's answer to a cancellation into the contract's errors.
 
     Raises:
         NodeUnreachable: some process did not end; the message names it.
@@ -112,7 +112,7 @@ def heed_cancel(said: list[str], where: str) -> None:
 
 
 def stale(execution: Execution, newest: int) -> StaleEpoch:
-    """The error for a start by a follower that another one has overtaken."""
+    """The error for a start by a follower after another one has taken the run over."""
     return StaleEpoch(
         f"run {execution.run_id}, attempt {execution.attempt}: epoch {execution.epoch} is older than {newest}",
         hint="another follower drives this run; ask it, or look with 'lepton ps'",

@@ -1,1 +1,1 @@
-"""The program that powers a rented machine off when nobody gives it back: its text, and how it is installed."""
+"""The program that powers off a rented machine that nobody gives back: its text, and its installation."""

@@ -17,16 +17,16 @@ _END = "LEPTON_WATCHDOG_END"
 
 @frozen
 class WatchdogPlan:
-    """When a machine is powered off though nobody asks for it. All in seconds; ``None`` where it does not act.
+    """When a machine is powered off without a request. All in seconds; ``None`` for a limit that does not apply.
 
     Attributes:
-        boot: before any run has begun there, from arming.
+        boot: after arming, if no run has begun there.
         limit: after a run has begun.
         budget: in any case, counted from ``age``.
-        keep: after the last run has ended, and after the last visit of somebody who looks after the machine.
-        age: how old the machine's bill is when the watchdog is armed; ``None`` for as old as its first boot.
-        tick: between two looks.
-        power_off: one command in the place of the usual ways; for tests.
+        keep: after the last run has ended, and after the last visit of a client.
+        age: the age of the machine's bill when the watchdog is armed; ``None`` for the time since its first boot.
+        tick: between two checks.
+        power_off: one command that replaces the usual ways; for tests.
     """
 
     boot: float
@@ -38,7 +38,7 @@ class WatchdogPlan:
     power_off: str | None = None
 
     def words(self) -> tuple[str, ...]:
-        """The plan as ``KEY=VALUE``, times in hundredths of a second; what does not act is left out."""
+        """The plan as ``KEY=VALUE``, times in hundredths of a second, without limits that do not apply."""
         given = {name: getattr(self, name) for name in fields_dict(type(self))}
         return tuple(
             f"{name}={value if isinstance(value, str) else ceil(value * 100)}"
@@ -48,7 +48,7 @@ class WatchdogPlan:
 
 
 def install_script(plan: WatchdogPlan, folder: str = FOLDER) -> str:
-    """A script for the superuser's POSIX shell that installs and arms the watchdog. It may run again: the first plan stands."""
+    """A script for the superuser's POSIX shell that installs and arms the watchdog. It may run again: the first plan stays."""
     from shlex import quote
 
     place = quote(folder)
@@ -65,6 +65,6 @@ def install_script(plan: WatchdogPlan, folder: str = FOLDER) -> str:
 
 @cache
 def _program() -> str:
-    """The program as one file: what the kernel says is read as the keeper of runs reads it."""
+    """The program as one file. It reads the kernel's facts with the same code as the keeper."""
     parts = (_HERE / "watchdog.sh", _HERE.parent / "keeper/program/facts.sh")
     return "".join(part.read_text() for part in parts) + '"$@"\n'

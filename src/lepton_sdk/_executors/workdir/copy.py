@@ -1,4 +1,4 @@
-"""A fresh copy of a job's folder for each run: what the ignore rules leave, with links and modes, and nothing else."""
+"""Make a fresh copy of a job's folder for each run: the files that the ignore rules leave, with links and modes."""
 
 # Ten thousand files should take a second, so paths stay text.
 # ruff: noqa: PTH101, PTH102, PTH108, PTH112, PTH114, PTH115, PTH120, PTH211
@@ -17,7 +17,7 @@ from lepton_sdk.errors import JobCancelled, JobSpecError
 __all__ = ["copy_workdir", "remove_tree"]
 
 _BLOCK = 1 << 17
-# copy_file_range(2) refuses with these where the two file systems cannot do it; plain reading and writing then can.
+# copy_file_range(2) fails with these if the two file systems do not support it. Then read and write the bytes.
 _CANNOT = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -29,14 +29,14 @@ def copy_workdir(
     without: Sequence[Path] = (),
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Copy what belongs to a job into ``target``, which must not exist.
+    """Copy the files that belong to a job into ``target``, which must not exist.
 
-    Left out: what ``.gitignore`` and ``.leptonignore`` files name (the latter win), ``.git``, sockets, pipes, devices.
+    Not copied: what ``.gitignore`` and ``.leptonignore`` files name (the latter win), ``.git``, sockets, pipes, devices.
 
     Args:
         source: the job's workdir; ``None`` for an empty folder.
-        without: folders that are not entered, because the copy itself lives there.
-        stop: asked once for each folder; true gives up.
+        without: folders that are not entered, because the copy itself is there.
+        stop: asked once for each folder; true ends the copying.
 
     Raises:
         JobSpecError: as `check_workdir`, or no space is left. The half copy is removed.
@@ -57,7 +57,7 @@ def copy_workdir(
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder and all in it, also folders that forbid it by their mode; nothing when it is not there."""
+    """Remove a folder and all in it, also folders whose mode forbids it; do nothing if it does not exist."""
     if not path.exists():
         return
     import shutil
@@ -88,7 +88,7 @@ def _copy_tree(source: str | Path, target: Path, without: Sequence[Path], stop: 
             folders.append((copy, _mode(entry)))
         elif entry.is_file(follow_symlinks=False):
             _copy_file(entry, copy)
-    # A folder that may not be written in gets its mode when everything is in it.
+    # A read-only folder gets its mode only when everything is in it.
     for copy, mode in reversed(folders):
         os.chmod(copy, mode)
 
@@ -121,7 +121,7 @@ def _copy_bytes(reader: int, writer: int) -> None:
         return
     os.lseek(reader, 0, os.SEEK_SET)
     try:
-        # Shares the blocks where the file system can, and stays in the kernel where it cannot.
+        # The file system shares the blocks if it can; otherwise the kernel copies them.
         while os.copy_file_range(reader, writer, 1 << 30):
             pass
     except (AttributeError, OSError) as error:

@@ -10,18 +10,18 @@ from pathlib import Path
 __all__ = ["Rules", "chosen"]
 
 _FILES = (".leptonignore", ".gitignore")
-# Whether a path is meant.
+# Returns True if a path matches.
 _Means = Callable[[str], bool]
-# One line of an ignore file: whether it ignores (or re-includes), and what it means.
+# One line of an ignore file: True if it ignores (else it re-includes), and which paths match.
 _Line = tuple[bool, _Means]
 
 
 class Rules:
-    """The rules that hold in one folder: its own, then those of the folders above it.
+    """The rules that apply in one folder: its own, then those of the folders above it.
 
     A rule file of a deeper folder wins over one above it, a later line over an earlier one, and any ``.leptonignore``
-    over any ``.gitignore``. What git has in its index or in its global excludes plays no part: the same files are
-    copied whether git is installed or not.
+    over any ``.gitignore``. Git's index and its global excludes are not used: the same files are copied whether git is
+    installed or not.
     """
 
     __slots__ = ("_levels",)
@@ -31,7 +31,7 @@ class Rules:
 
     @classmethod
     def above(cls, root: str) -> Rules:
-        """The ``.gitignore`` files of the folders above ``root``, up to the one that holds ``.git``."""
+        """The ``.gitignore`` files of the folders above ``root``, up to the one with ``.git``."""
         folders = [Path(root), *Path(root).parents]
         top = next((n for n, folder in enumerate(folders) if (folder / ".git").exists()), 0)
         rules = cls()
@@ -41,7 +41,7 @@ class Rules:
         return rules
 
     def enter(self, root: str, inner: str, names: Collection[str]) -> Rules:
-        """The rules of the folder ``inner`` of ``root``, which holds ``names``."""
+        """The rules of the folder ``inner`` of ``root``, whose entries are ``names``."""
         rules = self
         for name in _FILES:
             if name in names:
@@ -56,7 +56,7 @@ class Rules:
         return Rules({**self._levels, kind: ((str(file), rules), *self._levels.get(kind, ()))})
 
     def ignore(self, path: str, folder: bool) -> bool:
-        """Whether the rules leave out ``path``, which is inside a folder that they do not leave out."""
+        """Return True if the rules ignore ``path``, which is in a folder that they do not ignore."""
         if not self._levels:
             return False
         text = f"{path}/" if folder else path
@@ -69,14 +69,14 @@ class Rules:
 
 
 def chosen(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Whether a path inside the run's folder is meant; patterns as in ``.gitignore``: what they name is taken."""
+    """A function that returns True if a path in the run's folder matches; patterns as in ``.gitignore``: a match is copied."""
     import pathspec
 
     return pathspec.GitIgnoreSpec.from_lines(patterns).match_file
 
 
 def _read(file: Path) -> list[_Line]:
-    # git does not follow a link here either: it could read any file of the host.
+    # Like git, do not follow a link here: it could read any file of the host.
     try:
         if not stat.S_ISREG(file.lstat().st_mode):
             return []
@@ -104,26 +104,26 @@ def _line(raw: str) -> _Line | None:
 
 
 def _in_any_folder(means: _Means) -> _Means:
-    """A rule without a slash, such as ``*.log``: the last name has to fit, wherever it is."""
+    """A rule without a slash, such as ``*.log``: the last name must match, in any folder."""
     return lambda text: means(_base(text))
 
 
 def _below_a_folder(means: _Means, end: str) -> _Means:
-    """A rule such as ``a/**``: all that is below the folder, and not the folder itself."""
+    """A rule such as ``a/**``: everything below the folder, but not the folder itself."""
     return lambda text: text.endswith(end) and means(text.removesuffix("/"))
 
 
 def _at_one_place(means: _Means, ending: _Means) -> _Means:
-    """A rule such as ``a/b/``: the path has to fit, and its last name as well.
+    """A rule such as ``a/b/``: the path must match, and its last name as well.
 
-    pathspec lets a rule for a folder hold for all below it. Here folders are judged one by one: otherwise "!a/b/" would bring
-    back what "*" leaves out of it.
+    pathspec applies a folder's rule to everything below it. Here each folder is checked on its own: otherwise "!a/b/" would
+    include again what "*" ignores in it.
     """
     return lambda text: means(text) and ending(_base(text))
 
 
 def _below(prefix: str, strip: int, means: _Means) -> _Means:
-    """The rule of a file in another folder: paths are seen from there."""
+    """The rule of an ignore file in another folder: paths are relative to that folder."""
     return lambda text: means(prefix + text[strip:])
 
 
@@ -133,7 +133,7 @@ def _pattern(raw: str) -> _Line | None:
     try:
         pattern = next(iter(pathspec.GitIgnoreSpec.from_lines([raw]).patterns), None)
     except ValueError:
-        # git passes over a line that it cannot read.
+        # git ignores a line that it cannot read.
         return None
     if pattern is None or pattern.include is None:
         return None

@@ -1,4 +1,4 @@
-"""What this host remembers of a workdir that was sent: its files need not be read again, nor be named to the same node."""
+"""Remember a workdir that was sent: its files need not be read again, nor be named to the same node again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class KnownTrees:
     """The last reading of one workdir for one node, in a file. It only saves work: without it everything is read and named.
 
     Args:
-        folder: where such files lie; made when the first is written.
+        folder: the folder of such files; made when the first is written.
         workdir: the folder that is sent.
         node: the node's name.
     """
@@ -31,7 +31,7 @@ class KnownTrees:
         self._file = folder / f"{self._workdir}{_hashed(node)}.json"
 
     def recall(self) -> Tree | None:
-        """The tree that was sent to this node last, or to any other; ``None`` when nothing is known that can be used."""
+        """The tree that was sent to this node last, or to any other node; ``None`` if nothing usable is known."""
         for file in [self._file, *self._others()]:
             with suppress(OSError, ValueError, KeyError, TypeError):
                 known = json.loads(file.read_bytes())
@@ -40,7 +40,7 @@ class KnownTrees:
         return None
 
     def keep(self, tree: Tree) -> None:
-        """Write a tree down, whole or not at all. A disk that is full keeps nothing and stops nobody."""
+        """Write a tree to the file, whole or not at all. A full disk stores nothing and raises no error."""
         text = json.dumps({"version": _VERSION, "entries": tree.entries, "stamps": tree.stamps}, separators=(",", ":"))
         fresh = self._file.with_suffix(f".{os.getpid()}.new")
         try:

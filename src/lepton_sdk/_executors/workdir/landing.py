@@ -1,4 +1,4 @@
-"""The folder of this host in which files of a job arrive. Nothing is written outside of it, each file is whole or not there."""
+"""The folder of this host in which a job's files arrive. Nothing is written outside of it; each file is complete or missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lepton_sdk.spi.executor import Fetched
 
 __all__ = ["Incoming", "Landing", "Refused", "size_text"]
 
-# A full disk stops more than us.
+# Leave this much of the disk free: a full disk harms other programs, too.
 _SPARE_ROOM = 64 << 20
 _OUT = "it is a link that leads out of the run's folder"
 _TURNS = 8
@@ -26,11 +26,11 @@ class Refused(Exception):
 
 
 class Landing:
-    """What has arrived so far, and what could not.
+    """The files that have arrived so far, and those that could not.
 
     Args:
         target: the folder; made when the first file comes.
-        most: so many bytes are written at most; ``None`` for as many as have room.
+        most: the most bytes to write; ``None`` for as many as the disk has room for.
     """
 
     def __init__(self, target: Path, most: int | None = None) -> None:
@@ -44,11 +44,11 @@ class Landing:
 
     @property
     def fetched(self) -> Fetched:
-        """All of it as the contract wants it."""
+        """The result, in the contract's form."""
         return Fetched(tuple(self.done), tuple((path, why) for path, why in self.missing.items() if path not in self.done))
 
     def settled(self, path: str) -> bool:
-        """Whether it is clear what became of a path."""
+        """Return True if it is clear what became of a path."""
         return path in self.done or path in self.missing or path in self._later
 
     def miss(self, path: str, why: str) -> None:
@@ -58,7 +58,7 @@ class Landing:
     # --- files -----------------------------------------------------------------------------------------------------
 
     def receive(self, path: str, size: int, mode: int, mtime: float | None) -> Incoming | None:
-        """Begin a file; ``None`` when it cannot be taken, which is noted."""
+        """Begin a file; ``None`` if it cannot be taken, which is noted."""
         try:
             place = self._place(path)
             self._make_room(size)
@@ -76,7 +76,7 @@ class Landing:
         """Count bytes that are written.
 
         Raises:
-            Refused: they are more than may be.
+            Refused: they are more than allowed.
         """
         if self._left is not None:
             if size > self._left:
@@ -94,7 +94,7 @@ class Landing:
             self.read_from(path, file.fileno(), lambda: False)
 
     def read_from(self, path: str, fd: int, stop: Callable[[], bool]) -> None:
-        """Write a file that is open on this host. What is added to it meanwhile is not taken."""
+        """Write the content of an open file of this host. Bytes that are added to it meanwhile are not copied."""
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             self.miss(path, kind_text(found.st_mode))
@@ -109,7 +109,7 @@ class Landing:
             raise Refused(f"its {size_text(size)} have no room on the disk here")
 
     def _place(self, path: str) -> Path:
-        """Where a file goes; its folders are made, and none of them may be a link."""
+        """The path of a file here. Makes its folders; none of them may be a link."""
         parts = path.split("/")
         if not path or path.startswith("/") or not {"", ".", ".."}.isdisjoint(parts):
             raise Refused("its name is no path inside the run's folder")
@@ -136,7 +136,7 @@ class Landing:
     # --- links -----------------------------------------------------------------------------------------------------
 
     def link(self, path: str, where: str) -> None:
-        """Take a link. One that leads through other links is made at the end, when all are here."""
+        """Take a link. A link that leads through other links is made at the end, when all are here."""
         try:
             place = self._place(path)
             stays = self._stays(path, where)
@@ -150,10 +150,10 @@ class Landing:
             self.fail(path, error)
 
     def _stays(self, path: str, where: str) -> bool | None:
-        """Whether a link stays inside whatever else comes; ``None`` when that depends on other links.
+        """Return True if a link stays inside, whatever else comes; ``None`` if that depends on other links.
 
-        Going up is certain only out of a real folder. Once its way has gone through a name that is a link or not there, a
-        link may only go further down: then each link that is made stays inside, and so does every chain of them.
+        Going up is safe only out of a real folder. Once the path has gone through a name that is a link or missing, it may only
+        go further down: then each link that is made stays inside, and so does every chain of links.
         """
         if where.startswith("/"):
             return False
@@ -173,7 +173,7 @@ class Landing:
         return True
 
     def finish(self) -> None:
-        """Make the links that lead through other links, by where they really lead now."""
+        """Make the links that lead through other links, from the places to which they really lead now."""
         later, self._later = self._later, {}
         for _ in range(_TURNS):
             made = [path for path, where in later.items() if self._made_real(path, where)]
@@ -187,7 +187,7 @@ class Landing:
                 break
 
     def _undone(self, path: str) -> bool:
-        """Take a link away that leads to nothing here because something on its way did not come."""
+        """Remove a link that leads to nothing here because something on its path did not come."""
         way = os.path.normpath(os.path.join(os.path.dirname(path), self._made[path])).split("/")  # noqa: PTH118, PTH120
         gone = next((name for n in range(len(way)) if (name := "/".join(way[: n + 1])) in self.missing), None)
         if gone is None or gone in self.done or os.path.lexists(self._target / gone):
@@ -206,7 +206,7 @@ class Landing:
                 real = os.path.realpath(os.path.join(folder, where), strict=True)  # noqa: PTH118 - the text may have dots
             except OSError:
                 return False
-            # Written as the plain way, which no other link can turn elsewhere.
+            # Write the direct path, which no other link can redirect.
             self._make(path, place, os.path.relpath(real, folder))
         except (Refused, OSError, ValueError) as error:
             self.fail(path, error)
@@ -215,7 +215,7 @@ class Landing:
     def _make(self, path: str, place: Path, where: str) -> None:
         inside = os.path.realpath(self._target)
         real = os.path.realpath(os.path.join(place.parent, where))  # noqa: PTH118
-        # A link of the user's own may stand in the way.
+        # The user's own link may already be there.
         if real != inside and not real.startswith(os.path.join(inside, "")):  # noqa: PTH118
             raise Refused(_OUT)
         fresh = place.with_name(_fresh_name())
@@ -243,7 +243,7 @@ class Incoming:
         self._fd = os.open(self._fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def write(self, data: bytes | memoryview) -> None:
-        """Add bytes; what fails is noted, and the rest of the file is passed over."""
+        """Add bytes; a failure is noted, and the rest of the file is ignored."""
         if self._fd < 0:
             return
         try:
@@ -269,14 +269,14 @@ class Incoming:
             self.drop()
 
     def close(self) -> None:
-        """Put it in its place, whole."""
+        """Move the complete file to its place."""
         if self._fd < 0:
             return
         try:
-            # Whoever brought it may read it.
+            # The user who fetched it may read it.
             os.fchmod(self._fd, self._mode & 0o777 | 0o400)
             if self._mtime is not None:
-                # A time that this file system cannot keep is no reason to lose the file.
+                # A time that this file system cannot store is no reason to lose the file.
                 with suppress(OSError, OverflowError, ValueError):
                     os.utime(self._fd, (self._mtime, self._mtime))
             self._fresh.replace(self._place)
@@ -287,7 +287,7 @@ class Incoming:
             self.drop()
 
     def drop(self) -> None:
-        """Leave nothing of what is not whole."""
+        """Remove the file if it is not complete."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -307,7 +307,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def kind_text(mode: int) -> str:
-    """What is neither file nor link nor folder, in words."""
+    """The name of a kind of entry that is neither file nor link nor folder."""
     kinds = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISDIR, "a folder"), (stat.S_ISLNK, "a link by now"))
     return f"it is {next((words for holds, words in kinds if holds(mode)), 'a device')}, and no file"
 

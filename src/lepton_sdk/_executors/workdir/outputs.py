@@ -1,4 +1,4 @@
-"""Files that a job made on this host, copied into another folder of it."""
+"""Copy files that a job made on this host into another folder of this host."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _T = TypeVar("_T")
 
 
 async def copied(source: Path, patterns: Sequence[str], target: Path, *, most: int | None = None) -> Fetched:
-    """`copy_outputs` in a thread, which ends with the file that it is at when the caller is cancelled."""
+    """`copy_outputs` in a thread. If the caller is cancelled, it ends after the current file."""
     stop = threading.Event()
     return await to_its_end(asyncio.to_thread(copy_outputs, source, patterns, target, most=most, stop=stop.is_set), stop.set)
 
 
 async def to_its_end(work: Awaitable[_T], stop: Callable[[], object] = lambda: None) -> _T:
-    """The result of what cannot be cut short, such as a thread: when the caller is cancelled it is told to stop, and awaited."""
+    """The result of work that cannot be cancelled, such as a thread: if the caller is cancelled, ask it to stop and wait."""
     task, cancelled = asyncio.ensure_future(work), False
     while not task.done():
         try:
@@ -35,7 +35,7 @@ async def to_its_end(work: Awaitable[_T], stop: Callable[[], object] = lambda: N
             cancelled = True
             stop()
     if cancelled:
-        # Whatever came of it, nobody asks any more.
+        # Nobody needs its error any more. Read it, so that asyncio does not log it.
         task.exception()
         raise asyncio.CancelledError
     return task.result()
@@ -49,11 +49,11 @@ def copy_outputs(
     most: int | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Fetched:
-    """Copy what fits from a folder of this host.
+    """Copy the matching files from a folder of this host.
 
     Args:
-        most: so many bytes are written at most.
-        stop: whether to end now; what is copied whole by then stays.
+        most: the most bytes to write.
+        stop: returns True to end now; files that are complete by then stay.
     """
     means, landing = chosen(patterns), Landing(target, most)
     found = sorted(path for path in _files(source, landing, stop) if means(path))
@@ -66,7 +66,7 @@ def copy_outputs(
 
 
 def _files(root: Path, landing: Landing, stop: Callable[[], bool]) -> Iterator[str]:
-    """Everything that is no folder."""
+    """Every entry that is no folder."""
 
     def failed(error: OSError) -> None:
         if Path(error.filename) != root:
@@ -94,7 +94,7 @@ def _copy(source: Path, path: str, landing: Landing, stop: Callable[[], bool]) -
         elif not stat.S_ISREG(mode):
             landing.miss(path, kind_text(mode))
         else:
-            # What has become something else since must not hold us.
+            # If it has become a pipe or a device since, opening must not block us.
             fd = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
                 landing.read_from(path, fd, stop)

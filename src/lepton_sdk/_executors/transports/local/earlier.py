@@ -1,7 +1,7 @@
 """Runs of this host that an earlier version started: their records are JSON, and a Python program stays with them.
 
-Such a run is read and ended here until it is over. Nothing is started in this way any more, so the file can go when no run of
-that time is left.
+This file reads and ends such runs until they are over. Nothing is started in this way any more, so the file can be removed when
+no such run is left.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from lepton_sdk.spi.executor import Execution
 __all__ = ["answer", "check_fence", "grace_of", "is_earlier", "keeper_lives", "mark_cancelled", "signal_keeper"]
 
 _LONGEST_RECORD = 1 << 20
-# What is longer was not written by us.
+# A longer number was not written by us.
 _LONGEST_NUMBER, _LONGEST_GRACE = 18, 3600.0
-# No kernel gives a process a higher number.
+# No kernel gives a process a higher id.
 _HIGHEST = 1 << 31
 
 
 def is_earlier(folder: Path) -> bool:
-    """Whether an earlier version started the run of this folder."""
+    """Return True if an earlier version started the run of this folder."""
     return os.path.lexists(folder / "start.json")
 
 
 def check_fence(folder: Path, execution: Execution) -> bool:
-    """Whether an earlier version started it; raises its fence to our epoch then.
+    """Return True if an earlier version started the run; then raise its fence to our epoch.
 
     Raises:
         StaleEpoch: a newer follower has taken it over.
@@ -56,9 +56,9 @@ def check_fence(folder: Path, execution: Execution) -> bool:
 
 
 def _sweep_half_copy(folder: Path) -> None:
-    """Remove what a client left that died while it copied the workdir. Today's clients copy to another place."""
+    """Remove the half copy of a client that died while it copied the workdir. Today's clients copy to another place."""
     work = folder / "work"
-    # In this order: before its start is noted no job writes anything there.
+    # Check in this order: no job writes anything there before its start is noted.
     if work.is_dir() and any(work.iterdir()) and not (folder / "start").exists():
         from lepton_sdk._executors.workdir.copy import remove_tree
 
@@ -66,7 +66,7 @@ def _sweep_half_copy(folder: Path) -> None:
 
 
 def mark_cancelled(folder: Path) -> None:
-    """Say that the run was cancelled, to the program that stays with it and to the keeper of today, which wants a folder."""
+    """Note that the run was cancelled, for its own program and for today's keeper, which needs a folder."""
     mark = folder / "cancel"
     if mark.is_file():
         mark.unlink(missing_ok=True)
@@ -74,9 +74,9 @@ def mark_cancelled(folder: Path) -> None:
 
 
 def answer(folder: Path) -> list[str]:
-    """How it stands, in the words that a keeper of today answers with."""
+    """The run's status, in the words of today's keeper."""
     start = _read(folder / "start.json")
-    # The order matters: a result that is written between the two looks must not be taken for a loss.
+    # The order matters: a result that is written between the two reads must not count as a loss.
     lives = keeper_lives(start)
     return list(_words(start, _read(folder / "status.json"), lives=lives))
 
@@ -102,18 +102,18 @@ def _text(value: object) -> str:
 
 
 def grace_of(folder: Path) -> float:
-    """Seconds that the run's processes have between being asked to end and being killed."""
+    """Seconds between asking the run's processes to end and killing them."""
     grace = _read(folder / "start.json").get("grace")
     return min(float(grace), _LONGEST_GRACE) if isinstance(grace, int | float) and grace >= 0 else 5.0
 
 
 def keeper_lives(start: Mapping[str, Any]) -> bool:
-    """Whether the process that claimed the run still lives: same boot, same pid, same start time."""
+    """Return True if the process that claimed the run still lives: same boot, same pid, same start time."""
     pid = start.get("pid")
     if start.get("boot") != _boot_id() or not isinstance(pid, int) or not 0 < pid <= _HIGHEST:
         return False
     try:
-        # The name stands in parentheses and may hold spaces and parentheses itself.
+        # The name is in parentheses and may contain spaces and parentheses itself.
         facts = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return False
@@ -121,14 +121,14 @@ def keeper_lives(start: Mapping[str, Any]) -> bool:
 
 
 def signal_keeper(folder: Path, number: int) -> bool:
-    """Signal the process that claimed the run, never one that has its pid by chance; whether it was reached."""
+    """Signal the process that claimed the run, never another one that has its pid by chance. Return True if it got the signal."""
     import signal
 
     start = _read(folder / "start.json")
     if not keeper_lives(start) or start["pid"] == os.getpid():
         return False
     try:
-        # The descriptor pins the process before its identity is checked, so that no other can take its place.
+        # The descriptor holds the process before its identity is checked, so that no other can take its pid.
         handle = os.pidfd_open(start["pid"])
     except OSError:
         return False

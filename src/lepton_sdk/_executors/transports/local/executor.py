@@ -20,7 +20,7 @@ from lepton_sdk.spi.executor import Execution, ExecutionState, ExecutionStatus, 
 __all__ = ["LocalExecutor", "create"]
 
 _IDLE = 0.02
-# Beyond the grace time killed processes get so long to vanish.
+# Seconds that killed processes get to vanish, after the grace time.
 _PATIENCE = 15.0
 _CANCEL_SECONDS = 60.0
 # No copy takes longer.
@@ -30,11 +30,11 @@ _STALE_SECONDS = 86_400.0
 class LocalExecutor:
     """The executor of ``LocalAccess``.
 
-    Each execution has a folder of its own, ``runs_dir/RUN/ATTEMPT-RANK``: ``work`` (the job's copy of its workdir), ``log``
-    (what setup and command printed, in the order written), and the records of its keeper, ``start`` and ``status``.
+    Each execution has its own folder, ``runs_dir/RUN/ATTEMPT-RANK``: ``work`` (the job's copy of its workdir), ``log`` (the
+    output of setup and command, in the order written), and the records of its keeper, ``start`` and ``status``.
 
     Args:
-        context: where runs live, and the clock.
+        context: the folder of runs, and the clock.
         grace: seconds between asking processes to end and killing them.
     """
 
@@ -46,13 +46,13 @@ class LocalExecutor:
         self._polling = Polling(context.clock)
 
     def folder(self, execution: Execution) -> Path:
-        """Where the files of an execution live."""
+        """The folder of an execution's files."""
         return self._runs / run_path(execution)
 
     # --- starting --------------------------------------------------------------------------------------------------
 
     async def start(self, node: Node, execution: Execution) -> None:
-        """Copy the workdir, then start setup and command; returns when they are bound to run whatever becomes of us.
+        """Copy the workdir, then start setup and command; returns when they are sure to run, even if this process dies.
 
         One (run, attempt, rank) starts at most once here. A newer epoch takes over what an older one started.
 
@@ -65,7 +65,7 @@ class LocalExecutor:
         import asyncio
 
         text = orders(execution, self._grace)
-        # The whole start is one call in one thread: cancelling us cannot leave it half done.
+        # The whole start is one call in one thread, so a cancellation cannot leave it half done.
         with _this_host():
             said = await asyncio.to_thread(self._start, execution, text)
         try:
@@ -85,13 +85,13 @@ class LocalExecutor:
         try:
             return self._shell.start(f"{run_path(execution)} {place or '-'}", text)
         except BaseException as error:
-            # A keeper that came up takes or removes it itself; one that is only slow does so yet.
+            # A keeper that came up takes or removes the copy itself. One that is only slow will still do so.
             if place and not isinstance(error.__cause__, TimeoutError):
                 self._sweep(place)
             raise
 
     def _copied(self, execution: Execution) -> str:
-        """The name of a copy of the workdir that the keeper can take; empty where it needs none."""
+        """The name of a copy of the workdir that the keeper can take; empty if it needs none."""
         if execution.job.workdir is None or self._is_started(execution) or self._is_cancelled(execution):
             return ""
         import secrets
@@ -117,7 +117,7 @@ class LocalExecutor:
         return (self.folder(execution) / "start").exists()
 
     def _is_cancelled(self, execution: Execution) -> bool:
-        """Whether it was cancelled before it started. The keeper decides; here it saves a copy that nobody needs."""
+        """Return True if it was cancelled before it started. The keeper decides; this check only saves a useless copy."""
         marks = _names(self.folder(execution) / "cancel")
         return any(name.isdecimal() and int(name) >= execution.epoch for name in marks)
 
@@ -130,7 +130,7 @@ class LocalExecutor:
         remove_tree(self._place(name))
 
     def _sweep_old(self) -> None:
-        """Remove what clients left that died while they copied."""
+        """Remove the copies of clients that died while they copied."""
         now = self._clock.now().timestamp()
         for name in _names(self._runs.with_name("in")):
             # Another client may do the same at this moment.
@@ -138,10 +138,10 @@ class LocalExecutor:
                 if now - self._place(name).stat().st_mtime > _STALE_SECONDS:
                     self._sweep(name)
 
-    # --- looking ---------------------------------------------------------------------------------------------------
+    # --- polling ---------------------------------------------------------------------------------------------------
 
     async def poll(self, node: Node, execution: Execution) -> ExecutionStatus:
-        """What the record says and whether the process that keeps it lives; renews the lease if there is one."""
+        """The run's status from its record, and whether its keeper lives; renews the lease if there is one."""
         import asyncio
 
         with _this_host():
@@ -196,7 +196,7 @@ class LocalExecutor:
             raise NodeUnreachable(error.message, hint=error.hint) from error
 
     async def _end_earlier(self, node: Node, execution: Execution) -> bool:
-        """Have the program of an earlier version end its run; whether it did. What it left is for the keeper of today."""
+        """Have the program of an earlier version end its run; True if it did. Today's keeper ends what it has left."""
         import signal
 
         async def finished() -> bool:
@@ -225,7 +225,7 @@ class LocalExecutor:
         return ["/bin/sh", "-c", f"cd {quote(str(self.folder(execution) / 'work'))} && {inside}"]
 
     def forward(self, node: Node, execution: Execution, here: int, there: int) -> Sequence[str]:
-        """Nothing has to be brought.
+        """Always refuse: no port has to be forwarded.
 
         Raises:
             UsageError: the port is here already.
@@ -247,7 +247,7 @@ def create(context: ExecutorContext) -> LocalExecutor:
 
 @contextmanager
 def _this_host() -> Iterator[None]:
-    """What is wrong with the files of a run, which its job may change, is this host's trouble and nobody's bug."""
+    """Turn errors of a run's files into this host's trouble: its job may change them, so they are no bug of ours."""
     try:
         yield
     except OSError as error:

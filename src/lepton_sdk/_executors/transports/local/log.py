@@ -13,12 +13,12 @@ __all__ = ["follow_log", "read_log", "read_plain"]
 
 _CHUNK = 1 << 16
 _EAGER, _IDLE = 0.005, 0.02
-# Between two looks for a keeper that died: its record does not change then, so a file's state cannot tell.
+# Seconds between two checks for a keeper that died: its record does not change then, so no file shows it.
 _LIVENESS = 1.0
 
 
 async def read_log(path: Path, offset: int) -> AsyncIterator[bytes]:
-    """What stands in the log from byte ``offset`` on."""
+    """The log from byte ``offset`` on, as it is now."""
     import asyncio
 
     while data := await asyncio.to_thread(_read, path, offset):
@@ -27,10 +27,10 @@ async def read_log(path: Path, offset: int) -> AsyncIterator[bytes]:
 
 
 async def follow_log(path: Path, offset: int, ended: Callable[[], Awaitable[bool]], clock: Clock) -> AsyncIterator[bytes]:
-    """What comes into the log from byte ``offset`` on, until its run has ended."""
+    """The log from byte ``offset`` on, as it grows, until its run has ended."""
     while True:
         before = _stamp(path)
-        # Asked first: what is written before the end must be read after it.
+        # Ask first: output that is written before the end must be read after it.
         last = await ended()
         async for data in read_log(path, offset):
             offset += len(data)
@@ -41,7 +41,7 @@ async def follow_log(path: Path, offset: int, ended: Callable[[], Awaitable[bool
 
 
 async def _more(path: Path, offset: int, before: tuple[int, ...], clock: Clock) -> None:
-    """Wait until the log grew, the record changed, or it is time to see whether its keeper lives."""
+    """Wait until the log grew, the record changed, or it is time to check whether the keeper lives."""
     pause = _EAGER
     until = clock.monotonic() + _LIVENESS
     while _size(path) <= offset and _stamp(path) == before and clock.monotonic() < until:
@@ -50,7 +50,7 @@ async def _more(path: Path, offset: int, before: tuple[int, ...], clock: Clock) 
 
 
 def read_plain(path: Path, most: int, offset: int = 0) -> bytes:
-    """Up to ``most`` bytes of a file; none of what is no file, such as a pipe that would hold us or a device without end."""
+    """Up to ``most`` bytes of a regular file; none of others, such as a pipe that would block us or a device without end."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         return os.pread(fd, most, offset) if stat.S_ISREG(os.fstat(fd).st_mode) else b""

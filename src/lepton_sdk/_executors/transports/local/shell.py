@@ -60,7 +60,7 @@ class LocalShell:
         self._asking = threading.Lock()
 
     def start(self, words: str, orders: bytes) -> list[str]:
-        """Give a new keeper its orders, after the words that name its run; its answer.
+        """Give a new keeper the words that name its run, then its orders; its answer.
 
         Raises:
             NodeUnreachable: it did not come up, or said nothing in time.
@@ -68,7 +68,7 @@ class LocalShell:
         return self._once(_adopting(), b"keep %s\n" % words.encode() + orders, _START_SECONDS)
 
     def call(self, words: str, seconds: float) -> list[str]:
-        """The answer to a question that takes long; it has a process of its own.
+        """The answer to a question that takes long, from a separate process.
 
         Raises:
             NodeUnreachable: it did not come up, or said nothing in time.
@@ -82,7 +82,7 @@ class LocalShell:
             try:
                 said, _ = keeper.communicate(data, timeout=seconds)
             except TimeoutExpired as error:
-                # A keeper that claims its run all the same goes on, and the next start finds it.
+                # If the keeper still claims its run, it goes on, and the next start finds it.
                 keeper.kill()
                 raise NodeUnreachable(
                     f"the program that keeps a run did not answer within {seconds:.0f} seconds",
@@ -91,7 +91,7 @@ class LocalShell:
         return _answer_of(said.decode(errors="replace"))
 
     async def ask(self, *words: str) -> list[str]:
-        """One short question to the process that answers them all; the lines of the answer."""
+        """Ask one short question of the process that answers all of them; the lines of the answer."""
         import asyncio
 
         return await asyncio.to_thread(self._ask, " ".join(words).encode() + b"\n")
@@ -99,7 +99,7 @@ class LocalShell:
     def _ask(self, line: bytes) -> list[str]:
         with self._asking:
             if self._owner != os.getpid():
-                # A fork must not speak into its parent's pipe.
+                # A forked process must not use its parent's pipe.
                 self._serving, self._owner = None, os.getpid()
             fresh = self._serving is None
             try:
@@ -108,7 +108,7 @@ class LocalShell:
                 self._hang_up()
                 if fresh:
                     raise
-            # The process was ended by somebody since the last question.
+            # Somebody has ended the process since the last question.
             try:
                 return self._answer(line)
             except BaseException:
@@ -138,13 +138,13 @@ class LocalShell:
             stdout=PIPE,
             stderr=stderr,
             cwd="/",
-            # What a host's locale lacks is no news to anybody here.
+            # Do not let Perl warn about a locale that the host lacks.
             env=passed_on(os.environ) | {"PERL_BADLANG": "0"},
             start_new_session=True,
         )
 
     def _program(self) -> str:
-        """The keeper's program as a file; written where it is not there whole."""
+        """The path of the keeper's program; writes the file if it is missing or not complete."""
         path = self._base / KEEPER_NAME
         try:
             whole = path.stat().st_size == len(KEEPER)
@@ -170,14 +170,14 @@ class LocalShell:
     def _hang_up(self) -> None:
         if (serving := self._serving) is not None:
             self._serving = None
-            # One that is busy with something without end would not see the end of its input.
+            # A process that is busy without end would not notice the end of its input.
             serving.kill()
             with suppress(OSError):
                 serving.__exit__(None, None, None)
 
 
 def _adopting() -> list[str]:
-    """Words before a command that make it the parent of all orphans below it."""
+    """Words before a command that make it the parent of all orphaned processes below it."""
     import sys
 
     if perl := _tool("perl"):
@@ -186,7 +186,7 @@ def _adopting() -> list[str]:
 
 
 def _tool(name: str) -> str:
-    """Where a program of this host is; empty when it is not there."""
+    """The path of a program of this host; empty if there is none."""
     folders = f"{os.environ.get('PATH', '')}:/usr/bin:/bin".split(":")
     found = (f"{folder}/{name}" for folder in folders if folder.startswith("/"))
     return next((path for path in found if os.access(path, os.X_OK)), "")
@@ -209,7 +209,7 @@ def _lines(fd: int) -> Iterator[str]:
 
 
 def _answer_of(said: str) -> list[str]:
-    """What was answered in all that a process said."""
+    """The answer in the output of a process."""
     lines = said.splitlines()
     if "ready" in lines:
         lines = lines[lines.index("ready") + 1 :]
