@@ -1,4 +1,4 @@
-"""What goes over the wire to make a workdir on a node: one archive, and in it what the node's shell does with it."""
+"""Make the archive from which a node makes a workdir. It also contains the scripts that the node's shell runs for that."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _NAMES = 100
 
 
 def pack(tree: Tree, missing: Set[str], base: Tree | None = None) -> Iterator[bytes]:
-    """Pieces of the archive that makes ``work`` of a tree out of ``base``, or out of nothing.
+    """Pieces of the archive that makes the tree's ``work`` folder from ``base``, or from nothing.
 
-    In its order: folders, links and contents as they stand in the tree; ``links``, an archive of hard links to what is
-    there already; ``gone``, a script that removes; ``modes``, those of folders that allow no change; ``fresh``, an archive
-    of hard links that names each new content by its hash; ``end``, without which it broke off.
+    In this order: folders, links and contents of the tree; ``links``, an archive of hard links to contents that the node has;
+    ``gone``, a script that removes; ``modes``, the modes of read-only folders; ``fresh``, an archive of hard links that
+    names each new content by its hash; ``end``: without it the archive broke off.
 
     Args:
         missing: the contents that the node lacks; each is sent once.
 
     Raises:
-        Changed: a file was written to meanwhile; the archive is broken off.
+        Changed: a file was written to meanwhile; the archive ends early.
     """
     changed = tree.beyond(base) if base else dict(tree.entries)
-    # In another name's place a content is a hard link to its first one, from which the node makes a copy.
+    # A content's second name is a hard link to its first name. The node makes a copy from it.
     first = {name for content in missing if changed.get(name := tree.contents[content]) == FILE + content}
     linked = {name: what[1:] for name, what in changed.items() if what[0] == FILE and name not in first}
     for name, what in changed.items():
@@ -56,13 +56,13 @@ def _plain(name: str, what: str) -> bytes:
     kind, rest = what[0], what[1:]
     if kind == LINK:
         return tar.entry(os.fsencode(name), tar.LINK, 0o777, target=os.fsencode(rest))
-    # A folder that may not be written in gets its mode when everything is in it.
+    # A read-only folder gets its mode only when everything is in it.
     mode = int(rest, 8) | (0o700 if kind == FOLDER else 0)
     return tar.entry(os.fsencode(name), tar.FOLDER if kind == FOLDER else tar.FILE, mode)
 
 
 def _content(tree: Tree, name: str, content: str) -> Iterator[bytes]:
-    """One content with its header; the bytes are hashed again, because a node keeps them under their hash for good."""
+    """One content with its header. The bytes are hashed again, because a node stores them under their hash for good."""
     path = os.path.join(tree.root, name)  # noqa: PTH118
     digest, hashed, left = sha256(), content[: content.index("-")], tree.sizes[content]
     with opened(path) as fd:
@@ -84,7 +84,7 @@ def _mode(content: str) -> int:
 
 
 def _links(tree: Tree, linked: dict[str, str], missing: Set[str]) -> Iterator[bytes]:
-    """Hard links below ``tree``, to a blob or to the first place of a new content; and the folders that they stand in."""
+    """Hard links below ``tree``, to a blob or to the first name of a new content; and the folders that contain them."""
     above = {b"tree"}
     yield tar.entry(b"tree", tar.FOLDER, 0o700)
     for name, content in linked.items():

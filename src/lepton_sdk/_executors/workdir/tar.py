@@ -1,4 +1,4 @@
-"""Entries of a tar archive. The standard library's own writer takes ten times as long for ten thousand small files."""
+"""Write entries of a tar archive. The standard library's writer takes ten times as long for ten thousand small files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def entry(name: bytes, kind: bytes, mode: int, *, size: int = 0, mtime: int = 0,
 
 
 def padding(size: int, first: bytes = b"") -> bytes:
-    """What fills the last block of a content of ``size`` bytes, of which ``first`` is still to come."""
+    """The bytes that fill the last block of a content of ``size`` bytes, of which ``first`` is still to come."""
     return first + b"\0" * (-size % BLOCK)
 
 

@@ -1,4 +1,4 @@
-"""A workdir as names, each with what stands there; two of them are compared in a moment."""
+"""A workdir as a list of names, each with its kind, mode and content hash, so that two workdirs are compared quickly."""
 
 # Ten thousand files should take a fraction of a second, so paths and descriptions stay text.
 # ruff: noqa: PTH115
@@ -21,7 +21,7 @@ from lepton_sdk._executors.workdir.walk import unreadable, walk_workdir
 __all__ = ["EMPTY", "FILE", "FOLDER", "LINK", "Changed", "Tree", "opened", "read_tree"]
 
 _BLOCK = 1 << 18
-# What stands at a name: ``d755`` a folder, ``lTARGET`` a link, ``e644`` an empty file, ``fHASH-644`` a file. A content has
+# The entry of a name: ``d755`` a folder, ``lTARGET`` a link, ``e644`` an empty file, ``fHASH-644`` a file. A content has
 # the mode in its name because a mode belongs to an inode. Empty files are common and have no content to share.
 FOLDER, LINK, EMPTY, FILE = "d", "l", "e", "f"
 # The clocks of file systems tick a few times in a hundredth of a second; those that count whole seconds, every other one.
@@ -39,13 +39,13 @@ class Changed(Exception):
 
 @frozen(slots=False)
 class Tree:
-    """What a run gets.
+    """The files that a run gets.
 
     Attributes:
-        entries: what stands at each name; each folder before what is in it.
-        stamps: what the file system said of the files, where that proves later on that a content is the same.
-        sizes: bytes of each content that was met.
-        root: the folder that was read, for whoever reads contents again.
+        entries: the entry of each name; each folder before what is in it.
+        stamps: the file system's facts about the files, if they can prove later that a content is the same.
+        sizes: bytes of each content.
+        root: the folder that was read, to read contents again.
     """
 
     entries: Mapping[str, str]
@@ -61,7 +61,7 @@ class Tree:
 
     @cached_property
     def contents(self) -> dict[str, str]:
-        """Each content, and the first name at which it stands."""
+        """Each content, and the first name that has it."""
         found: dict[str, str] = {}
         for name, what in self.entries.items():
             if what[0] == FILE:
@@ -70,16 +70,16 @@ class Tree:
 
     @cached_property
     def closed(self) -> bool:
-        """Whether it has folders in which their owner can change nothing."""
+        """Return True if it has folders in which their owner can change nothing."""
         return any(what[0] == FOLDER and int(what[1:], 8) & 0o700 != 0o700 for what in self.entries.values())
 
     def beyond(self, base: Tree) -> dict[str, str]:
-        """The entries that are others than in ``base``, or not there."""
+        """The entries that are different from ``base``, or missing there."""
         there = base.entries.get
         return {name: what for name, what in self.entries.items() if there(name) != what}
 
     def follows(self, base: Tree) -> bool:
-        """Whether it can be made out of ``base`` in place: no folder forbids it, none has become something else."""
+        """Return True if it can be made from ``base`` in place: no folder is read-only, none has become something else."""
         here = self.entries.get
         kinds = ((what[0], here(name, what)[0]) for name, what in base.entries.items())
         return not (self.closed or base.closed) and all(was == now or FOLDER not in (was, now) for was, now in kinds)
@@ -88,7 +88,7 @@ class Tree:
 def read_tree(
     source: str | Path, *, without: Sequence[Path] = (), stop: Callable[[], bool] = lambda: False, known: Tree | None = None
 ) -> Tree:
-    """Read a workdir by the same rules as a copy on this host would be made.
+    """Read a workdir, by the same rules as for a copy on this host.
 
     Args:
         known: an earlier reading of it; a file with the stamp that it had there is not read again.
@@ -121,7 +121,7 @@ class _Reading:
         self.sizes: dict[str, int] = {}
 
     def file(self, found: os.DirEntry[str], path: str) -> str:
-        """What stands at the path of a file."""
+        """The entry of a file."""
         stamp = _stamp(status := _status(found))
         what = self._known.entries[path] if self._known.stamps.get(path) == stamp else _read(found.path)
         if what[0] == FILE:
@@ -131,7 +131,7 @@ class _Reading:
         return what
 
     def _settled(self, status: os.stat_result) -> bool:
-        """Whether a write from now on gives another stamp: one within the same tick of the clock would not."""
+        """Return True if a write from now on gives another stamp: a write within the same tick of the clock would not."""
         last = max(status.st_mtime_ns, status.st_ctime_ns)
         return last < self._began - (_TICK if last % _SECOND else _COARSE_TICK)
 
@@ -144,7 +144,7 @@ def _status(found: os.DirEntry[str]) -> os.stat_result:
 
 
 def _stamp(status: os.stat_result) -> str:
-    # Who sets a file's time back after a change cannot set back the time of that.
+    # A program that sets a file's mtime back after a change cannot set back its ctime.
     return f"{status.st_size}.{status.st_mtime_ns}.{status.st_ctime_ns}.{status.st_ino}"
 
 
@@ -158,7 +158,7 @@ def _read(path: str) -> str:
         if not (data := fd.read(_BLOCK)):
             return f"{EMPTY}{mode:o}"
         digest = sha256(data)
-        # A file that fits is read in one call; the next one says that it is over.
+        # A file that fits is read in one call; the next call shows its end.
         for more in _rest(fd):
             digest.update(more)
     return f"{FILE}{digest.hexdigest()}-{mode:o}"
@@ -170,11 +170,11 @@ def _rest(fd: FileIO) -> Iterator[bytes]:
 
 
 def opened(path: str) -> FileIO:
-    """A file to read; no link is followed.
+    """Open a file to read; no link is followed.
 
     Raises:
         JobSpecError: we may not read it.
-        Changed: it is not there any more, or something else.
+        Changed: it is gone, or has become something else.
     """
     try:
         return FileIO(os.open(path, os.O_RDONLY | os.O_NOFOLLOW))

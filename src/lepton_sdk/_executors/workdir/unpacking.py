@@ -1,4 +1,4 @@
-"""Reading an archive that a node sends, piece by piece as it comes. Nothing in it is believed that was not asked for."""
+"""Read an archive that a node sends, piece by piece as it comes. Entries that were not asked for are not accepted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lepton_sdk._executors.workdir.tar import BLOCK
 
 __all__ = ["Broken", "Enough", "Unpacking"]
 
-# A long name or a few words about a file; nothing of this kind is larger.
+# The most bytes of a long name or an extended header.
 _LONGEST_WORDS = 1 << 16
-# A file that is not wanted is read over up to this size, and a larger one ends the archive: the rest is asked for anew.
+# An unwanted file up to this size is skipped. A larger one ends the archive, and the rest is asked for again.
 _LONGEST_SKIP = 4 << 20
-# Bytes of the archive for each file beside its content.
+# Bytes of the archive for each file besides its content.
 _AROUND = 1 << 13
 _FILES, _SPECIAL = (b"0", b"\0", b"7"), {b"3": "a device", b"4": "a device", b"6": "a pipe"}
 _LINK, _HARD_LINK, _LONG_NAME, _LONG_LINK, _WORDS, _COMMON_WORDS = b"2", b"1", b"L", b"K", b"x", b"g"
@@ -27,11 +27,11 @@ _Steps = Generator[None, None, None]
 
 
 class Broken(Exception):
-    """The archive is none."""
+    """The bytes are no archive."""
 
 
 class Enough(Exception):
-    """The rest is better asked for anew."""
+    """It is better to ask for the rest again."""
 
 
 @frozen
@@ -48,11 +48,11 @@ class _Entry:
 
 
 class Unpacking:
-    """An archive on its way into a folder.
+    """Unpacks an archive into a folder.
 
     Args:
         wanted: the paths that were asked for.
-        landing: takes them.
+        landing: receives their files.
     """
 
     def __init__(self, wanted: Set[str], landing: Landing) -> None:
@@ -64,7 +64,7 @@ class Unpacking:
         self._file: Incoming | None = None
         self._inside = False
         self.entries = 0
-        # Second names of files that did not come: alone they come as files.
+        # Second names of files that did not come: if asked for alone, they come as files.
         self.again: set[str] = set()
         self._steps = self._run()
 
@@ -73,14 +73,14 @@ class Unpacking:
 
         Raises:
             Broken: this is no archive.
-            Enough: nothing more shall be read of it.
+            Enough: nothing more should be read of it.
         """
         self._bytes += data
-        # It only ends by raising.
+        # It ends only with an error.
         next(self._steps)
 
     def end(self) -> None:
-        """Say that nothing more comes.
+        """Note that nothing more comes.
 
         Raises:
             Broken: it ended in the middle.
@@ -90,7 +90,7 @@ class Unpacking:
             raise Broken("the archive broke off")
 
     def drop(self) -> None:
-        """Leave nothing of a file that is not whole."""
+        """Remove a file that is not complete."""
         if self._file is not None:
             self._file.drop()
             self._file = None
@@ -180,7 +180,7 @@ def _entry(head: bytes, kind: bytes, words: dict[bytes, bytes]) -> _Entry:
     if _number(head[148:156]) != total:
         raise Broken("a header of the archive does not hold")
     name = _text(head[:100])
-    # GNU's own form has other things there.
+    # GNU's own format has other fields there.
     if head[257:263] == b"ustar\0" and (above := _text(head[345:500])):
         name = above + b"/" + name
     size, mtime = _number(head[124:136]), float(_number(head[136:148], none=0))
@@ -218,7 +218,7 @@ def _number(field: bytes, none: int | None = None) -> int:
 
 
 def _words(text: bytes) -> dict[bytes, bytes]:
-    """What an extended header says: lines of a length, a key and a value."""
+    """The keys and values of an extended header: lines of a length, a key and a value."""
     found: dict[bytes, bytes] = {}
     while text:
         length, _, _ = text.partition(b" ")

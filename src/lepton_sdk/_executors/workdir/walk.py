@@ -1,4 +1,4 @@
-"""Which files and folders of a workdir belong to a job, and what is refused in one."""
+"""Go through a workdir: which of its files and folders belong to a job, and which are refused. Begin with `walk_workdir`."""
 
 # Ten thousand files should take a second, so paths stay text.
 # ruff: noqa: PTH109, PTH111, PTH112, PTH115, PTH116, PTH118, PTH120
@@ -18,7 +18,7 @@ _EFFECTIVE = os.access in os.supports_effective_ids
 
 
 def check_workdir(path: str | Path) -> None:
-    """Everything that copying would refuse, without a copy.
+    """Refuse everything that copying would refuse, without a copy.
 
     Raises:
         JobSpecError: the folder is missing or no folder, a file in it cannot be read, or a link leaves the tree.
@@ -29,7 +29,7 @@ def check_workdir(path: str | Path) -> None:
 
 
 def workdir_root(path: str | Path) -> str:
-    """The folder that a job names, without links on the way to it.
+    """The folder that a job names, with all links resolved.
 
     Raises:
         JobSpecError: it is missing or no folder.
@@ -46,7 +46,7 @@ def walk_workdir(source: str | Path, *, without: Sequence[Path] = ()) -> Iterato
     """Each entry that belongs to a job, folders before what is in them, with its path inside the tree.
 
     Args:
-        without: folders of our own, which are not entered.
+        without: our own folders, which are not entered.
 
     Raises:
         JobSpecError: as `check_workdir`, when it comes to the entry that is refused.
@@ -87,7 +87,7 @@ def _identity(path: str | Path) -> tuple[int, int] | None:
 
 
 def _check_link(root: str, path: str) -> None:
-    """A link is copied as it is, so every step it takes must stay inside the tree, in its text and in fact."""
+    """Refuse a link that leaves the tree. It is copied unchanged, so every step must stay inside, in its text and in fact."""
     target = os.readlink(os.path.join(root, path))
     folder = os.path.dirname(path)
     lexical = os.path.normpath(os.path.join(folder, target))

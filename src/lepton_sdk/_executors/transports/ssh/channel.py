@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 __all__ = ["LONGEST_ANSWER", "Channel", "unreachable"]
 
 _HINT = "what runs there goes on; it is asked again"
-# All that the keeper says to one question is far shorter.
+# Every answer of the keeper is far shorter.
 LONGEST_ANSWER, _LONGEST_LINE = 1 << 20, 1 << 16
 _LONGEST_OUTPUT = 16 << 20
 _LONGEST_NOTE = 2000
 _BLOCK = 1 << 16
-# A process that has closed its output has nothing more to do than to end.
+# A process that has closed its output only has to end.
 _END_SECONDS, _NOTE_SECONDS = 10.0, 5.0
 
 
 @contextmanager
 def unreachable(where: str, *, besides: type[Exception] | tuple[()] = ()) -> Iterator[None]:
-    """Turn what a broken connection raises into `NodeUnreachable`, ``besides`` one kind.
+    """Turn the errors of a broken connection into `NodeUnreachable`, except those of the kind ``besides``.
 
-    Bytes of the other side are read by a library: whatever it stumbles over there counts as a broken connection.
+    A library reads the other side's bytes: any error that they cause in it counts as a broken connection.
     """
     try:
         yield
@@ -50,11 +50,11 @@ def unreachable(where: str, *, besides: type[Exception] | tuple[()] = ()) -> Ite
 
 
 class Channel:
-    """A process of the node's shell, as the other end of a pipe. What comes out of it is held within bounds.
+    """A process of the node's shell, at the other end of a pipe. Its output is bounded.
 
     Args:
         where: the node's name for messages.
-        connection: the one that it runs on, which counts its channels.
+        connection: its connection, which counts its channels.
     """
 
     def __init__(self, process: asyncssh.SSHClientProcess[bytes], where: str, connection: Connection, clock: Clock) -> None:
@@ -62,17 +62,17 @@ class Channel:
         self._where = where
         self._connection = connection
         self._clock = clock
-        # What came with an answer and is not read yet, and where it goes on.
+        # Bytes that came with an answer and are not read yet, and the position in them.
         self._rest, self._at = b"", 0
         self._closed = False
 
     @property
     def open(self) -> bool:
-        """Whether nothing is known that speaks against using it."""
+        """Return True if it seems usable."""
         return not (self._closed or self._process.is_closing() or self._process.stdout.at_eof())
 
     async def send(self, data: bytes) -> None:
-        """Send bytes; waits while the node does not take them."""
+        """Send bytes; waits while the node does not accept them."""
         with unreachable(self._where):
             self._process.stdin.write(data)
             await self._process.stdin.drain()
@@ -83,10 +83,10 @@ class Channel:
             self._process.stdin.write_eof()
 
     async def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes; nothing at the end.
+        """Up to ``size`` bytes; empty at the end.
 
         Raises:
-            NodeUnreachable: the connection broke, which must never be taken for the end.
+            NodeUnreachable: the connection broke, which must never count as the end.
         """
         if data := self._rest[self._at : self._at + size]:
             self._at += len(data)
@@ -98,7 +98,7 @@ class Channel:
             return data
 
     async def line(self, most: int = _LONGEST_LINE) -> str | None:
-        """The next line of an answer without its end; ``None`` when there is none.
+        """The next line of an answer without its line end; ``None`` if there is none.
 
         Raises:
             NodeUnreachable: the connection broke, or the line has no end within ``most`` bytes.
@@ -119,7 +119,7 @@ class Channel:
         return begun.decode(errors="replace")
 
     def nonsense(self, said: bytes | str, what: str = "what makes no sense") -> NodeUnreachable:
-        """The error for an answer that is none. The connection ends with it: who talks without end may never stop by himself."""
+        """The error for an answer that makes no sense. It closes the connection: the other side may never stop by itself."""
         self._connection.ssh.abort()
         return NodeGarbled(f"{self._where} answered with {what}: {one_line(said, 100)!r}", hint=_HINT)
 
@@ -148,7 +148,7 @@ class Channel:
         return lines
 
     async def whole(self, data: bytes) -> CommandResult:
-        """Send ``data`` and the end of it, then take all that the process says until it has ended.
+        """Send ``data`` and close the input, then read all output until the process has ended.
 
         Raises:
             NodeUnreachable: the connection broke before the end, or the process said more than a short command does.
@@ -175,20 +175,20 @@ class Channel:
         return bytes(found)
 
     async def note(self, most: int = _LONGEST_NOTE) -> str:
-        """What the other side has put on its error output, in one line."""
+        """The other side's error output, in one line."""
         with suppress(NodeUnreachable), unreachable(self._where):
             text = await within(self._clock, _NOTE_SECONDS, self._process.stderr.read(most), self._where)
             return one_line(text, most)
         return ""
 
     async def aside(self, kept: bytearray, most: int) -> None:
-        """Take all that comes on the error output, to its end, and keep the first ``most`` bytes."""
+        """Read the error output to its end, and keep the first ``most`` bytes."""
         with unreachable(self._where):
             while more := await self._process.stderr.read(_BLOCK):
                 kept += more[: most - len(kept)]
 
     def close(self) -> None:
-        """Let go of it; the process on the other side sees the end of its input."""
+        """Close it; the process on the other side sees the end of its input."""
         if not self._closed:
             self._closed = True
             self._connection.channels -= 1

@@ -1,4 +1,4 @@
-"""Opening a connection: the user's OpenSSH settings, our check of the host's key, and errors that say what helps."""
+"""Open a connection: with the user's OpenSSH settings, our check of the host's key, and errors that say what helps."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _ALIVE_SECONDS, _ALIVE_MISSED = 5, 3
 MOST_CHANNELS = 7
 
 
-# A channel that we close takes memory until the other side closes it as well, and a bad one never does.
+# A channel that we close takes memory until the other side closes it as well, and a hostile host never does.
 _MOST_LEFT = 64
 
 
 class Connection:
-    """One connection, how many channels are open on it, and how many we have left before the other side ended them."""
+    """One connection, with the number of open channels, and of those that we closed and the other side has not."""
 
     def __init__(self, ssh: asyncssh.SSHClientConnection) -> None:
         self.ssh = ssh
@@ -35,12 +35,12 @@ class Connection:
 
     @property
     def room(self) -> bool:
-        """Whether one more channel may be opened."""
+        """Return True if one more channel may be opened."""
         return not self.ssh.is_closed() and self.channels < self.most and self.left < _MOST_LEFT
 
     @property
     def spent(self) -> bool:
-        """Whether it takes no more channels and has none."""
+        """Return True if it can open no more channels and has none."""
         return self.left >= _MOST_LEFT and not self.channels
 
 
@@ -56,7 +56,7 @@ async def connect(access: SSHAccess, keys: HostKeys, through: Connection | None,
     An empty user or a port of 0 leaves the choice to the user's SSH settings.
 
     Args:
-        machine: under which name a rented machine's host key is known.
+        machine: the name under which a rented machine's host key is known.
 
     Raises:
         NodeUnreachable: nobody answers there.
@@ -97,7 +97,7 @@ async def connect(access: SSHAccess, keys: HostKeys, through: Connection | None,
     except LeptonError:
         raise
     except Exception as error:
-        # What the other side says is read by a library, which may stumble over it in any way.
+        # A library reads the other side's bytes and may fail on them in any way.
         text = one_line(str(error)) or "no answer in time"
         raise NodeUnreachable(
             f"{title(access)} cannot be reached: {text}", hint="is the host up, and its SSH port open to us?"

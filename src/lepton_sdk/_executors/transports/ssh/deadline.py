@@ -1,4 +1,4 @@
-"""Deadlines that read the project's own clock, so that a simulation can own them too."""
+"""Deadlines on the project's own clock, so that a simulation can control them too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 async def within(clock: Clock, seconds: float, work: Awaitable[_T], what: str) -> _T:
-    """The result of ``work``, or `NodeUnreachable` when it takes longer than ``seconds``; it is then cancelled."""
+    """The result of ``work``. If it takes longer than ``seconds``, it is cancelled and `NodeUnreachable` raised."""
     import asyncio
 
     task = asyncio.ensure_future(work)

@@ -39,23 +39,23 @@ __all__ = ["SSHExecutor", "create"]
 
 _CHUNK = 1 << 16
 _START_SECONDS = 60.0
-# Beyond the grace time killed processes get so long to vanish.
+# Seconds that killed processes get to vanish, after the grace time.
 _PATIENCE = 15.0
-# Broken connections in a row, without one byte in between, until a reader of a log gives up.
+# A reader of a log gives up after this number of broken connections in a row without one byte in between.
 _TRIES, _FIRST_PAUSE = 6, 0.2
-# Of a log that nobody follows the next piece is there, or on its way.
+# If a log is not followed, its next piece exists already or is on its way.
 _STALL_SECONDS = 30.0
 
 
 class SSHExecutor:
     """The executor of ``SSHAccess``.
 
-    On the node each execution has a folder of its own, ``BASE/runs/RUN/ATTEMPT-RANK``, kept by a small shell program
-    that is sent once. Host keys that were seen first are pinned beside the folder of runs here: in ``known_hosts`` by their
-    address, and in ``known_hosts.d`` those of rented machines, which are forgotten with the machine.
+    On the node each execution has its own folder, ``BASE/runs/RUN/ATTEMPT-RANK``, kept by a small shell program that is sent
+    once. The first host key of a host is pinned beside the folder of runs here: in ``known_hosts`` by its address, or for a
+    rented machine in ``known_hosts.d``, where it is forgotten with the machine.
 
     Args:
-        context: where runs live on this host, and the clock.
+        context: the folder of runs on this host, and the clock.
         base: the folder for our files on a node; relative to the user's home there.
         grace: seconds between asking processes to end and killing them.
     """
@@ -75,7 +75,7 @@ class SSHExecutor:
     # --- starting --------------------------------------------------------------------------------------------------
 
     async def start(self, node: Node, execution: Execution) -> None:
-        """Send what the node lacks of the workdir, then start; returns when the job is bound to run whatever becomes of us.
+        """Send what the node lacks of the workdir, then start; returns when the job is sure to run, even if this process dies.
 
         One (run, attempt, rank) starts at most once on a node. A newer epoch takes over what an older one started.
 
@@ -108,14 +108,14 @@ class SSHExecutor:
             raise
         self._first_output.leave((remote, path), channel)
 
-    # --- looking ---------------------------------------------------------------------------------------------------
+    # --- polling ---------------------------------------------------------------------------------------------------
 
     async def poll(self, node: Node, execution: Execution) -> ExecutionStatus:
-        """What the record on the node says and whether the process that keeps it lives; renews the lease if there is one."""
+        """The run's status from its record on the node, and whether its keeper lives; renews the lease if there is one."""
         return await self._polling.poll(self._remote(node), execution)
 
     async def armed(self, node: Node, watchdog: Watchdog) -> bool:
-        """Whether the node's watchdog lives; one whose script is given is installed first, where it does not."""
+        """Return True if the node's watchdog lives. If it does not and its script is given, install it first."""
         remote = self._remote(node)
         if await self._lives(remote, watchdog):
             return True
@@ -155,7 +155,7 @@ class SSHExecutor:
                         yield piece
                 if ended:
                     return
-                # Asked before the rest is read: what is written before the end must be read after it.
+                # Ask before reading the rest: output that is written before the end must be read after it.
                 ended = await self._polling.has_ended(self._remote(node), execution)
             except NodeUnreachable:
                 broken += 1
@@ -165,13 +165,13 @@ class SSHExecutor:
 
     @asynccontextmanager
     async def _log(self, node: Node, execution: Execution, offset: int, *, follow: bool) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The log from a byte on, as it comes; with ``follow`` until the execution has ended, perhaps a little less."""
+        """The log from a byte on, as it comes; with ``follow`` until the execution has ended; the last bytes may be missing."""
         import asyncio
 
         remote, path = self._remote(node), run_path(execution)
         channel = self._first_output.take((remote, path)) if follow and not offset else None
         channel = channel or await remote.call("logs", path, str(offset + 1), str(int(follow)))
-        # The node's own sign of the end, a process that is gone, may be late: some hosts bury nobody.
+        # The node's own sign of the end is a process that is gone. It may be late: some hosts do not reap dead processes.
         ended = asyncio.ensure_future(self._polling.ending(remote, execution)) if follow else None
         try:
             yield _read(channel, ended) if ended else self._rest(remote, channel)
@@ -182,7 +182,7 @@ class SSHExecutor:
                 await asyncio.gather(ended, return_exceptions=True)
 
     async def _rest(self, remote: SSHHost, channel: Channel) -> AsyncIterator[bytes]:
-        """What comes from a channel, to its end, which must not be long in coming."""
+        """The bytes of a channel to its end, which must come soon."""
         from lepton_sdk._executors.transports.ssh.deadline import within
 
         while piece := await within(self._clock, _STALL_SECONDS, channel.read(_CHUNK), remote.title):
@@ -191,7 +191,7 @@ class SSHExecutor:
     async def fetch(
         self, node: Node, execution: Execution, patterns: Sequence[str], target: Path, *, most: int | None = None
     ) -> Fetched:
-        """Bring the run's files that fit into a folder of this host."""
+        """Fetch the run's matching files into a folder of this host."""
         from lepton_sdk._executors.transports.ssh.fetching import fetch_outputs
 
         return await fetch_outputs(self._remote(node), run_path(execution), patterns, target, most)
@@ -244,18 +244,18 @@ class SSHExecutor:
         if (remote := self._remotes.pop(_key(node.access, machine), None)) is not None:
             self._polling.forget(remote)
             self._first_output.drop(lambda key: isinstance(key, tuple) and key[0] is remote)
-            # Whatever its connections are at, the machine is gone.
+            # The machine is gone, whatever state its connections have.
             with suppress(Exception):
                 await remote.drop()
 
     # --- a person's own ssh -----------------------------------------------------------------------------------------
 
     def shell(self, node: Node, execution: Execution, command: str | None, *, outside: bool) -> Sequence[str]:
-        """The user's own ssh, with a shell in the run's folder or its container."""
+        """The user's own ssh command, with a shell in the run's folder or its container."""
         return self._login(node, execution).shell(command, outside=outside)
 
     def forward(self, node: Node, execution: Execution, here: int, there: int) -> Sequence[str]:
-        """The user's own ssh, with a port of the node at this host's loopback."""
+        """The user's own ssh command that forwards a port of the node to this host's loopback."""
         return self._login(node, execution).forward(here, there)
 
     def ssh_config(self, node: Node, execution: Execution, name: str) -> str:
@@ -271,13 +271,13 @@ class SSHExecutor:
         """Close connections; runs go on."""
         self._first_output.close()
         remotes, self._remotes = list(self._remotes.values()), {}
-        # A jump host comes before what is behind it.
+        # Jump hosts come first in the list, so close in reverse order.
         for remote in reversed(remotes):
             await remote.aclose()
 
 
 async def _read(channel: Channel, ended: asyncio.Future[ExecutionState]) -> AsyncIterator[bytes]:
-    """What comes from a channel, to its end or until ``ended``."""
+    """The bytes of a channel, to its end or until ``ended``."""
     import asyncio
 
     while True:

@@ -1,7 +1,7 @@
-"""Bringing outputs from a node: the names of all files, then one archive of those that are wanted, or several.
+"""Fetch outputs from a node: first the names of all files, then one or more archives of the wanted ones.
 
-A node may say anything: each thing that it sends has a bound, one file that cannot be had costs itself, and whoever waits can
-end it at any time.
+The node is not trusted: everything that it sends is bounded, a file that cannot be fetched does not affect the others, and the
+caller can cancel at any time.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ __all__ = ["fetch_outputs"]
 _CHUNK, _NAMES_CHUNK = 1 << 18, 1 << 16
 # A large file comes in many pieces, and a stalled connection in none.
 _STALL_SECONDS, _LIST_SECONDS = 60.0, 300.0
-# Names of a million files; the longest that a system takes, with room.
+# Names of a million files; the longest path that a system allows, with room.
 _LONGEST_LIST, _LONGEST_NAME = 256 << 20, 1 << 14
 _MOST_WANTED = 64 << 20
 _LONGEST_NOTE = 1 << 16
-# An archive is asked for anew for what is left of it, as long as that brings something.
+# For the rest of an archive a new one is asked for, as long as that brings something.
 _MOST_ROUNDS = 100
 _GONE = b": No such file or directory"
 _LEFT_OUT = "it was gone when its turn came"
 
 
 async def fetch_outputs(remote: SSHHost, path: str, patterns: Sequence[str], target: Path, most: int | None = None) -> Fetched:
-    """Bring what fits into ``target``.
+    """Fetch the matching files into ``target``.
 
     Args:
         path: the run's folder on the node, below its folder of runs.
-        most: so many bytes are written at most.
+        most: the most bytes to write.
 
     Raises:
         NodeUnreachable: the connection broke or stalled before anything was here.
@@ -81,7 +81,7 @@ async def fetch_outputs(remote: SSHHost, path: str, patterns: Sequence[str], tar
 
 
 class _Listing:
-    """Names as they come, with a null after each: files and links, then what is neither, then the end."""
+    """Names as they come, with a null after each: first files and links, then other entries, then the end."""
 
     def __init__(self, means: Callable[[str], bool], landing: Landing) -> None:
         self._means, self._landing = means, landing
@@ -92,11 +92,11 @@ class _Listing:
 
     @property
     def over(self) -> bool:
-        """Whether the end was told."""
+        """Return True if the end mark came."""
         return self._section > 2
 
     def feed(self, data: bytes) -> str:
-        """Take a piece; what is wrong with it, if anything is."""
+        """Take a piece; returns what is wrong with it, empty if nothing is."""
         self._size += len(data)
         *names, self._begun = (self._begun + data).split(b"\0")
         if len(self._begun) > _LONGEST_NAME or any(len(name) > _LONGEST_NAME for name in names):
@@ -128,7 +128,7 @@ async def _names(remote: SSHHost, path: str, means: Callable[[str], bool], landi
         await remote.until(_listed(remote, channel, listing), _LIST_SECONDS)
         notes = bytearray()
         await remote.until(channel.aside(notes, _LONGEST_NOTE), _STALL_SECONDS)
-        # A job that runs takes files away, too.
+        # A running job removes files, too.
         lines = [line for line in bytes(notes).splitlines() if not (line.startswith(b"find: ") and line.endswith(_GONE))]
         if lines:
             landing.miss(".", f"not everything there could be looked at: {one_line(lines[0])}")
@@ -149,7 +149,7 @@ async def _listed(remote: SSHHost, channel: Channel, listing: _Listing) -> None:
 
 
 async def _archive(remote: SSHHost, path: str, wanted: Sequence[str], landing: Landing) -> str:
-    """Ask for an archive of these names; why what did not come by it did not."""
+    """Ask for an archive of these names; returns why the missing ones did not come."""
     channel = await remote.call("pack", path)
     notes = bytearray()
     beside = [asyncio.ensure_future(_ask(channel, wanted)), asyncio.ensure_future(channel.aside(notes, _LONGEST_NOTE))]
@@ -178,10 +178,10 @@ async def _ask(channel: Channel, wanted: Sequence[str]) -> None:
 
 
 async def _received(remote: SSHHost, channel: Channel, unpacking: Unpacking) -> str | None:
-    """Unpack what comes; why it was not taken to its end, or ``None``."""
+    """Unpack the archive as it comes; returns why it was not read to its end, or ``None``."""
     try:
         while piece := await remote.until(channel.read(_CHUNK), _STALL_SECONDS):
-            # In a thread, because a disk may be slow; none is left when we are cancelled.
+            # In a thread, because a disk may be slow. The thread has ended when we are cancelled.
             await to_its_end(asyncio.to_thread(unpacking.feed, piece))
         unpacking.end()
     except (Broken, Enough) as error:
@@ -190,7 +190,7 @@ async def _received(remote: SSHHost, channel: Channel, unpacking: Unpacking) -> 
 
 
 def _explain(wanted: Sequence[str], again: set[str], notes: bytes, landing: Landing) -> None:
-    """Note why files of an archive that came to its end are not in it, in tar's own words where it has some."""
+    """Note why files are missing in a complete archive, in tar's own words if it gave some."""
     lines = notes.decode(errors="surrogateescape").splitlines()
     for name in wanted:
         if not landing.settled(name) and name not in again:

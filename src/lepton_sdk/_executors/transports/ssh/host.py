@@ -1,4 +1,4 @@
-"""One host behind SSH: its connections, and the channels on them, two of which wait ready for the next calls."""
+"""One host behind SSH: its connections and their channels. Two spare channels are ready for the next calls."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ __all__ = ["SSHHost"]
 _T = TypeVar("_T")
 
 _ANSWER_SECONDS = 30.0
-# What a user's start-up files print.
+# The most bytes that a user's start-up files may print.
 _LONGEST_WELCOME = 1 << 18
-# A host that is gone takes no farewell.
+# A host that is gone does not answer when we close.
 _GOODBYE_SECONDS = 2.0
-# A start and a look at its log come one after the other.
+# A start and the reading of its log come one after the other.
 _SPARES = 2
-# New ones are made once the call that took one has had the node to itself.
+# New spares are made after this time, so that the call that took one has the node for itself first.
 _REFILL_SECONDS = 0.15
 # One line each and no quotes inside: a login shell may be any, and the words go to /bin/sh as they are.
 _FIND = 'case $1 in /*) b=$1;; *) b=$HOME/$1;; esac; k=$b/$2; test -s "$k" && exec /bin/sh "$k" "$b"; echo absent'
@@ -50,8 +50,8 @@ class SSHHost:
     Args:
         access: how to reach the node.
         base: the folder for our files there; relative to the user's home.
-        machine: under which name a rented machine's host key is known; ``""`` for a host that is known by its address.
-        through: gives the connection to the host that we must go through; ``None`` for none.
+        machine: the name under which a rented machine's host key is known; ``""`` for a host that is known by its address.
+        through: gives the connection to the jump host; ``None`` without one.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class SSHHost:
     # --- connections -----------------------------------------------------------------------------------------------
 
     async def connection(self) -> Connection:
-        """A connection with room for one more channel; a new one when there is none."""
+        """A connection with room for one more channel; a new one if there is none."""
         async with self._connecting:
             for one in self._connections:
                 if one.spent:
@@ -100,7 +100,7 @@ class SSHHost:
 
         connection = await self.connection()
         command = " ".join(("exec /bin/sh -c", quote(script), "sh", self._words, *more))
-        # Counted before it is open, so that two at once do not take the last place both.
+        # Count it before it is open, so that two callers at once do not both take the last place.
         connection.channels += 1
         try:
             with unreachable(self.title, besides=asyncssh.ChannelOpenError):
@@ -133,7 +133,7 @@ class SSHHost:
     # --- the keeper ------------------------------------------------------------------------------------------------
 
     async def call(self, *words: str) -> Channel:
-        """A channel on which the keeper does what the words say; the caller closes it.
+        """A channel on which the keeper carries out the words; the caller closes it.
 
         Raises:
             NodeUnreachable: the node did not answer.
@@ -148,15 +148,15 @@ class SSHHost:
         return channel
 
     async def tell(self, channel: Channel, data: bytes) -> None:
-        """Send something short on a channel, or `NodeUnreachable` when the node does not take it."""
+        """Send something short on a channel; `NodeUnreachable` if the node does not accept it."""
         await self.until(channel.send(data), _ANSWER_SECONDS)
 
     async def until(self, work: Awaitable[_T], seconds: float) -> _T:
-        """The result of something that the node must answer, or `NodeUnreachable` after ``seconds``."""
+        """The result of work that the node must answer; `NodeUnreachable` after ``seconds``."""
         return await within(self._clock, seconds, work, self.title)
 
     async def ask(self, *words: str) -> list[str]:
-        """One short question to the channel that answers them all; starts no process on the node."""
+        """Ask one short question on the channel that answers all of them; starts no process on the node."""
         async with self._asking:
             try:
                 if self._serving is None or not self._serving.open:
@@ -165,12 +165,12 @@ class SSHHost:
                 await self.tell(self._serving, " ".join(words).encode() + b"\n")
                 return await self.in_time(self._serving)
             except BaseException:
-                # Half an answer must not be taken for the next one.
+                # The rest of half an answer must not count as the next answer.
                 self._hang_up()
                 raise
 
     async def in_time(self, channel: Channel, seconds: float = _ANSWER_SECONDS, most: int = LONGEST_ANSWER) -> list[str]:
-        """The answer on a channel, or `NodeUnreachable` after ``seconds`` or ``most`` bytes."""
+        """The answer on a channel; `NodeUnreachable` after ``seconds`` or ``most`` bytes."""
         return await within(self._clock, seconds, channel.answer(most), self.title)
 
     def _hang_up(self) -> None:
@@ -179,11 +179,11 @@ class SSHHost:
             self._serving = None
 
     async def _ready(self) -> Channel:
-        """A channel that waits, and others made ready in its place."""
+        """Take a spare channel; new ones are made ready in its place."""
         seconds = 0.0
         try:
             while self._spares:
-                # What went wrong while a spare was made ready may be long over; only a fresh one tells.
+                # An error while a spare was made may be long over. Only a new channel tells.
                 with suppress(NodeError):
                     channel = await self._spares.popleft()
                     if channel.open:
@@ -235,7 +235,7 @@ class SSHHost:
             channel.close()
 
     async def drop(self) -> None:
-        """Let go of a machine that is not there any more, without farewell."""
+        """Drop the connections to a machine that is gone, without closing them in order."""
         for one in self._connections:
             one.ssh.abort()
         await self.aclose()
@@ -275,6 +275,6 @@ async def _greeting(channel: Channel) -> tuple[str, str]:
 
 
 def _heed(task: asyncio.Task[Channel]) -> None:
-    # A spare that failed is nobody's error yet: whoever needs one tries again and sees its own.
+    # The error of a failed spare is not reported: a caller that needs one tries again and gets its own error.
     if not task.cancelled():
         task.exception()

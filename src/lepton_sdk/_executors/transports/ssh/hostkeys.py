@@ -1,7 +1,7 @@
-"""Whose host key is believed: the provider's word, else known_hosts, else the first one seen, which is pinned.
+"""Which host key is trusted: the provider's word, else known_hosts, else the first one seen, which is pinned.
 
-The pin of a host of the user's own belongs to its address, that of a rented machine to the machine: a cloud gives an address
-that comes back to the next one, and another machine may then have another key.
+The pin of the user's own host belongs to its address. The pin of a rented machine belongs to the machine: a cloud gives a
+returned address to the next machine, which may have another key.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["HostKeys", "KeyCheck", "machine_of"]
 
 _GLOBAL = "/etc/ssh/ssh_known_hosts"
 _KINDS = 7
-# Of what known_hosts says of a name: keys, certificates and subjects that are revoked.
+# The parts of a known_hosts answer with revoked keys, certificates and subjects.
 _REVOKED = (2, 4, 6)
 _NO_NAME = re.compile(r"[^A-Za-z0-9-]+")
 
@@ -35,11 +35,11 @@ def machine_of(node: Node, own: Callable[[str], bool]) -> str:
     """The name under which a rented machine's host key is known; ``""`` for a host that is known by its address.
 
     Args:
-        own: whether the machines of a provider are the user's own, where the node does not say.
+        own: returns True if a provider's machines are the user's own; asked if the node does not say.
     """
     if not isinstance(node.access, SSHAccess) or node.token is None:
         return ""
-    # A machine that costs something is rented, whatever its provider's listing asks.
+    # A machine that costs something is rented, whatever its provider's spec says.
     free = node.price is None or not node.price.amount
     if (free and own(node.provider)) if node.access.own is None else node.access.own:
         return ""
@@ -48,27 +48,27 @@ def machine_of(node: Node, own: Callable[[str], bool]) -> str:
 
 
 class HostKeys:
-    """The host keys that we know, and the file in which those of a first use are pinned.
+    """The host keys that we know, and the file in which keys are pinned on first use.
 
     Args:
-        path: the file of pins that belong to an address, in known_hosts form; made on demand, for its owner only. Those of
-            rented machines lie in a folder beside it, one file each.
+        path: the file of pins by address, in known_hosts form; made on demand, readable by its owner only. The pins of
+            rented machines are in a folder beside it, one file each.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def of(self, machine: str) -> Path:
-        """The file with the key of a rented machine; it goes with the machine."""
+        """The file with the key of a rented machine; it is removed with the machine."""
         return self.path.with_name(f"{self.path.name}.d") / machine
 
     def check(self, vouched: Sequence[str], files: Sequence[str], machine: str = "") -> KeyCheck:
         """The check of one connection.
 
         Args:
-            vouched: public keys that the provider vouches for; then no others are believed.
+            vouched: public keys that the provider vouches for; if there are any, no others are trusted.
             files: the user's own known_hosts files.
-            machine: the name of a rented machine; the user's files then only tell what is revoked.
+            machine: the name of a rented machine; the user's files are then used only for revoked keys.
         """
         import asyncssh
 
@@ -86,7 +86,7 @@ class HostKeys:
             raise ConfigError(f"a file of known host keys cannot be used: {error}", hint=f"look into {files_text}") from error
 
     def pin(self, name: str, key: asyncssh.SSHKey, machine: str = "") -> bool:
-        """Keep a key for good, or for as long as the machine is ours, and say so; false if another one came before."""
+        """Pin a key for good, or for as long as the machine is ours. Return False if another key came before."""
         line = f"{machine or name} {key.export_public_key('openssh').decode().strip()}\n"
         path = self.of(machine) if machine else self.path
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,13 +106,13 @@ class HostKeys:
         return True
 
     def forget(self, machine: str) -> None:
-        """The machine was given back: its key says nothing any more."""
+        """Remove the key of a machine that was given back: it proves nothing any more."""
         with suppress(OSError):
             self.of(machine).unlink(missing_ok=True)
 
 
 class KeyCheck:
-    """The check of one connection; ``refused`` says afterwards why a key was not believed, and ``hint`` what helps."""
+    """The check of one connection; ``refused`` says afterwards why a key was not trusted, and ``hint`` what helps."""
 
     def __init__(
         self,
@@ -129,14 +129,14 @@ class KeyCheck:
         self.hint = ""
 
     def trusted(self, host: str, addr: str, port: int | None) -> tuple[list[object], ...]:
-        """Keys, authorities, revoked keys and so on for a host, as asyncssh wants them."""
+        """Keys, authorities, revoked keys and so on for a host, in asyncssh's form."""
         if self._known is None:
             return (list(self._vouched or ()), *([] for _ in range(_KINDS - 1)))
-        # Asked name by name: asyncssh itself would fall back from a port of its own to the host's port 22.
+        # Ask for each name: asyncssh itself would fall back from another port to the host's port 22.
         found = [self._known.match(name, "", None) for name in _names(host, addr, port)]
         kinds: list[list[object]] = [[key for result in found for key in result[kind]] for kind in range(_KINDS)]
         if self._machine:
-            # Who had this address before says nothing.
+            # The keys of earlier machines at this address prove nothing.
             kinds = [kind if number in _REVOKED else [] for number, kind in enumerate(kinds)]
             kinds[0] = list(self._known.match(self._machine, "", None)[0])
         return tuple(kinds)
@@ -177,7 +177,7 @@ class KeyCheck:
 
 
 def _names(host: str, addr: str, port: int | None) -> list[str]:
-    """Under which names known_hosts may know a host: its name, then its address, with a port that is not 22."""
+    """The names under which known_hosts may know a host: its name, then its address, with the port if it is not 22."""
     names = [host, addr] if addr and addr != host else [host]
     return [name if port in (None, 22) else f"[{name}]:{port}" for name in names]
 
@@ -187,7 +187,7 @@ def _keys_of(text: str) -> list[list[str]]:
 
 
 def _write_first(path: Path, text: str) -> bool:
-    """Write a file whole that must not be there yet; false if it is."""
+    """Write a new file, whole; return False if it exists already."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:

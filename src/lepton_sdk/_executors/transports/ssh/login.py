@@ -1,4 +1,4 @@
-"""The user's own ssh on a machine: the same address, keys and host keys that the executor uses."""
+"""The user's own ssh on a machine, with the same address, keys and host keys that the executor uses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Login:
     """How the user's own ssh reaches one node.
 
     Args:
-        runs_dir: where files of runs lie on this host.
+        runs_dir: the folder of runs on this host.
         own: see `lepton_sdk.spi.ExecutorContext`.
     """
 
@@ -41,14 +41,14 @@ class Login:
         place = f"{BASE}/{RUNS}/{place_of(execution.run_id, execution.attempt, execution.rank)}/work"
         bare = outside or execution.job.image is None
         inside = command or "exec ${SHELL:-/bin/sh} -l" if bare else entered(execution, command)
-        # As the executor does it: a login may begin somewhere else than in the home that the environment names.
+        # As in the executor: a login may begin in another folder than the home that the environment names.
         script = f'cd "$HOME"/{quote(place)} 2>/dev/null; {inside}'
         terminal = [] if command else ["-t"]
-        # The user's shell there, whichever it is, reads one word: a script for sh.
+        # The user's login shell may be any shell, so give it one word: a script for sh.
         return ["ssh", *self._options(), *terminal, self._host(), f"exec /bin/sh -c {quote(script)}"]
 
     def forward(self, here: int, there: int) -> Sequence[str]:
-        """The arguments that bring a port of the node to this host's loopback for as long as they run."""
+        """The arguments that forward a port of the node to this host's loopback, as long as the program runs."""
         way = ["-L", f"127.0.0.1:{here}:127.0.0.1:{there}"]
         return ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", *way, *self._options(), self._host()]
 
@@ -70,7 +70,7 @@ class Login:
 
     def _host(self) -> str:
         host = self._access.host
-        # ssh would take it for an option.
+        # ssh would read it as an option.
         if host.startswith("-"):
             raise UsageError(f"{host!r} is no host name")
         return host
@@ -92,7 +92,7 @@ class Login:
         keys = HostKeys(self.runs_dir.parent / "known_hosts")
         if machine := machine_of(self.node, self.own):
             pinned = keys.of(machine)
-            # The executor has been there, so the key is known; where it has not, ssh may be the first.
+            # If the executor was connected before, the key is known; otherwise ssh may be the first.
             check = "yes" if pinned.exists() else "accept-new"
             pinned.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             return [*found, ("UserKnownHostsFile", f'"{pinned}"'), ("StrictHostKeyChecking", check), ("HostKeyAlias", machine)]
@@ -115,9 +115,9 @@ class Login:
 
 
 def _inherited(host: str, name: str) -> tuple[str, list[tuple[str, str]]]:
-    """The real name of a host that the user's SSH settings have under another one, and what else they say of it there.
+    """The real name of a host alias in the user's SSH settings, and the other settings of that alias.
 
-    A block of its own inherits nothing from the host that it names, so what ssh would take from there is written out.
+    A separate block inherits nothing from the host that it names, so those settings are written out.
     """
     there, plain = _resolved(host), _resolved(name)
     theirs = [pair for pair in there if pair not in plain and pair[0] not in ("host", "originalhost", "hostname")]
@@ -125,7 +125,7 @@ def _inherited(host: str, name: str) -> tuple[str, list[tuple[str, str]]]:
 
 
 def _resolved(host: str) -> list[tuple[str, str]]:
-    """What ssh itself makes of a name with the user's settings; nothing where there is no ssh."""
+    """The settings that ssh itself resolves for a name; empty if there is no ssh."""
     try:
         done = subprocess.run(["ssh", "-G", host], capture_output=True, text=True, check=False)  # noqa: S603, S607 - the user's own
     except OSError:

@@ -1,4 +1,4 @@
-"""How far something is that takes long, told to whoever waits a few times a second and not more."""
+"""Report the progress of long work to a waiting user, at most a few times a second."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _MIB = 1 << 20
 
 
 class Progress:
-    """One thing that takes long. What is over at once is never told.
+    """One piece of long work. Work that is over at once is never reported.
 
     Args:
-        tell: takes each line, and ``""`` when it is over.
-        what: what happens, in words.
+        tell: receives each line, and ``""`` when it is over.
+        what: the text that says what happens.
     """
 
     def __init__(self, tell: Callable[[str], None], clock: Clock, what: str) -> None:
@@ -27,15 +27,15 @@ class Progress:
         self._told = False
 
     def begin(self, total: int) -> None:
-        """So many bytes are to come, from the first one on."""
+        """Begin: ``total`` bytes will come."""
         self._done, self._total = 0, total
 
     def add(self, count: int) -> None:
-        """So many more bytes are through."""
+        """Count further bytes that are through."""
         self._done += count
         if self._clock.monotonic() >= self._next:
             self._next, self._told = self._clock.monotonic() + _PAUSE, True
-            # What goes over the wire is a little more than what it holds.
+            # The bytes on the wire are a few more than the content.
             done = min(self._done, self._total)
             self._tell(f"{self._what}: {done / _MIB:.1f} of {self._total / _MIB:.1f} MiB")
 

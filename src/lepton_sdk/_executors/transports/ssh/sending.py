@@ -1,4 +1,4 @@
-"""Bringing a workdir to a node: only contents that it lacks, in one stream, and a tree of the run's own made with them there."""
+"""Send a workdir to a node: only contents that it lacks, in one stream. The node makes the run's own tree with them."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ __all__ = ["send_workdir"]
 _TRIES = 3
 _PIECE = 1 << 18
 _LIST_SECONDS = 120.0
-# A node that takes no byte for so long takes none any more; making the tree of what it got may take far longer.
+# A node that accepts no byte for this time will accept none any more. Making the tree from what it got may take far longer.
 _STALL_SECONDS, _BUILD_SECONDS = 120.0, 1800.0
 # Bytes that the name of one content takes in an answer.
 _NAMED = 160
 _FULL = ("No space left on device", "Disk quota exceeded")
-# What lies on a node for a run that may never come is kept within this: a second copy takes room, and time from jobs.
+# The limit for a spare copy on a node, for a run that may never come: it takes room, and time from jobs.
 _SPARE_BYTES, _SPARE_FILES = 1 << 30, 200_000
-# More than this is not sent again to a run that comes soon: its contents are kept before the run begins.
+# Above this size the contents are stored before the run begins, so that a run that comes soon needs no second transfer.
 _LARGE = 64 << 20
 _NONE, _BY_BLOBS = "-", "blobs"
 
@@ -48,11 +48,11 @@ async def send_workdir(remote: SSHHost, execution: Execution, path: str, *, stat
 
     Args:
         path: the run's folder on the node, below its folder of runs.
-        state: our folder on this host; not descended into.
-        progress: is told what has been sent.
+        state: our folder on this host; it is not entered.
+        progress: counts the bytes that were sent.
 
     Returns:
-        The place on the node where the run's tree stands; or the keeper's word why none is needed.
+        The path of the run's tree on the node; or the keeper's answer that says why none is needed.
 
     Raises:
         JobSpecError: the workdir cannot be read or keeps changing, or the node has no room for it.
@@ -67,7 +67,7 @@ async def send_workdir(remote: SSHHost, execution: Execution, path: str, *, stat
             offer = await _offer(remote, f"need {path} {execution.epoch}", workdir, state, known, spare=spare)
             if isinstance(offer, list):
                 return offer
-            # Written while the node is busy with what it gets.
+            # Write it while the node is busy with what it gets.
             keeping = asyncio.ensure_future(asyncio.to_thread(memory.keep, offer.tree))
             try:
                 progress.begin(offer.size)
@@ -75,7 +75,7 @@ async def send_workdir(remote: SSHHost, execution: Execution, path: str, *, stat
                     return offer.place
             finally:
                 await keeping
-            # Another run was quicker to take what this one was to be made of.
+            # Another run has already taken the tree from which this one was to be made.
             spare = False
         except Changed as error:
             if turn == _TRIES - 1:
@@ -86,7 +86,7 @@ async def send_workdir(remote: SSHHost, execution: Execution, path: str, *, stat
 
 @frozen
 class _Offer:
-    """What is to be sent: a tree, the contents that the node lacks, and the tree there that it is to be made of."""
+    """What to send: a tree, the contents that the node lacks, and the tree on the node from which it is made."""
 
     place: str
     tree: Tree
@@ -111,7 +111,7 @@ class _Offer:
 async def _offer(
     remote: SSHHost, words: str, workdir: str, state: Path, known: Tree | None, *, spare: bool
 ) -> _Offer | list[str]:
-    """Read the workdir while the node looks what it has; or the node's word why it needs nothing."""
+    """Read the workdir while the node checks what it has; or the node's answer that says why it needs nothing."""
     place, given_up = secrets.token_hex(8), threading.Event()
     base = known.id if known and spare else _NONE
     reading = asyncio.ensure_future(
@@ -133,15 +133,15 @@ async def _offer(
             channel.close()
     finally:
         given_up.set()
-        # Whatever came in its way is told already.
+        # Its error is already reported.
         await asyncio.gather(reading, return_exceptions=True)
 
 
 async def _missing(remote: SSHHost, channel: Channel, wanted: set[str]) -> frozenset[str]:
-    """Which contents the node lacks."""
+    """The contents that the node lacks."""
     sending = asyncio.ensure_future(_ask(channel, "".join(f"{name}\n" for name in wanted).encode()))
     try:
-        # Both at once: a long answer must not wait for a reader that is still sending.
+        # Send and read at the same time: a long answer must not wait for a reader that is still sending.
         said = frozenset(await remote.in_time(channel, _LIST_SECONDS, LONGEST_ANSWER + _NAMED * len(wanted)))
         if not said <= wanted:
             raise channel.nonsense(next(iter(said - wanted)), "contents that nobody named")
@@ -157,12 +157,12 @@ async def _ask(channel: Channel, names: bytes) -> None:
 
 
 async def _send(remote: SSHHost, offer: _Offer, workdir: str, progress: Progress) -> bool:
-    """Send it; false when what it was to be made of is not there any more."""
+    """Send it; returns False if the tree from which it was to be made is gone."""
     channel = await remote.call(offer.words)
     try:
         sending = asyncio.ensure_future(_stream(remote, channel, pack(offer.tree, offer.missing, offer.base), progress))
         answering = asyncio.ensure_future(channel.answer())
-        # A node without room says so before everything is sent.
+        # A node without room reports that before everything is sent.
         await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():
             # A pipe that broke means an answer is on its way that says why.
@@ -191,7 +191,7 @@ async def _stream(remote: SSHHost, channel: Channel, pieces: Iterator[bytes], pr
 
 
 def _gather(pieces: Iterator[bytes]) -> bytes:
-    """The next pieces as one block; nothing at the end."""
+    """The next pieces as one block; empty at the end."""
     block = bytearray()
     for piece in pieces:
         block += piece
