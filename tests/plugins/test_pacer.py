@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lepton_sdk._plugins.pacer import FilePacer
+from lepton_sdk._plugins.rate import FilePacer
 
 _RATES = {"": 1.0, "launch": 12.0}
 
@@ -121,7 +121,7 @@ def test_two_processes_never_get_one_slot(tmp_path: Path) -> None:
 import asyncio, time
 from datetime import UTC, datetime
 from pathlib import Path
-from lepton_sdk._plugins.pacer import FilePacer
+from lepton_sdk._plugins.rate import FilePacer
 class StoppedClock:
     # Time stands still, so that the slot is what the pacer wants to sleep.
     def now(self): return datetime(2026, 1, 1, tzinfo=UTC)

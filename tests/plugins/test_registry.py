@@ -74,7 +74,7 @@ def test_flags_and_methods_must_agree(python: Python, name: str, line: str) -> N
 def test_flags_and_methods_of_executors_must_agree(python: Python) -> None:
     code = """
 from pathlib import Path
-from lepton_sdk._plugins.making import make_executor
+from lepton_sdk._plugins.factories import make_executor
 from lepton_sdk.spi.executor import ExecutorContext
 (spec,) = [status.spec for status in registry.statuses("executor") if status.name == "mute"]
 answer = error(make_executor, spec, ExecutorContext(SystemClock(), Path("/nowhere")))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lepton_sdk._plugins.scan import EntryPoint, entry_points, normal_name, plain_entry_points, stdlib_entry_points
+from lepton_sdk._plugins.entry_points import EntryPoint, entry_points, normal_name, plain_entry_points, stdlib_entry_points
 
 
 def _distribution(folder: Path, name: str, text: str) -> Path:

@@ -9,8 +9,8 @@ from attrs import evolve
 
 from lepton_sdk._config import Config, read_section
 from lepton_sdk._gate.specs import check_spec
-from lepton_sdk._plugins.guard import load_object, said
-from lepton_sdk._plugins.scan import EntryPoint, normal_name
+from lepton_sdk._plugins.entry_points import EntryPoint, normal_name
+from lepton_sdk._plugins.loading import load_object, said
 from lepton_sdk._plugins.status import CONTRACT, KINDS, PluginState, PluginStatus
 from lepton_sdk.domain.access import CORE_KINDS
 from lepton_sdk.errors import ConfigError, PluginBroken

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from lepton_sdk._plugins.guard import said
+from lepton_sdk._plugins.loading import said
 from lepton_sdk.errors import PluginBroken
 
 if TYPE_CHECKING:

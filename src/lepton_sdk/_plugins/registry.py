@@ -11,10 +11,10 @@ from attrs import evolve
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import Config, read_section
 from lepton_sdk._plugins.discovery import discover, names
-from lepton_sdk._plugins.guard import load_object, said
-from lepton_sdk._plugins.notices import missing_hint, notices
-from lepton_sdk._plugins.scan import EntryPoint, entry_points
+from lepton_sdk._plugins.entry_points import EntryPoint, entry_points
+from lepton_sdk._plugins.loading import load_object, said
 from lepton_sdk._plugins.status import KINDS, PluginState, PluginStatus
+from lepton_sdk._plugins.warnings import missing_hint, notices
 from lepton_sdk.errors import ConfigError, LeptonError, PluginBroken, PluginConflict, PluginMissing
 from lepton_sdk.spi.spec import CommandSpec, ExecutorSpec, ObserverSpec, ProviderSpec, WatchdogWay
 
@@ -148,7 +148,7 @@ class Registry:
             ConfigError: a value that it needs is missing or wrong.
         """
         if name not in self._providers:
-            from lepton_sdk._plugins.making import make_provider
+            from lepton_sdk._plugins.factories import make_provider
 
             status = self._ready("provider", name)
             context = self._context(status)
@@ -161,8 +161,8 @@ class Registry:
         return bool(getattr(self._http_of.get(name), "used", False))
 
     def _context(self, status: PluginStatus) -> ProviderContext:
-        from lepton_sdk._plugins.making import make_context
-        from lepton_sdk._plugins.shell import ExecutorShell
+        from lepton_sdk._plugins.factories import make_context
+        from lepton_sdk._plugins.remote_shell import ExecutorShell
         from lepton_sdk.domain.access import SSHAccess
         from lepton_sdk.spi.executor import ExecutorContext
 
@@ -181,7 +181,7 @@ class Registry:
         Raises:
             PluginError: none is installed for it, several are, or the one there is is broken.
         """
-        from lepton_sdk._plugins.making import make_executor
+        from lepton_sdk._plugins.factories import make_executor
 
         return make_executor(self.executor_spec(kind), context)
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lepton_sdk.cli.progress import StatusLine
 from lepton_sdk.cli.render import plan_lines
 from lepton_sdk.cli.signals import SIGNALS, Ears, over
-from lepton_sdk.cli.status import StatusLine
 from lepton_sdk.errors import (
     ExposureNotAccepted,
     JournalCorrupt,

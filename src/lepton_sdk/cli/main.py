@@ -26,17 +26,17 @@ _COMMANDS = {
     "ps": ("runs", "List runs."),
     "logs": ("runs", "Show the output of a run."),
     "pull": ("runs", "Bring files of a run here."),
-    "ssh": ("reach", "Open a shell on a machine of a run."),
-    "forward": ("reach", "Bring a port of a run's machine here."),
+    "ssh": ("ssh", "Open a shell on a machine of a run."),
+    "forward": ("ssh", "Bring a port of a run's machine here."),
     "stop": ("runs", "End a run and give its machine back."),
-    "nodes": ("state", "List machines that we hold, with what they cost."),
-    "reconcile": ("state", "Hold the journal against what providers list."),
-    "state": ("state", "Show whose journal this is; adopt one that came from another host."),
-    "follow": ("state", "Drive open runs, as a service."),
-    "plugins": ("setup", "List plugins and their states."),
-    "config": ("setup", "Show the settings in force, and where each comes from."),
-    "doctor": ("setup", "Examine this host and each provider, free of charge."),
-    "completion": ("setup", "Print the shell's completion script."),
+    "nodes": ("nodes", "List machines that we hold, with what they cost."),
+    "reconcile": ("nodes", "Hold the journal against what providers list."),
+    "state": ("nodes", "Show whose journal this is; adopt one that came from another host."),
+    "follow": ("nodes", "Drive open runs, as a service."),
+    "plugins": ("diagnose", "List plugins and their states."),
+    "config": ("diagnose", "Show the settings in force, and where each comes from."),
+    "doctor": ("diagnose", "Examine this host and each provider, free of charge."),
+    "completion": ("diagnose", "Print the shell's completion script."),
 }
 
 
@@ -77,7 +77,7 @@ class _Commands(click.Group):
 @cache
 def _plugin_commands() -> tuple[str, ...]:
     """Names alone, also of plugins that cannot be used: the settings and specs that tell cost more than all the rest."""
-    from lepton_sdk._plugins.scan import entry_points
+    from lepton_sdk._plugins.entry_points import entry_points
 
     return tuple(sorted({entry.name for entry in entry_points() if entry.group == _GROUP}))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lepton_sdk.cli.jobargs import JobCommand, job_from, job_options, resource_options, resources_from
+from lepton_sdk.cli.job_options import JobCommand, job_from, job_options, resource_options, resources_from
 from lepton_sdk.cli.render import emit, json_option, table, warn
 from lepton_sdk.client import Client
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lepton_sdk.cli.jobargs import JobCommand, job_from, job_options
+from lepton_sdk.cli.job_options import JobCommand, job_from, job_options
 from lepton_sdk.cli.render import emit, json_option, note, plan_lines, warn
 from lepton_sdk.client import Client
 from lepton_sdk.errors import ExposureNotAccepted

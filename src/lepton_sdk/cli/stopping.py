@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lepton_sdk.aio import AsyncClient
+from lepton_sdk.cli.progress import StatusLine
 from lepton_sdk.cli.signals import Ears, over
-from lepton_sdk.cli.status import StatusLine
 from lepton_sdk.errors import LeptonError
 
 if TYPE_CHECKING:

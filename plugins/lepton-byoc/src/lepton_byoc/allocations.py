@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lepton_byoc.looks import Cordon
+from lepton_byoc.observations import Cordon
 from lepton_sdk.spi import LeptonError, Node, Unavailable
 
 __all__ = ["Allocations"]

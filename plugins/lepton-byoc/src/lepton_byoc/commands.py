@@ -14,10 +14,10 @@ from attrs import evolve
 
 from lepton_byoc.fleet import Fleet
 from lepton_byoc.health import Health, overall
-from lepton_byoc.looks import Look
 from lepton_byoc.machine import hostname
-from lepton_byoc.obstacles import host_obstacle, silent
+from lepton_byoc.observations import Look
 from lepton_byoc.preflight import PROFILES, Verdict, preflight
+from lepton_byoc.refusals import host_obstacle, silent
 from lepton_byoc.roster import FleetHost, parse_target
 from lepton_sdk.spi import LeptonError, ProviderContext, UsageError
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from attrs import evolve
 
+from lepton_byoc.ask import ask
 from lepton_byoc.fleet_listing import fleet_offers, once_each, part_price
 from lepton_byoc.health import Finding
-from lepton_byoc.link import ask
-from lepton_byoc.looks import Cordon, Look, Looks, Silence
-from lepton_byoc.obstacles import SILENT_SECONDS, host_obstacle, silent
+from lepton_byoc.observations import Cordon, Look, Looks, Silence
+from lepton_byoc.refusals import SILENT_SECONDS, host_obstacle, silent
 from lepton_byoc.roster import FleetHost, Roster
 from lepton_sdk.spi import (
     ConfigError,

@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from lepton_byoc.looks import Look
-from lepton_byoc.obstacles import FRESH_SECONDS, Obstacle, host_obstacle, taken, twin_obstacle
+from lepton_byoc.observations import Look
+from lepton_byoc.refusals import FRESH_SECONDS, Obstacle, host_obstacle, taken, twin_obstacle
 from lepton_byoc.roster import FleetHost
 from lepton_sdk.spi import Availability, Gpu, Money, Offer, Resources, Terms, TermsKind
 

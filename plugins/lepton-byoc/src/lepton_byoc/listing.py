@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import evolve
 
 from lepton_byoc.gpus import GpuState
-from lepton_byoc.obstacles import in_use
+from lepton_byoc.refusals import in_use
 from lepton_sdk.spi import Availability, Gpu, Offer, Resources
 
 __all__ = ["parts"]

@@ -12,7 +12,7 @@ from lepton_byoc import machine
 from lepton_byoc.allocations import Allocations
 from lepton_byoc.gpus import GpuState, read_gpus, visible
 from lepton_byoc.listing import parts
-from lepton_byoc.obstacles import held_by
+from lepton_byoc.refusals import held_by
 from lepton_sdk.spi import (
     Availability,
     ConfigError,

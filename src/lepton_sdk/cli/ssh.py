@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from lepton_sdk.cli.jobargs import JobCommand
+from lepton_sdk.cli.job_options import JobCommand
 from lepton_sdk.client import Client
 from lepton_sdk.errors import UsageError
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from lepton_byoc.looks import Look, Silence
+from lepton_byoc.observations import Look, Silence
 from lepton_byoc.roster import FleetHost
 from lepton_sdk.spi import Gpu
 

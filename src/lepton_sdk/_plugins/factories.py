@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import Config, read_section
-from lepton_sdk._plugins.guard import load_object, said
+from lepton_sdk._plugins.loading import load_object, said
 from lepton_sdk._plugins.status import PluginStatus
 from lepton_sdk.errors import LeptonError, PluginBroken
 from lepton_sdk.spi.capabilities import EXECUTOR_CAPABILITIES, PROVIDER_CAPABILITIES, lacking, methods_of, misfit, undeclared
@@ -132,7 +132,7 @@ def _own_folder(path: Path) -> Path:
 
 
 def _pacer(spec: ProviderSpec, values: object, config: Config, clock: Clock) -> Pacer:
-    from lepton_sdk._plugins.pacer import FilePacer
+    from lepton_sdk._plugins.rate import FilePacer
 
     assert isinstance(values, dict)
     secrets = [value.reveal() for value in values.values() if isinstance(value, Secret)]
