@@ -306,9 +306,7 @@ class AsyncClient:
         run_id = self._resolve(run)
         ended = await or_leave(self._engine, run_id, wait_for(self._engine, run_id), on_cancel)
         if check:
-            from lepton_sdk._engine.outcome import raise_for
-
-            raise_for(ended)
+            ended.raise_for_state()
         return ended
 
     async def stop(self, run: str, *, now: bool = False) -> Run:

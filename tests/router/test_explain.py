@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lepton_sdk._text import aligned
 from lepton_sdk.catalog import Catalog, reference_catalog
 from lepton_sdk.domain.gpu import Gpu
 from lepton_sdk.domain.job import Job
@@ -12,7 +13,6 @@ from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.offer import Availability, Offer, Terms, TermsKind
 from lepton_sdk.domain.resources import Resources
 from lepton_sdk.router import Plan, Standing, matching, route
-from lepton_sdk.router.table import aligned
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 USABLE = Standing(usable=True)
@@ -219,8 +219,8 @@ def test_the_table_of_candidates() -> None:
 
 
 def test_columns_are_aligned() -> None:
-    text = aligned(("a", "offers"), [("x", "1"), ("long", "100")])
-    assert text.splitlines() == ["a     offers", "x          1", "long     100"]
+    text = aligned(("a", "offers"), [("x", "1"), ("long", "100")], right={"offers"})
+    assert text == ["a     offers", "x          1", "long     100"]
 
 
 def test_what_a_provider_says_of_one_machine_stands_by_itself_with_its_next_step() -> None:

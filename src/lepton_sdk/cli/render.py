@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lepton_sdk._text import aligned
+
 if TYPE_CHECKING:
     from lepton_sdk.router import Plan
 
@@ -52,10 +54,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> 
     if not rows:
         click.echo(empty)
         return
-    cells = [list(head), *([("" if cell is None else str(cell)) for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    for number, row in enumerate(cells):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    for number, line in enumerate(aligned(head, cells)):
         click.echo(styled(line, bold=True) if number == 0 else line)
 
 

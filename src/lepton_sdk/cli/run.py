@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run_command"]
 
-# For a run that ended without an exit code of its own; 124 and 130 are what timeout(1) and a shell would give.
-_CODES = {"succeeded": 0, "failed": 1, "timed-out": 124, "stopped": 130, "lost": 69, "refused": 69}
-
 
 @click.command("run", cls=JobCommand)
 @click.argument("file", required=False)
@@ -48,7 +45,7 @@ def run_command(file: str | None, detach: bool, on_interrupt: str, accept_exposu
         return 0
     run, is_left = asyncio.run(_foreground(job, on_interrupt, accept_exposure, as_json=as_json))
     _report(run, as_json=as_json)
-    return 0 if is_left else _exit_code(run)
+    return 0 if is_left else run.exit_status
 
 
 def _detached(job: Job, accept_exposure: bool) -> Run:
@@ -125,8 +122,3 @@ def _report(run: Run, *, as_json: bool) -> None:
     note(f"lepton: {', '.join(part for part in parts if part)}")
     if run.error:
         note(f"lepton: {run.error}")
-
-
-def _exit_code(run: Run) -> int:
-    # An open one was left to a follower process by a third interrupt.
-    return run.exit_code if run.exit_code is not None else _CODES.get(str(run.state), 130)

@@ -5,17 +5,28 @@ from __future__ import annotations
 import asyncio
 import codecs
 import json
+import logging
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from lepton_sdk.cli.render import ago, emit, json_option, readable, table, warn
 from lepton_sdk.client import Client
+from lepton_sdk.errors import LeptonError
+
+if TYPE_CHECKING:
+    from lepton_sdk.aio import AsyncClient
+    from lepton_sdk.cli.progress import StatusLine
+    from lepton_sdk.domain.run import Run
 
 __all__ = ["logs_command", "ps_command", "pull_command", "stop_command"]
+
+# What takes longer than that is said.
+_QUICK_SECONDS = 1.0
+_WAITING = "stopping and giving machines back, {clock}; Ctrl-C leaves that to a follower process"
 
 
 @click.command("ps")
@@ -109,16 +120,59 @@ def pull_command(run: str, patterns: tuple[str, ...], target: str | None, as_jso
 def stop_command(runs: tuple[str, ...], now: bool, as_json: bool) -> int:
     """End runs and give their machines back."""
     from lepton_sdk._clock import SteadyClock
-    from lepton_sdk.cli.stopping import stop_all
 
     clock = SteadyClock()
     with Client(clock=clock) as client:
         # When one word names no run, none is stopped.
         names = list(dict.fromkeys(client.get(run).id for run in runs))
-    ended = asyncio.run(stop_all(names, now=now))
+    ended = asyncio.run(_stop_all(names, now=now))
     if as_json:
         emit([run.to_dict(clock.now()) for run in ended])
     else:
         for run in ended:
             click.echo(f"{run.id} {run.state}")
     return 0 if all(run.state.ended for run in ended) else 130
+
+
+async def _stop_all(names: Sequence[str], *, now: bool) -> list[Run]:
+    """The runs, ended; or still open, each with a follower, when somebody would not wait."""
+    from lepton_sdk.aio import AsyncClient
+    from lepton_sdk.cli.progress import StatusLine
+    from lepton_sdk.cli.signals import Ears
+
+    async with AsyncClient() as client:
+        ears = Ears()
+        logging.getLogger("lepton_sdk.leaving").disabled = True
+        status = StatusLine(lambda _: None)
+        with ears.open():
+            work = asyncio.gather(*(client.stop(name, now=now) for name in names), return_exceptions=True)
+            try:
+                if not (heard := await ears.hear(work, seconds=_QUICK_SECONDS)) and not work.done():
+                    status.waiting(_WAITING)
+                    heard = await ears.hear(work)
+                if heard:
+                    await _hand_on(client, names, work, status)
+                    return [await client.get(name) for name in names]
+                return _answers(work.result())
+            finally:
+                status.close()
+
+
+async def _hand_on(
+    client: AsyncClient, names: Sequence[str], work: asyncio.Future[list[Run | BaseException]], status: StatusLine
+) -> None:
+    from lepton_sdk.cli.signals import over
+
+    await over(work)
+    for name in names:
+        if not (await client.get(name)).state.ended:
+            await client.detach(name, accept_exposure=True)
+            status.say(f"lepton: a follower process goes on stopping run {name}; see it with lepton ps and lepton nodes")
+
+
+def _answers(answers: Sequence[Run | BaseException]) -> list[Run]:
+    """The runs; one that could not be stopped keeps no other from being stopped."""
+    errors = [answer for answer in answers if isinstance(answer, BaseException)]
+    if errors:
+        raise next((error for error in errors if isinstance(error, LeptonError)), errors[0])
+    return [answer for answer in answers if not isinstance(answer, BaseException)]
