@@ -153,7 +153,7 @@ def test_a_role_without_rights_is_told(postgres: Server, database: str) -> None:
 
 
 def test_a_lock_that_somebody_keeps_is_told(url: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lepton_sdk._journal import postgres as home
+    from lepton_sdk._journal.stores import postgres as home
 
     monkeypatch.setattr(home, "_BEGIN", home._BEGIN.replace("'10s'", "'100ms'"))
     first, second = Journal(url, FixedClock()), Journal(url, FixedClock())

@@ -17,9 +17,9 @@ from writing import NOW, FixedClock, filled, plan
 from lepton_sdk import Job, Run
 from lepton_sdk._clock import SystemClock
 from lepton_sdk._journal import Journal
-from lepton_sdk._journal.host import this_host
 from lepton_sdk._journal.rows import checksum, event_row
-from lepton_sdk._journal.schema import APPLICATION_ID, MIGRATIONS, VERSION
+from lepton_sdk._journal.store import this_host
+from lepton_sdk._journal.stores.sqlite_schema import APPLICATION_ID, MIGRATIONS, VERSION
 from lepton_sdk.domain.events import event_of
 from lepton_sdk.domain.ids import new_id
 from lepton_sdk.errors import JournalCorrupt, JournalError, JournalTooNew, JournalUnwritable, UsageError

@@ -21,7 +21,8 @@ from lepton_sdk._engine.launch import execution
 from lepton_sdk._engine.member import Member
 from lepton_sdk._engine.runs import acquire, boot, create, execute, observe, recover, release
 from lepton_sdk._engine.runs import drive as story
-from lepton_sdk._journal import Journal, sqlite
+from lepton_sdk._journal import Journal
+from lepton_sdk._journal.stores import sqlite
 from lepton_sdk.domain import history
 from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.events import AnyEvent, AnyStep, NodeIntended, NodeLost, NodeReleased, NodeReleasing

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from lepton_sdk._config.model import Config
+from lepton_sdk._config.load import Config
 from lepton_sdk._config.tomlfile import check_keys
 from lepton_sdk._gate.answers import checked_stored
 from lepton_sdk.errors import ConfigError, LeptonError, PluginBroken

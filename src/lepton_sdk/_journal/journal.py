@@ -13,9 +13,10 @@ from lepton_sdk._journal.appending import Entry, Written, write_entries
 from lepton_sdk._journal.group import Group
 from lepton_sdk._journal.lost import refuse_lost
 from lepton_sdk._journal.mark import Mark
+from lepton_sdk._journal.opening import open_store
 from lepton_sdk._journal.rows import event_row
 from lepton_sdk._journal.spending import Spending, rented_at
-from lepton_sdk._journal.store import Execute, Place, key_of, open_store
+from lepton_sdk._journal.store import Execute, Place, key_of
 from lepton_sdk._journal.times import Times
 from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.events import AnyEvent

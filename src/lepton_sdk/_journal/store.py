@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from lepton_sdk._clock import Clock
 from lepton_sdk.errors import JournalCorrupt
 from lepton_sdk.spi.secret import Secret
 
-__all__ = ["Execute", "Place", "Row", "Store", "exists", "key_of", "open_store", "put_aside"]
+__all__ = ["Execute", "Place", "Row", "Store", "key_of", "this_host"]
 
 # A file, or the URL of a database, which may hold a password.
 Place = Path | Secret
@@ -78,58 +79,18 @@ class Store(Protocol):
         ...
 
 
-def open_store(place: Place, *, writable: bool, fresh: Callable[[], object] = lambda: None) -> Store:
-    """Open the database at a place; with ``writable`` it is made, or brought to our version.
-
-    Args:
-        fresh: called when there is no journal at the place, before one is made; it may refuse.
-
-    Raises:
-        JournalError: it is not ours, of a newer version, out of reach or cannot be written.
-    """
-    if isinstance(place, Path):
-        from lepton_sdk._journal.sqlite import SqliteStore
-
-        return SqliteStore(place, writable=writable, fresh=fresh)
-    return _postgres()(place, writable=writable, fresh=fresh)
-
-
-def exists(place: Place) -> bool:
-    """Whether there is a journal at a place; asking makes none."""
-    if isinstance(place, Path):
-        return place.exists()
-    from lepton_sdk._journal.postgres import is_there
-
-    return is_there(place)
-
-
 def key_of(place: Place) -> str:
     """A place as marks name it, the same however it is written; never with a password."""
     if isinstance(place, Path):
         return os.path.realpath(place)
-    from lepton_sdk._config.address import bare_address
+    from lepton_sdk._config.show import bare_address
 
     return bare_address(place)
 
 
-def put_aside(place: Place) -> str | None:
-    """Move what is at a place out of the way and keep it; where it is then, ``None`` where nothing was.
-
-    Raises:
-        JournalError: it cannot be moved.
-    """
-    if isinstance(place, Path):
-        from lepton_sdk._journal.sqlite import set_aside
-
-        found = set_aside(place)
-        return None if found is None else str(found)
-    from lepton_sdk._journal import postgres
-
-    return postgres.set_aside(place)
-
-
-def _postgres() -> Callable[..., Store]:
-    # 60 ms to import, so only for those who use it.
-    from lepton_sdk._journal.postgres import PostgresStore
-
-    return PostgresStore
+def this_host() -> str:
+    """The host's own id, which a copy of a file does not bring along (machine-id(5)); its name where it has none."""
+    try:
+        return Path("/etc/machine-id").read_text().strip() or socket.gethostname()
+    except OSError:
+        return socket.gethostname()

@@ -8,8 +8,7 @@ from attrs import evolve
 
 from lepton_sdk._clock import Anchor, SteadyClock
 from lepton_sdk._journal.claims import Claims
-from lepton_sdk._journal.host import this_host
-from lepton_sdk._journal.store import Execute
+from lepton_sdk._journal.store import Execute, this_host
 
 __all__ = ["Times"]
 

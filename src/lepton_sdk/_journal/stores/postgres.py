@@ -12,9 +12,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lepton_sdk._clock import Clock
-from lepton_sdk._config.address import passwords_in, shown_address
-from lepton_sdk._journal.postgres_schema import MIGRATIONS, VERSION
+from lepton_sdk._config.show import passwords_in, shown_address
 from lepton_sdk._journal.store import Execute, Row
+from lepton_sdk._journal.stores.postgres_schema import MIGRATIONS, VERSION
 from lepton_sdk.errors import (
     ConfigError,
     JournalCorrupt,

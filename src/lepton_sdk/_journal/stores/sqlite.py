@@ -15,9 +15,8 @@ from pathlib import Path
 from threading import Lock
 
 from lepton_sdk._clock import Clock
-from lepton_sdk._journal.host import this_host
-from lepton_sdk._journal.schema import APPLICATION_ID, MIGRATIONS, VERSION
-from lepton_sdk._journal.store import Execute, Row
+from lepton_sdk._journal.store import Execute, Row, this_host
+from lepton_sdk._journal.stores.sqlite_schema import APPLICATION_ID, MIGRATIONS, VERSION
 from lepton_sdk.errors import (
     JournalCorrupt,
     JournalError,
