@@ -1,4 +1,4 @@
-"""Where settings come from, and which source wins."""
+"""Loads the settings: which sources there are, and which one wins. Begin with `load_config`."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", 
 
 @frozen
 class Config:
-    """The settings of one process. Sections of providers are raw here: only their plugins know what is secret in them.
+    """The settings of one process. Providers' sections are raw here: only their plugins know which values are secret.
 
     Attributes:
         path: the config file, whether it exists or not.
         state_dir: where the files of runs live, and the journal unless it is in a database.
         database: the address of a PostgreSQL database that holds the journal; it may hold a password. ``None`` for a file.
-        cache_dir: what can be made again.
+        cache_dir: files that can be created again.
         providers: the tables under ``[providers]`` as the file has them.
-        prefer: plugin name → the distribution that it shall come from.
+        prefer: plugin name → the distribution to take it from.
         disabled: plugin names that are switched off.
-        allowed: plugin or distribution names that alone may load; ``None`` for all, empty for none.
+        allowed: the only plugin or distribution names that may load; ``None`` for all, empty for none.
         strict: a faulty plugin is an error, not a warning.
         caps: what all machines and runs of this journal together may cost.
-        keeping: what may be spent on log and outputs before a machine is given back.
-        exposed: the file can be read by other users of this host.
+        keeping: the limits for fetching log and outputs before a machine is released.
+        exposed: other users of this host can read the file.
         environ: the variables that were read.
         origins: setting → ``"argument"``, ``"env NAME"``, ``"file PATH"`` or ``"default"``.
     """
@@ -71,10 +71,10 @@ def load_config(
         state: the state folder, or ``postgresql://…`` for a journal that several hosts share; else
             ``LEPTON_SDK_STATE``, else ``state`` in the file.
         cache: the cache folder; else ``LEPTON_SDK_CACHE``, else ``cache`` in the file.
-        environ: variables; nothing for those of this process.
+        environ: variables; ``None`` for those of this process.
 
     Raises:
-        ConfigError: a source does not hold; the message names the file or variable, the key and the fix.
+        ConfigError: a source is wrong; the message names the file or variable, the key and the fix.
     """
     variables = os.environ if environ is None else environ
     named = file or variables.get("LEPTON_SDK_CONFIG")

@@ -1,4 +1,4 @@
-"""The configuration as people may see it: each value with where it came from, secrets as dots."""
+"""The configuration for people: each value with its source, secrets as dots, addresses without passwords."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def config_to_dict(config: Config, specs: Mapping[str, ProviderSpec]) -> dict[st
 
     Args:
         config: what to show.
-        specs: of the installed providers, which say what is secret. Sections that no installed plugin vouches for are
-            shown as dots as a whole.
+        specs: the specs of installed providers, which declare the secrets. In a section without an installed plugin every
+            value is shown as dots.
     """
     allowed = None if config.allowed is None else sorted(config.allowed)
     core = {
@@ -58,7 +58,7 @@ def _provider(config: Config, name: str, spec: ProviderSpec | None) -> dict[str,
             section = read_section(config, spec)
             values, origins = section.values, section.origins
         except ConfigError:
-            # `lepton config` must work on the very file that is wrong; `lepton plugins` names the fault.
+            # `lepton config` must work on a wrong file, too; `lepton plugins` names the fault.
             pass
     if "enabled" in raw:
         values = {"enabled": raw["enabled"], **values}
@@ -70,29 +70,29 @@ def _provider(config: Config, name: str, spec: ProviderSpec | None) -> dict[str,
 
 
 def shown_address(url: Secret) -> str:
-    """The address without its password and parameters, however it was written."""
+    """The address without its password and parameters, in whatever form it was written."""
     user, _, place, _ = _parts(url)
     return f"postgresql://{f'{user}@' if user else ''}{place}"
 
 
 def bare_address(url: Secret) -> str:
-    """Which database it is, without who asks: two servers on two sockets have different ones."""
+    """The database's identity, without the user: two servers on two sockets differ."""
     _, _, place, query = _parts(url)
     where = [f"{name}={value}" for name, value in sorted(parse_qsl(query)) if name in _WHERE]
     return f"postgresql://{place}{'?' if where else ''}{'&'.join(where)}"
 
 
 def passwords_in(url: Secret) -> frozenset[str]:
-    """Every form in which its password could stand in somebody's error message."""
+    """Every form in which an error message could contain its password."""
     _, password, _, query = _parts(url)
     words = [password, unquote(password), *(value for name, value in parse_qsl(query) if "pass" in name)]
     return frozenset(filter(None, words))
 
 
 def _parts(url: Secret) -> tuple[str, str, str, str]:
-    """User, password, host and database, parameters. What cannot be told apart counts as password."""
+    """User, password, host and database, parameters. Parts that cannot be separated count as password."""
     rest = url.reveal().partition("://")[2]
-    # A password that was not quoted may hold any sign, so it ends at the last one that it can end at.
+    # An unquoted password may contain any character, so it ends at the last possible "@".
     who, at, where = rest.rpartition("@")
     if "?" in who:
         return "", rest, "…", rest.partition("?")[2]

@@ -1,4 +1,4 @@
-"""The record of runs and nodes: append-only events, and beside them what they add up to."""
+"""The journal: append-only entries about runs and nodes, and the state that they add up to. Begin with `journal.py`."""
 
 from __future__ import annotations
 

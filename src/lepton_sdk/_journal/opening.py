@@ -11,13 +11,13 @@ __all__ = ["exists", "open_store", "put_aside"]
 
 
 def open_store(place: Place, *, writable: bool, fresh: Callable[[], object] = lambda: None) -> Store:
-    """Open the database at a place; with ``writable`` it is made, or brought to our version.
+    """Open the database at a place; with ``writable``, create it or migrate it to our version.
 
     Args:
-        fresh: called when there is no journal at the place, before one is made; it may refuse.
+        fresh: called before a journal is created where there is none; it may refuse by raising.
 
     Raises:
-        JournalError: it is not ours, of a newer version, out of reach or cannot be written.
+        JournalError: it is not ours, of a newer version, unreachable or not writable.
     """
     if isinstance(place, Path):
         from lepton_sdk._journal.stores.sqlite import SqliteStore
@@ -27,7 +27,7 @@ def open_store(place: Place, *, writable: bool, fresh: Callable[[], object] = la
 
 
 def exists(place: Place) -> bool:
-    """Whether there is a journal at a place; asking makes none."""
+    """Whether there is a journal at a place; creates none."""
     if isinstance(place, Path):
         return place.exists()
     from lepton_sdk._journal.stores.postgres import is_there
@@ -36,7 +36,7 @@ def exists(place: Place) -> bool:
 
 
 def put_aside(place: Place) -> str | None:
-    """Move what is at a place out of the way and keep it; where it is then, ``None`` where nothing was.
+    """Move a journal's remains out of the way and keep them; return the new location, ``None`` if there was nothing.
 
     Raises:
         JournalError: it cannot be moved.

@@ -1,7 +1,7 @@
 """Installed entry points of our groups, read from the metadata files of distributions.
 
 `importlib.metadata` answers the same question and costs about 35 ms to import, more than the rest of ``lepton --help``.
-It is asked only where distributions do not lie in plain folders: zip files, eggs, finders of their own.
+It is used only where distributions do not lie in plain folders: zip files, eggs, custom finders.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Unusual(Exception):
 
 def entry_points() -> tuple[EntryPoint, ...]:
     """Entry points of all ``lepton_sdk.*`` groups of this environment, in the order of ``sys.path``."""
-    # Finders of their own announce distributions through this method; the standard path finder is the one we stand for.
+    # Custom finders offer distributions through this method; this module replaces the standard path finder.
     finders = [f for f in sys.meta_path if hasattr(f, "find_distributions")]
     if all(getattr(finder, "__name__", "") == "PathFinder" for finder in finders):
         try:
@@ -43,7 +43,7 @@ def entry_points() -> tuple[EntryPoint, ...]:
 
 
 def plain_entry_points(path: Sequence[str]) -> Iterator[EntryPoint]:
-    """The same, from the folders of ``path`` alone. The first of two distributions with one name wins, as on import."""
+    """The entry points in the folders of ``path`` alone. Of two distributions with one name the first wins, as on import."""
     seen: set[str] = set()
     for folder in dict.fromkeys(path):
         for name, version, metadata in _distributions(folder or "."):
@@ -77,7 +77,7 @@ def _read(path: str) -> str:
 
 
 def _parse(text: str, distribution: str, version: str) -> Iterator[EntryPoint]:
-    """Lines that make no sense are passed over: one bad file must not hide the plugins of others."""
+    """Lines that make no sense are skipped: one bad file must not hide the plugins of others."""
     group = ""
     for line in map(str.strip, text.splitlines()):
         if line.startswith("[") and line.endswith("]"):
@@ -88,7 +88,7 @@ def _parse(text: str, distribution: str, version: str) -> Iterator[EntryPoint]:
 
 
 def normal_name(name: str) -> str:
-    """A distribution's name in the form in which two spellings of it are equal (PEP 503)."""
+    """A distribution's normalized name (PEP 503)."""
     text = name.lower().replace("_", "-").replace(".", "-")
     while "--" in text:
         text = text.replace("--", "-")

@@ -1,4 +1,4 @@
-"""From a spec to the object that it promises, checked before anybody relies on it."""
+"""Calls the factories of plugins, and checks what they return against the spec."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["make_context", "make_executor", "make_provider"]
 def make_context(
     spec: ProviderSpec, config: Config, clock: Clock, http: Callable[..., ApiClient] | None, shell: RemoteShell
 ) -> ProviderContext:
-    """All that a provider is given.
+    """The context for a provider's factory.
 
     Raises:
         ConfigError: its section does not hold.
@@ -47,11 +47,11 @@ def make_context(
 
 
 def make_provider(status: PluginStatus, context: ProviderContext) -> Provider:
-    """Import the factory, hand it its own context and nothing else, and check what it returns.
+    """Import the factory, call it with its own context and nothing else, and check what it returns.
 
     Raises:
-        PluginBroken: the factory failed, or its object lacks a method or denies a capability flag.
-        LeptonError: what the factory itself says of its configuration or host.
+        PluginBroken: the factory failed, or its object lacks a method or contradicts a capability flag.
+        LeptonError: raised by the factory itself about its configuration or host.
     """
     spec = status.spec
     assert isinstance(spec, ProviderSpec)
@@ -70,10 +70,10 @@ def make_executor(spec: ExecutorSpec, context: ExecutorContext) -> Executor:
 
 
 class HttpMaker:
-    """What a provider's context has as ``http``: makes its clients, and knows whether it ever made one.
+    """The ``http`` of a provider's context: makes its clients, and knows whether it ever made one.
 
     Args:
-        make: makes a client; nothing for our own maker.
+        make: makes a client; ``None`` for the default.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class HttpMaker:
         self.used = False
 
     def __call__(self, **options: Any) -> ApiClient:
-        """A client with the provider's name on every error, and none of its secrets in any."""
+        """A client whose errors carry the provider's name and none of its secrets."""
         self.used = True
         if self._make is not None:
             return self._make(**options)
@@ -110,7 +110,7 @@ def _build(target: str, context: ProviderContext | ExecutorContext) -> object:
 
 
 def _check(made: object, spec: ProviderSpec | ExecutorSpec, contract: type, table: Mapping[str, type], hint: str) -> None:
-    """Hold what a factory made to the contract and to the flags of its spec; an attribute may raise anything when it is read."""
+    """Check a factory's object against the contract and the flags of its spec; reading an attribute may raise anything."""
     able = [protocol for flag, protocol in table.items() if flag in spec.capabilities]
     try:
         missing = [name for name in methods_of(contract) if not callable(getattr(made, name, None))]
@@ -125,7 +125,7 @@ def _check(made: object, spec: ProviderSpec | ExecutorSpec, contract: type, tabl
 
 
 def _own_folder(path: Path) -> Path:
-    # A question must work on a read-only home; who writes there says what failed.
+    # A read-only question must work on a read-only home; the code that writes there reports the failure.
     with suppress(OSError):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path

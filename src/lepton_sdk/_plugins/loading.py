@@ -1,4 +1,4 @@
-"""The wall between core and the code of plugins: whatever they raise becomes one `PluginBroken`."""
+"""Loads objects of plugins: whatever their code raises becomes one `PluginBroken`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["load_object", "said"]
 
 
 def said(error: BaseException) -> str:
-    """What an exception says, on one line: ``ImportError: no module named acme``."""
+    """An exception as one line: ``ImportError: no module named acme``."""
     text = redacted(" ".join(str(error).split()))
     if isinstance(error, SystemExit):
         return f"it exited (SystemExit: {text or 0})"

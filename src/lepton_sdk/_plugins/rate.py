@@ -1,4 +1,4 @@
-"""Pace shared by all processes of this host that use one key, through a small locked file."""
+"""Rate limits shared by all processes of this host that use one key, through a small locked file."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from lepton_sdk._clock import Clock
 
 __all__ = ["FilePacer"]
 
-# The lock is held for microseconds. Whoever holds it for seconds is stopped, and must not stop others for good.
+# The lock is held for microseconds. A process that holds it for seconds is suspended, and must not block others for good.
 _PATIENCE = 5.0
 _LOOK_AGAIN = 0.01
-# A slot further away than so many intervals was written by a clock that has been set back since.
+# A slot that is more intervals away than this was written before the clock was set back.
 _BELIEVED = 100
 
 
 class FilePacer:
-    """Hands out slots: each caller takes the next free one under the lock and sleeps until it comes.
+    """Hands out slots: each caller takes the next free slot under the lock and sleeps until it comes.
 
     Args:
-        folder: where the files of all pacers lie; made on demand.
-        provider: whose pace.
+        folder: where the files of all pacers lie; created on demand.
+        provider: the provider whose rates these are.
         key: what the vendor counts by, usually the secret; only a hash of it is written.
         rates: bucket → seconds between two calls; ``""`` holds for every call.
         clock: time and sleep.
@@ -61,7 +61,7 @@ class FilePacer:
         return self._clock.now().timestamp()
 
     def _take(self, buckets: list[str], file: int | None) -> float:
-        """The first moment that all buckets allow; the slots after it are written down before it is used."""
+        """The first moment that all buckets allow. The slots are written to the file before it is used."""
         now = self._now()
         stored = self._memory if file is None else {**self._memory, **_load(file)}
         slot = now

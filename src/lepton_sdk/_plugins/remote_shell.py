@@ -1,4 +1,4 @@
-"""Short commands on hosts behind SSH, for providers: by whichever executor reaches such hosts."""
+"""Short commands on hosts behind SSH, for providers, through the installed SSH executor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ExecutorShell"]
 
 
 class ExecutorShell:
-    """What a provider's context holds as its shell.
+    """The ``shell`` of a provider's context.
 
     Args:
         make: makes the executor for hosts behind SSH; called once.

@@ -1,4 +1,4 @@
-"""What is wrong between the config file and the installed plugins, as lines for the user."""
+"""Warnings for the user where the config file and the installed plugins do not fit together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["missing_hint", "notices"]
 
 
 def notices(config: Config, providers: Sequence[PluginStatus]) -> list[str]:
-    """One line for every section without a plugin, and one when a secret lies in a file that others can read."""
+    """One line for every section without a plugin, and one when others can read a file with a secret."""
     return [*_sections(config, {status.name for status in providers}), *_exposure(config, providers)]
 
 

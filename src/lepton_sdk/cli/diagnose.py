@@ -45,7 +45,7 @@ def config_command(as_json: bool) -> None:
 @click.argument("provider", required=False)
 @json_option
 def doctor_command(provider: str | None, as_json: bool) -> None:
-    """Examine this host and each usable provider (or PROVIDER alone), free of charge."""
+    """Check this host and each usable provider (or PROVIDER alone), free of charge."""
     with Client() as client:
         lines = client.diagnose(provider)
     if as_json:

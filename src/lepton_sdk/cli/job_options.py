@@ -1,4 +1,4 @@
-"""A job from flags, from a file, or from a file with some flags over it: the same value and the same checks."""
+"""Options that describe a job: from flags, a file, or a file that flags override, to one `Job`, with the same checks."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ job_options = _apply(_RESOURCE_OPTIONS + _OPTIONS)
 
 
 class JobCommand(click.Command):
-    """A command whose words behind ``--`` are the job's own command line."""
+    """A command whose words after ``--`` are the job's own command line."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if "--" in args:
@@ -133,7 +133,7 @@ def _retry(rules: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def _here() -> str:
-    """The current folder, unless copying it can only be a mistake."""
+    """The current folder, unless copying it would be a mistake."""
     here = Path.cwd()
     if here in (Path.home(), Path(here.anchor)):
         raise JobSpecError(

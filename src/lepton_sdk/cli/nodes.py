@@ -1,4 +1,4 @@
-"""``lepton nodes``, ``reconcile`` and ``follow``."""
+"""``lepton nodes``, ``reconcile``, ``state`` and ``follow``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["follow_command", "nodes_command", "reconcile_command", "state_comman
 @click.command("nodes")
 @json_option
 def nodes_command(as_json: bool) -> None:
-    """List machines that we hold, with what they cost."""
+    """List the machines that you hold, with their cost."""
     clock = SteadyClock()
     with Client(clock=clock) as client:
         nodes = client.nodes()
@@ -42,11 +42,11 @@ def nodes_command(as_json: bool) -> None:
 @click.option("-y", "--yes", is_flag=True, help="With --give-up: do not ask.")
 @json_option
 def reconcile_command(release_strays: bool, all_owners: bool, give_up: str | None, yes: bool, as_json: bool) -> None:
-    """Hold the journal against what providers list: take due steps, release duplicates, show the rest.
+    """Compare the journal with what providers list: take due steps, release duplicates, show the rest.
 
-    --give-up is for a machine that nobody can ask about any more. Its run ends, its row never counts as released, what it may
-    cost stays in the run (cost_at_most), and lepton nodes shows it for a while. Nothing ends the machine: do that at its
-    provider.
+    --give-up is for a machine that nobody can ask about any more. Its run ends, the machine never counts as released, its
+    possible cost stays in the run (cost_at_most), and lepton nodes shows it for a while. Nothing ends the machine: do that at
+    its provider.
     """
     if give_up is not None and not yes:
         _confirm_giving_up(give_up)
@@ -70,7 +70,7 @@ def _confirm_giving_up(node: str) -> None:
 
 
 def _show(nodes: Sequence[HeldNode], empty: str, clock: Clock) -> None:
-    # The time that the journal goes by: the wall clock may have been set since.
+    # The journal's time: the wall clock may have been set since.
     now = clock.now()
     rows = [
         (
@@ -91,7 +91,7 @@ def _show(nodes: Sequence[HeldNode], empty: str, clock: Clock) -> None:
 
 
 def _cost(node: HeldNode) -> str:
-    """What it has cost, as a range while nobody knows whether it is there."""
+    """Its cost so far, as a range while it is unknown whether it exists."""
     if node.cost is None:
         return "?"
     most = node.cost_most
@@ -102,11 +102,11 @@ def _cost(node: HeldNode) -> str:
 @click.argument("action", type=click.Choice(["show", "adopt", "new"]), default="show")
 @json_option
 def state_command(action: str, as_json: bool) -> None:
-    """Show whose journal this is. ADOPT makes one that came from elsewhere, or went back in time, this place's own.
-    NEW begins one where the old one is gone or damaged, and keeps what is left of that.
+    """Show the journal's owner. ADOPT takes over a journal that is a copy or an older backup.
+    NEW begins a journal where the old one is gone or damaged, and keeps the remains of the old one.
 
-    Adopt only when the original is gone for good: two that act on one history release each other's machines. After a
-    roll-back open runs are stopped; machines of the old owner, or of a journal that is gone, stay listed by lepton reconcile.
+    Adopt only if the original is gone for good: two journals with one history release each other's machines. After a
+    roll-back open runs are stopped; lepton reconcile still lists machines of the old owner, or of a lost journal.
     """
     with Client() as client:
         state = {"show": client.state, "adopt": client.adopt_state, "new": client.new_state}[action]()
@@ -141,11 +141,11 @@ async def _followed(runs: Sequence[str], *, until_idle: bool, secrets: Mapping[s
     async with AsyncClient() as client:
         work = asyncio.ensure_future(client.follow(only=runs, until_idle=until_idle, secrets=secrets))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # A hangup that was ignored (nohup) stays ignored.
+            # An ignored hangup (nohup) stays ignored.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, work.cancel)
         try:
             return await work
         except asyncio.CancelledError:
-            # The runs go on by themselves; the next follower takes them up.
+            # The runs continue by themselves; the next follower takes them over.
             return 0

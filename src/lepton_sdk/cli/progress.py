@@ -1,7 +1,7 @@
-"""What a person sees while a run waits: one live line on a terminal, plain lines elsewhere.
+"""The progress of a run: one live line on a terminal, plain lines elsewhere.
 
-One thread does all the writing, straight to the file descriptors. A terminal that is stopped, or a reader that is slow, then
-holds up nothing but the words for it; and one that is gone is an answer that the thread gives, never an error in the run.
+One thread does all the writing, directly to the file descriptors. A stopped terminal or a slow reader then delays only its own
+output; and a reader that is gone is a result of the thread, never an error in the run.
 """
 
 from __future__ import annotations
@@ -50,18 +50,18 @@ _WORDS = {
 }
 _OUT, _ERR = 1, 2
 _CLOCK = "{clock}"
-# Where there is no live line, what is waited for is said again so often.
+# Without a live line, the current wait is repeated at these intervals.
 _AGAIN_SECONDS = 15.0
-# A stopped terminal does not keep us from ending.
+# A stopped terminal must not keep this process from ending.
 _CLOSE_SECONDS = 2.0
 
 
 class StatusLine:
-    """Shows journal rows on standard error, and lets the job's own output pass through.
+    """Shows journal entries on standard error, and passes the job's own output through.
 
     Args:
         on_lost: called, from another thread, when the output cannot be written any more.
-        output_to_stderr: standard output is kept for something else.
+        output_to_stderr: keep standard output for something else.
 
     Attributes:
         lost: why the output cannot be written any more; ``None`` while it can.
@@ -82,15 +82,15 @@ class StatusLine:
         self._is_asking = False
         self._steps: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         for stream in (sys.stdout, sys.stderr):
-            # What was written before stands before what is written here.
+            # Flush earlier output first, to keep the order.
             stream.flush()
         self._thread = threading.Thread(target=self._work, name="lepton-status", daemon=True)
         self._thread.start()
 
-    # --- what others ask of it: none of this waits, except for the output ---------------------------------------------
+    # --- called by others: none of this waits, except for the output --------------------------------------------------
 
     def event(self, event: Event) -> None:
-        """Show what a journal row means."""
+        """Show what a journal entry means."""
         if event.kind == "attempt.failed":
             data = event.data
             line = f"{data['provider']} {data['instance_type']}: {data['message']}; next: {data['next']}"
@@ -104,11 +104,11 @@ class StatusLine:
         self._steps.put(lambda: self._line(line))
 
     def waiting(self, text: str) -> None:
-        """Show what is waited for from now on; ``{clock}`` in it stands for the time that this has taken."""
+        """Show what the run waits for from now on; ``{clock}`` stands for the time since then."""
         self._steps.put(lambda: self._wait(text))
 
     def progress(self, text: str) -> None:
-        """Show for a while what takes long, on a terminal; with ``""`` the last row again."""
+        """Show a line about slow work, on a terminal; ``""`` shows the last entry again."""
         self._steps.put(lambda: self._pass(text))
 
     def say(self, text: str, *, end: str = "\n") -> None:
@@ -116,7 +116,7 @@ class StatusLine:
         self._steps.put(lambda: self._say(text + end))
 
     def asking(self, text: str) -> None:
-        """Write a question; until `answered`, no live line is written over it."""
+        """Write a question; until `answered`, no live line overwrites it."""
         self._steps.put(lambda: self._ask(text))
 
     def answered(self) -> None:
@@ -124,7 +124,7 @@ class StatusLine:
         self._steps.put(lambda: setattr(self, "_is_asking", False))
 
     async def output(self, chunk: bytes) -> None:
-        """Pass a piece of the job's output on; over when it was written, or cannot be."""
+        """Pass on a piece of the job's output; return when it was written, or cannot be."""
         loop = asyncio.get_running_loop()
         written = loop.create_future()
 
@@ -134,7 +134,7 @@ class StatusLine:
 
         def step() -> None:
             self._pass_on(chunk)
-            # A loop that has ended waits for nothing any more.
+            # The loop has ended: nobody waits for the result.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(tell)
 
@@ -142,7 +142,7 @@ class StatusLine:
         await written
 
     def close(self) -> None:
-        """Take the live line away."""
+        """Remove the live line."""
         self._steps.put(self._clear)
         self._steps.put(None)
         self._thread.join(_CLOSE_SECONDS)
@@ -207,7 +207,7 @@ class StatusLine:
         return text.replace(_CLOCK, _shown(self._waits_since))
 
     def _draw(self) -> None:
-        # Neither a question nor a line of the job that has not ended yet must be written over.
+        # Overwrite neither a question nor an unfinished line of the job.
         text = self._passing or self._text
         if not text or not self._fresh_line or self._is_asking:
             return
@@ -221,7 +221,7 @@ class StatusLine:
             self._shown = False
 
     def _write_error(self, text: str) -> None:
-        """Words for a person; when nobody can read them any more, nothing depends on them."""
+        """Write text for the user; ignore a reader that is gone."""
         if self._deaf:
             return
         try:
@@ -240,5 +240,5 @@ def _write(descriptor: int, data: bytes) -> None:
         try:
             data = data[os.write(descriptor, data) :]
         except BlockingIOError:
-            # Another program on this terminal or pipe has made it non-blocking.
+            # Another program has made this terminal or pipe non-blocking.
             select.select([], [descriptor], [])

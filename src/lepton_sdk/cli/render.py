@@ -1,4 +1,4 @@
-"""How answers look: tables, JSON, notes on standard error."""
+"""How answers are printed: tables, JSON, notes on standard error."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def emit(value: Any) -> None:
 
 
 def note(text: str, *, end: str = "\n") -> None:
-    """Words for a person on standard error; when nobody can read them any more, nothing depends on them."""
+    """Write text for the user on standard error; ignore a reader that is gone."""
     with suppress(OSError, ValueError):
         click.echo(f"{text}{end}", err=True, nl=False)
 
 
 def warn(*lines: str) -> None:
-    """Loud lines on standard error."""
+    """Write warnings on standard error."""
     for line in lines:
         note(f"{styled('warning:', fg='yellow')} {line}")
 
 
 def readable(name: str) -> str:
-    """A file's name as a terminal may show it: what a job named so that it would be obeyed is written out (``\\x1b``)."""
+    """A file's name that is safe for a terminal: control characters are escaped (``\\x1b``)."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name)
 
 
@@ -67,5 +67,5 @@ def ago(time: datetime | None, now: datetime) -> str:
 
 
 def plan_lines(plan: Plan) -> str:
-    """The plan, and what is spent after the job where that costs something."""
+    """The plan, and the cost after the job, if there is one."""
     return "\n".join([str(plan), *plan.aftermath, ""])

@@ -68,7 +68,7 @@ def _submitted(client: Client, job: Job, accept_exposure: bool) -> Run:
 
 
 def _accepts(error: ExposureNotAccepted) -> bool:
-    """Whether a person at a terminal takes the exposure; elsewhere nobody does."""
+    """Whether the user at a terminal accepts the exposure; without a terminal, no."""
     if not sys.stdin.isatty():
         return False
     note(f"\nlepton: {error.message}\nDetach all the same? [y/N] ", end="")
@@ -76,7 +76,7 @@ def _accepts(error: ExposureNotAccepted) -> bool:
 
 
 async def _foreground(job: Job, policy: str, accept_exposure: bool, *, as_json: bool) -> tuple[Run, bool]:
-    """The run, and whether it was left to a follower."""
+    """Return the run, and whether it was left to a follower."""
     from lepton_sdk._engine.claims.stall import end_this_process
     from lepton_sdk.aio import AsyncClient
     from lepton_sdk.cli.foreground import Foreground

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["logs_command", "ps_command", "pull_command", "stop_command"]
 
-# What takes longer than that is said.
+# A stop that takes longer than this shows a message.
 _QUICK_SECONDS = 1.0
 _WAITING = "stopping and giving machines back, {clock}; Ctrl-C leaves that to a follower process"
 
@@ -76,7 +76,7 @@ def ps_command(everything: bool, limit: int | None, as_json: bool) -> None:
 @json_option
 def logs_command(run: str, follow: bool, offset: int, node: int | None, as_json: bool) -> None:
     """Show the output of RUN (an id, a job's name, or the beginning of an id)."""
-    # A letter may lie on both sides of the place where two pieces meet.
+    # A character may be split between two pieces.
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     with (
         Client() as client,
@@ -99,7 +99,7 @@ def logs_command(run: str, follow: bool, offset: int, node: int | None, as_json:
 @click.option("--to", "target", type=click.Path(file_okay=False), help="Into this folder; one with the run's id if not said.")
 @json_option
 def pull_command(run: str, patterns: tuple[str, ...], target: str | None, as_json: bool) -> None:
-    """Bring files of RUN here: its outputs, or what PATTERNS name (as in .gitignore)."""
+    """Fetch files of RUN: its outputs, or the files that match PATTERNS (as in .gitignore)."""
     with Client() as client:
         place = target or client.get(run).id
         found = client.pull(run, place, patterns)
@@ -123,7 +123,7 @@ def stop_command(runs: tuple[str, ...], now: bool, as_json: bool) -> int:
 
     clock = SteadyClock()
     with Client(clock=clock) as client:
-        # When one word names no run, none is stopped.
+        # If one name is wrong, no run is stopped.
         names = list(dict.fromkeys(client.get(run).id for run in runs))
     ended = asyncio.run(_stop_all(names, now=now))
     if as_json:
@@ -135,7 +135,7 @@ def stop_command(runs: tuple[str, ...], now: bool, as_json: bool) -> int:
 
 
 async def _stop_all(names: Sequence[str], *, now: bool) -> list[Run]:
-    """The runs, ended; or still open, each with a follower, when somebody would not wait."""
+    """Return the runs: ended, or open with a follower if the user did not wait."""
     from lepton_sdk.aio import AsyncClient
     from lepton_sdk.cli.progress import StatusLine
     from lepton_sdk.cli.signals import Ears
@@ -171,7 +171,7 @@ async def _hand_on(
 
 
 def _answers(answers: Sequence[Run | BaseException]) -> list[Run]:
-    """The runs; one that could not be stopped keeps no other from being stopped."""
+    """The runs. A run that could not be stopped does not keep the others from stopping."""
     errors = [answer for answer in answers if isinstance(answer, BaseException)]
     if errors:
         raise next((error for error in errors if isinstance(error, LeptonError)), errors[0])

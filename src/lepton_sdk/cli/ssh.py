@@ -1,4 +1,4 @@
-"""``lepton ssh`` and ``forward``: the user's own ssh, told where the machine is and which keys hold."""
+"""``lepton ssh`` and ``forward``: the user's own ssh, with the machine's address and host keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _node = click.option("--node", type=click.IntRange(0), default=0, metavar="RANK"
 def ssh_command(run: str, node: int, as_config: bool) -> None:
     """Open a shell on a machine of RUN, in the run's folder; a command after -- runs there instead.
 
-    Where the run has an image, that is in its container; the id of a NODE means the machine itself.
+    If the run has an image, the shell is in its container; the id of a NODE means the machine itself.
     """
     words: list[str] | None = click.get_current_context().meta.get("words")
     with Client() as client:
@@ -42,7 +42,7 @@ def ssh_command(run: str, node: int, as_config: bool) -> None:
 @click.argument("port", metavar="PORT[:THERE]")
 @_node
 def forward_command(run: str, port: str, node: int) -> None:
-    """Bring a port of RUN's machine to 127.0.0.1 here, until Ctrl-C."""
+    """Forward a port of RUN's machine to 127.0.0.1 here, until Ctrl-C."""
     here, _, there = port.partition(":")
     for text in (here, there or here):
         if not text.isdigit() or not 0 < int(text) < 65536:

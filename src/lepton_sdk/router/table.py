@@ -1,4 +1,4 @@
-"""Plans as aligned plain text; colours belong to the command line."""
+"""Plans as aligned plain text, without colours."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def candidate_table(candidates: Sequence[Candidate], feasible: int) -> str:
 
 
 def rejection_table(rejected: Sequence[Rejection], nodes: int) -> str:
-    """One line for each group, with the offer that came nearest and what all nodes of it would cost."""
+    """One line for each group, with the nearest offer and the hourly price of all its nodes."""
     if not rejected:
         return ""
     rows = []

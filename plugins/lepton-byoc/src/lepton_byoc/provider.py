@@ -57,7 +57,7 @@ class OwnMachines:
             yield node
 
     async def inspect(self, node: Node) -> Node:
-        """The state now."""
+        """Return the state now."""
         return await self._home(node).inspect(node)
 
     async def release(self, node: Node) -> Node:

@@ -174,7 +174,7 @@ class CrusoeCloud:
         """One machine for each launch in one InfiniBand partition, all or none: what came before a refusal is given back.
 
         Raises:
-            OutcomeUnknown: an answer did not come, or a machine could not be given back; ``find`` shows which.
+            OutcomeUnknown: an answer did not come, or a machine could not be released; ``find`` shows which.
         """
         nodes: list[Node] = []
         try:

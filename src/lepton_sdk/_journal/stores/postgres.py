@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["PostgresStore", "is_there", "set_aside"]
 
 _LOCK_SECONDS = 10
-# A server that is cut off shows within this time, and not when the system gives its connection up.
+# An unreachable server is noticed within this time, long before the operating system drops the connection.
 _DEFAULTS = {"connect_timeout": "10", "tcp_user_timeout": "20000", "keepalives_idle": "20", "application_name": "lepton_sdk"}
-# Writers stand in line for the schema as they would for a file. READ COMMITTED, so that each sees what the one before it
-# wrote; `synchronous_commit` may be off by the server's default, and then a power failure takes the last commit.
+# Writers wait for the schema's lock as they would for a file's. READ COMMITTED, so that each sees what the previous one
+# wrote; `synchronous_commit` may be off by default on a server, and then a power failure loses the last commit.
 _BEGIN = f"""
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL synchronous_commit = on;
@@ -52,7 +52,7 @@ _RESTORE = (
     "damaged one may still hold"
 )
 _TABLES = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'lepton_sdk'"
-# The server says so while it refuses a connection, without a code that the driver hands on.
+# The server says this while it refuses a connection; the driver passes no code on.
 _NO_DATABASE = "does not exist"
 _T = TypeVar("_T")
 
@@ -61,14 +61,14 @@ class PostgresStore:
     """A `Store` in the schema ``lepton_sdk`` of a database.
 
     Args:
-        fresh: called before a journal is made where there is none; it may refuse.
+        fresh: called before a journal is created where there is none; it may refuse by raising.
     """
 
     def __init__(self, url: Secret, *, writable: bool, fresh: Callable[[], object] = lambda: None) -> None:
         self._url = url
         self.place = shown_address(url)
         self._reader: psycopg.Connection[Row] | None = None
-        # Of its own, so that nobody reads what is not committed, or waits for a commit on its way to the disk.
+        # A connection of its own, so that readers never see uncommitted data nor wait for a commit.
         self._writer: psycopg.Connection[Row] | None = None
         self._turn = Lock()
         self.home = ""
@@ -92,7 +92,7 @@ class PostgresStore:
 
     @contextmanager
     def transaction(self) -> Iterator[Execute]:
-        """Write, alone among all who use the schema; on the server's disk when the block has ended."""
+        """Write, alone among all users of the schema; on the server's disk when the block ends."""
         with self._turn, self._translated():
             self._writer, _ = self._through(self._writer, lambda writer: writer.execute(_BEGIN))
             writer = self._writer
@@ -104,13 +104,13 @@ class PostgresStore:
                 yield execute
                 writer.execute("COMMIT")
             except BaseException:
-                # A connection that broke has ended the transaction by itself; the first error is the one to show.
+                # A broken connection has ended the transaction already; show the first error.
                 with suppress(Exception):
                     writer.execute("ROLLBACK")
                 raise
 
     def is_there(self) -> bool:
-        """The server speaks for its tables by itself."""
+        """Always: the server answers for its own tables."""
         return True
 
     def now(self, clock: Clock) -> datetime:
@@ -119,18 +119,18 @@ class PostgresStore:
         return found.astimezone(UTC)
 
     def fault(self) -> str | None:
-        """Nothing: the server looks after its own bytes."""
+        """Nothing: the server checks its own data."""
         return None
 
     def corrupt(self, what: str) -> JournalCorrupt:
-        """The error for rows that are not what was written."""
+        """The error for rows that do not hold what was written."""
         return JournalCorrupt(
             f"the journal {self.place} is damaged: {what}",
             hint=_RESTORE,
         )
 
     def is_small(self) -> bool:
-        """Rows are checked as they are read: reading all of a team's journal would hold every command up."""
+        """Never: reading a team's whole journal would delay every command, so rows are checked when they are read."""
         return False
 
     def close(self) -> None:
@@ -143,7 +143,7 @@ class PostgresStore:
     def _through(
         self, connection: psycopg.Connection[Row] | None, ask: Callable[[psycopg.Connection[Row]], _T]
     ) -> tuple[psycopg.Connection[Row], _T]:
-        """Ask over a connection, or over a fresh one when the server has ended it since: only for what may be asked twice."""
+        """Query over the open connection, or over a fresh one if the server has closed it. Only for repeatable queries."""
         import psycopg
 
         if connection is not None:
@@ -164,13 +164,13 @@ class PostgresStore:
         connection = _connected(self._url)
         try:
             connection.execute("SET search_path TO lepton_sdk")
-            # Read at each connection: behind one address another server may answer.
+            # Read at each connection: another server may answer at the same address.
             database, may_ask = _run(connection, _HOME)[0]
             system = _run(connection, _SYSTEM)[0][0] if may_ask else "unknown"
         except BaseException:
             connection.close()
             raise
-        # A dump that is restored elsewhere, or a copy of the database beside itself, has another.
+        # A dump restored elsewhere, or a copy of the database on the same server, has another id.
         self.home = f"{system}/{database}"
         return connection
 
@@ -219,7 +219,7 @@ class PostgresStore:
 
 
 def is_there(url: Secret) -> bool:
-    """Whether the database has a journal; asking makes none."""
+    """Whether the database has a journal; creates none."""
     import psycopg
 
     try:
@@ -230,7 +230,7 @@ def is_there(url: Secret) -> bool:
 
 
 def set_aside(url: Secret) -> str | None:
-    """Rename what is left of the schema; its name then, ``None`` where there is none."""
+    """Rename what is left of the schema; return its new name, ``None`` if there is none."""
     import psycopg
 
     try:
@@ -256,7 +256,7 @@ def _connected(url: Secret) -> psycopg.Connection[Row]:
     try:
         options: dict[str, Any] = _DEFAULTS | conninfo_to_dict(url.reveal())
     except psycopg.ProgrammingError:
-        # The parser quotes what it does not understand, which may be a piece of a password.
+        # The parser's message quotes what it does not understand, which may be part of a password.
         raise ConfigError(
             f"the address {shown_address(url)} of the journal is not one that PostgreSQL's own tools understand",
             hint="write postgresql://user@host/database, with % before hexadecimal digits for special characters",
@@ -265,7 +265,7 @@ def _connected(url: Secret) -> psycopg.Connection[Row]:
 
 
 def _run(connection: psycopg.Connection[Row], statement: str, values: Sequence[object] = ()) -> list[Row]:
-    # Our statements hold no other question mark, and values are never part of them.
+    # Our statements contain no other question mark, and values are never part of them.
     cursor = connection.execute(statement.replace("?", "%s").encode(), tuple(values) or None)
     return cursor.fetchall() if cursor.description else []
 
@@ -273,7 +273,7 @@ def _run(connection: psycopg.Connection[Row], statement: str, values: Sequence[o
 def _translate(error: psycopg.Error, url: Secret) -> JournalError:
     from psycopg import errors
 
-    # The driver writes over several lines, and a message is one.
+    # The driver's message has several lines; ours has one.
     text = " ".join(str(error).split())
     for password in passwords_in(url):
         text = text.replace(password, "••••••")

@@ -56,14 +56,14 @@ CREATE TABLE claims (
 CREATE TABLE accounts (provider text PRIMARY KEY, account text NOT NULL, at text NOT NULL);
 """
 
-# Whoever drives a run asks at each look whether it was asked to stop. From here on rows may also say what could not be fetched,
-# which plugin blocked its client, and that a row was given up, so that an older client must not read them.
+# Every follower checks for stop requests at each poll. From here on entries may also say what could not be fetched, which
+# plugin blocked its client, and that a node was given up, so an older client must not read them.
 _SECOND = """
 CREATE INDEX events_of_stops ON events (run) WHERE kind = 'run.stop';
 """
 
-# No table changes. From here on entries may say that a node is queued, that a create call was made again, and what was made for a
-# whole attempt, and an access may be of a kind that core does not know: an older client must not read them.
+# No table changes. From here on entries may say that a node is queued, that a create call was repeated, and what was created for
+# a whole attempt, and an access may be of a kind that core does not know: an older client must not read them.
 _THIRD = "SELECT 1;"
 
 MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)

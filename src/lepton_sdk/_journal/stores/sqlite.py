@@ -1,6 +1,6 @@
-"""The journal in a file of SQLite: is it ours, whole, of a version that we know, and can it be written?
+"""The journal in a SQLite file: checks that it is ours, undamaged, of a known version, and writable.
 
-A file that does not hold is copied aside and left as it is. Nothing here ever repairs or overwrites.
+A damaged file is copied aside and left as it is. Nothing here ever repairs or overwrites.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ __all__ = ["SqliteStore", "set_aside"]
 _BUSY_SECONDS = 10.0
 _UNWRITABLE = ("readonly", "full", "unable to open", "disk i/o")
 _CORRUPT = ("malformed", "not a database", "corrupt")
-# SQLite has no smaller page, so that a file with fewer bytes is what is left of one.
+# SQLite's smallest page: a file with fewer bytes is a remnant.
 _LEAST_BYTES = 512
-# A journal up to this size is read whole on opening (a few milliseconds); a larger one row by row as it is used.
+# A journal up to this size is checked whole on opening (a few milliseconds); a larger one row by row when it is read.
 _SMALL_BYTES = 1024 * 1024
 
 
@@ -41,7 +41,7 @@ class SqliteStore:
     """A `Store` in one file, safe for several processes and threads of one host.
 
     Args:
-        fresh: called before a journal is made where there is none; it may refuse.
+        fresh: called before a journal is created where there is none; it may refuse by raising.
     """
 
     def __init__(self, path: Path, *, writable: bool, fresh: Callable[[], object] = lambda: None) -> None:
@@ -49,7 +49,7 @@ class SqliteStore:
         self.home = this_host()
         self._path = path
         self._reader = _connect(path, writable=writable, fresh=fresh)
-        # Of its own, so that nobody reads what is not committed, or waits for a commit on its way to the disk.
+        # A connection of its own, so that readers never see uncommitted data nor wait for a commit.
         self._writer: sqlite3.Connection | None = None
         self._turn = Lock()
         self._file = _identity(path)
@@ -61,7 +61,7 @@ class SqliteStore:
 
     @contextmanager
     def transaction(self) -> Iterator[Execute]:
-        """Write, alone among all processes; on the disk when the block has ended."""
+        """Write, alone among all processes; on the disk when the block ends."""
         with self._turn, translated(self._path):
             writer = self._writer = self._writer or _connect(self._path, writable=True)
 
@@ -73,17 +73,17 @@ class SqliteStore:
                 yield execute
                 writer.execute("COMMIT")
             except BaseException:
-                # A full disk ends the transaction by itself; the first error is the one to show.
+                # A full disk has ended the transaction already; show the first error.
                 with suppress(sqlite3.OperationalError):
                     writer.execute("ROLLBACK")
                 raise
 
     def is_there(self) -> bool:
-        """Whether the file that is open is still the one at its place: rows in one that was removed are nobody's."""
+        """Whether the open file is still the one at its path: nobody reads entries in a removed file."""
         return _identity(self._path) == self._file
 
     def now(self, clock: Clock) -> datetime:
-        """The time of this host: nobody else writes here."""
+        """The time of this host: no other host writes here."""
         return clock.now()
 
     def fault(self) -> str | None:
@@ -92,7 +92,7 @@ class SqliteStore:
         return None if problem == "ok" else str(problem)
 
     def corrupt(self, what: str) -> JournalCorrupt:
-        """The error for rows that are not what was written, after a copy was put aside."""
+        """The error for rows that do not hold what was written; puts a copy of the file aside."""
         return corrupt(self._path, what)
 
     def is_small(self) -> bool:
@@ -146,7 +146,7 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> JournalError:
 
 
 def corrupt(path: Path, what: str) -> JournalCorrupt:
-    """The error for a journal whose bytes are not what was written, after a copy was put aside."""
+    """The error for a damaged journal; puts a copy of the file aside."""
     copy = _set_aside(path, "damaged")
     return JournalCorrupt(
         f"the journal {path} is damaged: {what}",
@@ -156,7 +156,7 @@ def corrupt(path: Path, what: str) -> JournalCorrupt:
 
 
 def set_aside(path: Path) -> Path | None:
-    """Move what is left of a journal and its side files out of the way; where it lies then."""
+    """Move what is left of a journal and its side files out of the way; return the new path."""
     if not path.exists():
         return None
     number = 1
@@ -171,7 +171,7 @@ def set_aside(path: Path) -> Path | None:
 
 
 def _set_aside(path: Path, why: str) -> Path:
-    """Copy the journal and its side files beside themselves, once for the same content; the path of the copy."""
+    """Copy the journal and its side files to a file beside them, once for the same content; return the copy's path."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     copy = path.with_name(f"{path.name}.{why}-{digest}")
     if not copy.exists():
@@ -183,7 +183,7 @@ def _set_aside(path: Path, why: str) -> Path:
 
 
 def _connect(path: Path, *, writable: bool, fresh: Callable[[], object] = lambda: None) -> sqlite3.Connection:
-    """A connection to a journal that holds; with ``writable`` the file is made or brought to our version."""
+    """A connection to an undamaged journal; with ``writable``, create the file or migrate it to our version."""
     with translated(path):
         if _is_nothing(path):
             fresh()
@@ -209,10 +209,10 @@ def _connect(path: Path, *, writable: bool, fresh: Callable[[], object] = lambda
 
 
 def _is_nothing(path: Path) -> bool:
-    """Whether no journal is there at all, not even a damaged one.
+    """Whether there is no journal at all, not even a damaged one.
 
     Raises:
-        JournalUnwritable, JournalCorrupt: a folder is in its place, or what is left of a file.
+        JournalUnwritable, JournalCorrupt: there is a folder in its place, or the remnant of a file.
     """
     if path.is_dir():
         raise JournalUnwritable(f"the journal {path} is a folder", hint="move it away, or name another place in LEPTON_SDK_STATE")
@@ -228,7 +228,7 @@ def _check(connection: sqlite3.Connection, path: Path, fresh: Callable[[], objec
     if ours not in (0, APPLICATION_ID) or (ours == 0 and (version or _has_tables(connection))):
         raise corrupt(path, "it is not a journal of lepton_sdk")
     if ours == 0:
-        # Another process may be making it now, or its rows were in a side file that is gone.
+        # Another process may be creating it now, or its rows were in a side file that is gone.
         fresh()
     if version > VERSION:
         raise JournalTooNew(
@@ -243,7 +243,7 @@ def _has_tables(connection: sqlite3.Connection) -> bool:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
-    # NORMAL may lose the last commit on a power failure, and that commit may be a paid machine.
+    # NORMAL may lose the last commit in a power failure, and that commit may be a paid machine.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
@@ -264,7 +264,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """Single statements of a script: `executescript` would commit the transaction that we hold."""
+    """The single statements of a script: `executescript` would commit our open transaction."""
     buffer = ""
     for line in script.splitlines(keepends=True):
         buffer += line

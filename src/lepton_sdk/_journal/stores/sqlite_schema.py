@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION"]
 
-# "LPTN", so that a file of somebody else is never taken for a journal.
+# "LPTN", so that a foreign file is never taken for a journal.
 APPLICATION_ID = 0x4C50544E
 
 _FIRST = """
@@ -52,7 +52,7 @@ CREATE TABLE claims (
 ) WITHOUT ROWID;
 """
 
-# What a node may cost stands beside it, so that a cap over ten thousand of them is one sum.
+# Each node's price is a column, so that a cap over ten thousand nodes is one sum.
 _SECOND = """
 ALTER TABLE nodes ADD COLUMN price TEXT;
 ALTER TABLE nodes ADD COLUMN currency TEXT;
@@ -67,14 +67,14 @@ CREATE INDEX nodes_by_open ON nodes (open, provider, price, currency, run);
 CREATE TABLE accounts (provider TEXT PRIMARY KEY, account TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
 """
 
-# Whoever drives a run asks at each look whether it was asked to stop. From here on rows may also say what could not be fetched,
-# which plugin blocked its client, and that a row was given up, so that an older client must not read them.
+# Every follower checks for stop requests at each poll. From here on entries may also say what could not be fetched, which
+# plugin blocked its client, and that a node was given up, so an older client must not read them.
 _THIRD = """
 CREATE INDEX events_of_stops ON events (run) WHERE kind = 'run.stop';
 """
 
-# No table changes. From here on entries may say that a node is queued, that a create call was made again, and what was made for a
-# whole attempt, and an access may be of a kind that core does not know: an older client must not read them.
+# No table changes. From here on entries may say that a node is queued, that a create call was repeated, and what was created for
+# a whole attempt, and an access may be of a kind that core does not know: an older client must not read them.
 _FOURTH = "SELECT 1;"
 
 MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
