@@ -1,4 +1,4 @@
-"""Asking a host: its own Python runs our one file, which is sent once for each version."""
+"""Sends a request to a host: its own Python runs our probe, a single file that is sent once for each version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lepton_sdk.spi import CommandResult, NoCapacity, NodeError, NodeUnreachable
 __all__ = ["ask"]
 
 _LONGEST_NOTE = 500
-# Nothing of the request stands in a command line: it goes through standard input.
+# The request goes through standard input: nothing of it is in a command line.
 _ASK = (
     'p=$HOME/.lepton/{name}; command -v python3 >/dev/null || {{ echo \'{{"refused": "no-python"}}\'; exit; }}; '
     'test -f "$p" || {{ echo \'{{"refused": "absent"}}\'; exit; }}; exec python3 -I "$p"'
@@ -25,13 +25,13 @@ _BRING = (
 
 
 async def ask(shell: RemoteShell, host: FleetHost, request: Mapping[str, object], *, provider: str) -> dict[str, Any]:
-    """What the program on the host answers to a request.
+    """Send a request to the program on the host, and return its answer.
 
     Raises:
-        NoCapacity: it has fewer free GPUs than were wanted.
+        NoCapacity: the host has fewer free GPUs than requested.
         Unavailable: its record cannot be used.
-        NodeUnreachable: no answer; the request may have been met.
-        NodeError: it does not let us in, or cannot run the program; the message says what is missing.
+        NodeUnreachable: no answer; the request may have taken effect.
+        NodeError: it refuses the login, or cannot run the program; the message says what is missing.
     """
     data = json.dumps(request).encode()
     answer = await _once(shell, host, data)
@@ -55,7 +55,7 @@ async def _bring(shell: RemoteShell, host: FleetHost) -> None:
 
 
 def _parsed(host: FleetHost, done: CommandResult) -> dict[str, Any]:
-    """The last answer that is ours: start-up files of the user may print before it, also without a line end."""
+    """The last line that is our answer: the user's shell start-up files may print before it, also without a line end."""
     for line in reversed(done.output.splitlines()):
         at = line.find(b"{")
         while at >= 0:
@@ -65,7 +65,7 @@ def _parsed(host: FleetHost, done: CommandResult) -> dict[str, Any]:
                 at = line.find(b"{", at + 1)
     if done.exit_code is None:
         raise NodeUnreachable(f"the probe on {host.name} was ended from outside", provider="byoc", hint="try again")
-    # A host that lets nobody in says so on standard output. What it says is shown as one line that no terminal obeys.
+    # A host that refuses logins says so on standard output. Show that as one line, safe for a terminal.
     told = done.errors if done.errors.strip() else done.output
     said = "".join(c if c.isprintable() else " " for c in told[-_LONGEST_NOTE:].decode(errors="replace"))
     note = " ".join(said.split()[-30:]) or "it said nothing"

@@ -1,4 +1,4 @@
-"""What hosts answered when they were last asked: the fleet's offers come from here, without a network."""
+"""The last observations of hosts, on disk: the fleet's offers come from here, without network."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _REMEMBERED = timedelta(minutes=10)
 
 @frozen
 class Cordon:
-    """That no new work may come to a host, as the host has it written down.
+    """A cordon as the host has recorded it: no new work may come.
 
     Attributes:
-        reason: the words of whoever set it.
-        by: who that was, ``user@host``.
-        since: when, in the host's time, as seconds since 1970; 0 if that is not known.
+        reason: the reason, as it was given.
+        by: who set it, ``user@host``.
+        since: when, in the host's time, as seconds since 1970; 0 if unknown.
     """
 
     reason: str
@@ -43,34 +43,34 @@ class Cordon:
 
 @frozen
 class Silence:
-    """That a host did not answer when it was last asked.
+    """A host did not answer the last request.
 
     Attributes:
         at: when, UTC.
-        said: what was seen of it instead.
+        said: what was seen instead of an answer.
     """
 
     at: datetime
     said: str
 
     def lasts(self, now: datetime, seconds: float) -> bool:
-        """Whether that was less than so many seconds ago; a clock that was set back does not make it last longer."""
+        """Whether that was less than a number of seconds ago; a clock that was set back does not make it last longer."""
         return 0 <= (now - self.at).total_seconds() < seconds
 
 
 @frozen
 class Look:
-    """One host as it was last seen.
+    """One observation: a host as it was last seen.
 
     Attributes:
         seen_at: when, UTC.
         probe: what the probe saw.
-        nodes: what was handed out there then, as the JSON of nodes.
-        cordon: that no new work may come; ``None`` if it may.
-        boots: ``"XID PCI"`` → the boots of the host in which that was seen.
-        slowdowns: UUID → times at which its hardware slowed it down, of the last ten minutes.
+        nodes: its allocations at that time, as the JSON of nodes.
+        cordon: its cordon; ``None`` if new work may come.
+        boots: ``"XID PCI"`` → the boots of the host in which that XID was seen.
+        slowdowns: UUID → the times in the last ten minutes at which its hardware slowed it down.
         offset: seconds by which its clock is ahead of ours.
-        silence: that it has not answered since; ``None`` if it has.
+        silence: set if it has not answered since; else ``None``.
     """
 
     seen_at: datetime
@@ -84,30 +84,30 @@ class Look:
 
     @property
     def identity(self) -> tuple[str, str] | None:
-        """What two names of one machine share; clones share the machine's id and not the boot. ``None`` if not known."""
+        """The machine's identity under all its names; ``None`` if unknown. Clones share the machine's id but not the boot."""
         host = self.probe["host"]
         return (host["machine_id"], host["boot_id"]) if host["machine_id"] and host["boot_id"] else None
 
     @property
     def held(self) -> frozenset[str]:
-        """UUIDs of the GPUs that are handed out."""
+        """UUIDs of the allocated GPUs."""
         return frozenset(u for node in self.nodes for u in node["provider_data"].get("gpus", "").split(",") if u)
 
     def gpus(self) -> dict[str, Gpu]:
-        """UUID → model of the GPUs that can be handed out whole, by index."""
+        """UUID → model of the GPUs that can be allocated whole, by index."""
         cards = [card for card in self.probe["gpus"] if not card["failure"] and card["uuid"] and not card["mig"]]
         return {card["uuid"]: Gpu.nominal(card["name"] or "", card["memory_bytes"] or 0) for card in cards}
 
     def free(self) -> dict[str, Gpu]:
-        """Those of `gpus` that nobody holds and on which nobody computes."""
+        """The `gpus` that are neither allocated nor computing."""
         busy = {card["uuid"] for card in self.probe["gpus"] if card.get("pids")} | self.held
         return {uuid: gpu for uuid, gpu in self.gpus().items() if uuid not in busy}
 
     def findings(self, gpus: int = 0) -> list[Finding]:
-        """What is not as it should be.
+        """The findings of the health check.
 
         Args:
-            gpus: how many GPUs the host must have; 0 if that is not said.
+            gpus: how many GPUs the host must have; 0 if not specified.
         """
         ago = {
             uuid: [(self.seen_at - datetime.fromisoformat(at)).total_seconds() / 60 for at in times]
@@ -117,7 +117,7 @@ class Look:
         return judge(self.probe, History(reboots, ago, gpus))
 
     def after(self, before: Look | None) -> Look:
-        """This look with what an earlier one remembers."""
+        """This observation, with the history of an earlier one."""
         if before is None:
             return evolve(self, boots=self._xids({}))
         since = (self.seen_at - _REMEMBERED).isoformat()
@@ -139,13 +139,13 @@ class Look:
 
 
 class Looks:
-    """The folder of looks. Losing it costs the next ``lepton byoc check``, and what was remembered of XIDs."""
+    """The folder of observations. After losing it, run ``lepton byoc check`` again; the history of XIDs is lost."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "hosts"
 
     def of(self, host: str) -> Look | None:
-        """The last look at a host; ``None`` if there was none that can be read."""
+        """The last observation of a host; ``None`` if there is none that can be read."""
         try:
             data = json.loads((self._folder / f"{host}.json").read_text())
             data["seen_at"], data["nodes"] = datetime.fromisoformat(data["seen_at"]), tuple(data["nodes"])
@@ -155,13 +155,13 @@ class Looks:
             return None
 
     def keep(self, host: str, look: Look) -> Look:
-        """Write a look down and return it with what is remembered; a disk that refuses costs the memory alone."""
+        """Save an observation, and return it with the history. If the disk refuses, only the history is lost."""
         whole = look.after(self.of(host))
         self.replace(host, whole)
         return whole
 
     def replace(self, host: str, look: Look) -> None:
-        """Write a look down as it is."""
+        """Save an observation as it is."""
         names = ("probe", "nodes", "boots", "slowdowns", "offset")
         cordon = asdict(look.cordon) if look.cordon else None
         data = {"seen_at": look.seen_at.isoformat(), "cordon": cordon, **{name: getattr(look, name) for name in names}}
@@ -172,7 +172,7 @@ class Looks:
             draft.replace(self._folder / f"{host}.json")
 
     def silence(self, host: str) -> Silence | None:
-        """That a host did not answer when it was last asked; ``None`` if it did."""
+        """The silence of a host that did not answer the last request; ``None`` if it answered."""
         data = self._note(host, "silent")
         try:
             return Silence(datetime.fromisoformat(data["at"]), str(data["said"])) if data else None
@@ -180,11 +180,11 @@ class Looks:
             return None
 
     def note_silence(self, host: str, silence: Silence | None) -> None:
-        """Write down that a host did not answer, or that it did."""
+        """Record that a host did not answer, or that it did."""
         self._write_note(host, "silent", {"at": silence.at.isoformat(), "said": silence.said} if silence else None)
 
     def wish(self, host: str) -> Cordon | None:
-        """A cordon that waits here until its host answers."""
+        """A cordon that is kept here until its host answers."""
         data = self._note(host, "cordon")
         try:
             return Cordon(**data) if data else None
@@ -192,7 +192,7 @@ class Looks:
             return None
 
     def note_wish(self, host: str, cordon: Cordon | None) -> None:
-        """Keep a cordon here, because its host does not answer; nothing without one."""
+        """Keep a cordon here while its host does not answer; ``None`` removes it."""
         self._write_note(host, "cordon", asdict(cordon) if cordon else None)
 
     def _note(self, host: str, kind: str) -> dict[str, Any] | None:
@@ -214,7 +214,7 @@ class Looks:
             draft.replace(path)
 
     def forget(self, host: str) -> None:
-        """Nothing is known of the host any more."""
+        """Forget the host."""
         for kind in ("json", "silent", "cordon"):
             with suppress(OSError):
                 (self._folder / f"{host}.{kind}").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Why no new work comes to a host, or to its GPUs, now: in words, with the command that helps."""
+"""The reasons why no new work goes to a host, or to its GPUs: in words, with the command that helps."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from lepton_sdk.spi import Gpu
 
 __all__ = ["FRESH_SECONDS", "SILENT_SECONDS", "Obstacle", "held_by", "host_obstacle", "in_use", "taken", "twin_obstacle"]
 
-# After so long nobody knows whether what was held then still is.
+# After this time an observed allocation may be over.
 FRESH_SECONDS = 60.0
-# A host that did not answer gets no work for so long; then it is asked again.
+# How long a silent host gets no work; then it is asked again.
 SILENT_SECONDS = 300.0
 
 
 @frozen
 class Obstacle:
-    """What is in the way.
+    """A reason why an offer is unavailable.
 
     Attributes:
         what: a sentence that begins with the host.
@@ -35,7 +35,7 @@ class Obstacle:
 
 
 def host_obstacle(host: FleetHost, look: Look, now: datetime) -> Obstacle | None:
-    """Why no new work comes to a host as it was last seen; ``None`` if it may."""
+    """Why no new work goes to a host, by its last observation; ``None`` if it may."""
     sick = [finding for finding in look.findings(host.gpus) if finding.keeps_work_away]
     if look.cordon is not None:
         step = f"lepton byoc uncordon {host.name}"
@@ -54,24 +54,24 @@ def host_obstacle(host: FleetHost, look: Look, now: datetime) -> Obstacle | None
 
 
 def silent(host: FleetHost, silence: Silence) -> Obstacle:
-    """That a host did not answer."""
+    """The reason for a host that did not answer."""
     text = f"{host.name} did not answer at {silence.at:%Y-%m-%d %H:%M} UTC: {silence.said}"
     return Obstacle(text, f"lepton byoc check {host.name} asks again; lepton byoc remove {host.name} takes it off the list")
 
 
 def twin_obstacle(host: FleetHost, first: str) -> Obstacle:
-    """That a machine is listed already under another name."""
+    """The reason for a machine that is already listed under another name."""
     return Obstacle(f"{host.name} is the same machine as {first}, which is offered", f"take {host.name} off the list")
 
 
 def _seen(look: Look, now: datetime) -> str:
-    """When that was seen, where it was not just now: what others have mended since is not known here."""
+    """When that was seen, if not just now: it may have been repaired since."""
     old = (now - look.seen_at).total_seconds() > FRESH_SECONDS
     return f" (last looked at {look.seen_at:%Y-%m-%d %H:%M} UTC)" if old else ""
 
 
 def taken(host: FleetHost, look: Look, gpu: Gpu, count: int) -> Obstacle:
-    """That a host has fewer free GPUs of a model than are wanted, and who has the others."""
+    """The reason for a host with too few free GPUs of a model, and who has the others."""
     cards = [card for card in look.probe["gpus"] if look.gpus().get(card["uuid"]) == gpu]
     pids = {card["uuid"]: _computing(card["pids"]) for card in cards if card.get("pids")}
     free = sum(one == gpu for one in look.free().values())
@@ -82,7 +82,7 @@ def taken(host: FleetHost, look: Look, gpu: Gpu, count: int) -> Obstacle:
 
 
 def held_by(nodes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """UUID → whose node holds it, in words."""
+    """UUID → the node that holds it, in words."""
     held: dict[str, str] = {}
     for node in nodes:
         data = node["provider_data"]
@@ -92,7 +92,7 @@ def held_by(nodes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def in_use(where: str, there: str, free: int, wanted: int, held: Mapping[str, str], occupied: Mapping[str, str]) -> str:
-    """One sentence: what is there, what is free, and who has the rest. A job that holds a GPU also computes on it."""
+    """One sentence: how many GPUs exist, how many are free, and who has the rest. A job that holds a GPU also computes on it."""
     holders = Counter(held.values())
     holders.update(who for uuid, who in occupied.items() if uuid not in held)
     rest = ", ".join(f"{count} by {who}" for who, count in sorted(holders.items()))

@@ -1,4 +1,4 @@
-"""``lepton crusoe double``: the whole path with no account."""
+"""``lepton crusoe double``: try everything without an account."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PROJECT = "00000000-0000-4000-8000-000000000001"
 
 
 def _new_secret() -> str:
-    # HMAC fills a key up with zeros: one that ended in a zero would be the same key without its end.
+    # HMAC pads a key with zeros, so a key that ends in a zero would equal the key without it.
     return secrets.token_urlsafe(23)[:-1] + "gE"
 
 

@@ -1,4 +1,4 @@
-"""``lepton lambda double``: the whole path with no account."""
+"""``lepton lambda double``: try everything without an account."""
 
 from __future__ import annotations
 
