@@ -284,12 +284,7 @@ def create_after_the_first_refusal(patch: pytest.MonkeyPatch) -> None:
 def acknowledged_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
     """A commit counts as done before the disk has it."""
     honest = sqlite._prepare
-
-    def prepare(connection: Any) -> None:
-        honest(connection)
-        connection.execute("PRAGMA synchronous = NORMAL")
-
-    patch.setattr(sqlite, "_prepare", prepare)
+    patch.setattr(sqlite, "_prepare", lambda file: (honest(file), file.execute("PRAGMA synchronous = NORMAL")))
 
 
 @mutant(finds="is in no cost")

@@ -91,8 +91,10 @@ async def _never_came(member: Member, listed: list[Node]) -> Run:
         return member.run
     detail = f"nothing of it appeared within {timings.create_horizon:.0f} seconds"
     error = OutcomeUnknown(f"{detail} of a create call whose answer was lost", provider=member.provider_name)
-    # What is never refused would be asked for again without end.
-    why = [] if is_explained(member.run) else [refusal(member.run, record.offer, error, engine.redacted)]
+    # An answer that was lost counts as a refusal, or the same would be asked for without end. A client that died before it called
+    # has been refused nothing.
+    lost = record.stage is Stage.UNKNOWN and not is_explained(member.run)
+    why = [refusal(member.run, record.offer, error, engine.redacted)] if lost else []
     # Another follower may have found it meanwhile, and be giving it back: its row is not ours to close.
     return await member.step(NodeReleased(detail, unseen_seconds(engine, member.run, record)), *why)
 
