@@ -99,7 +99,7 @@ class Registry:
         return standing
 
     def _out_of_reach(self, spec: ProviderSpec) -> tuple[str, str]:
-        """Why no job could begin on a provider's nodes, and what helps: that is known before anything is paid for."""
+        """Why no job could start on a provider's nodes, and the next step: known before anything is paid for."""
         for kind in sorted(spec.access):
             try:
                 self._executor(kind)

@@ -30,7 +30,7 @@ def plugins_command(strict: bool, as_json: bool) -> None:
 @click.command("config")
 @json_option
 def config_command(as_json: bool) -> None:
-    """Show the settings in force and where each comes from; secrets are dots."""
+    """Show the settings in force and the source of each; secrets are dots."""
     with Client() as client:
         settings = client.settings()
     if as_json:

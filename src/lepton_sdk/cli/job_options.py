@@ -32,11 +32,11 @@ _OPTIONS = (
     click.option("--name", help="Name of the job: lower-case letters, digits and dashes."),
     click.option("--workdir", help="Folder to copy for the run; the current one for a command given after --."),
     click.option("--no-workdir", is_flag=True, help="Start in an empty folder."),
-    click.option("--nodes", type=click.IntRange(1), metavar="N", help="So many machines, all or none."),
+    click.option("--nodes", type=click.IntRange(1), metavar="N", help="Number of machines, all or none."),
     click.option("--launcher", metavar="NAME", help="none (one start on each node), torchrun or mpi (one for each GPU)."),
-    click.option("--image", help="Container image that setup and command run in; the rest of it goes into a job file."),
+    click.option("--image", help="Container image for setup and command; its other settings go into a job file."),
     click.option("--setup", help="Shell lines to run before the command."),
-    click.option("--env", multiple=True, metavar="NAME=VALUE", help="Environment variable; NAME alone passes ours on."),
+    click.option("--env", multiple=True, metavar="NAME=VALUE", help="Environment variable; NAME alone passes on your own."),
     click.option("--secret", "secrets", multiple=True, metavar="NAME", help="Variable to pass on without a trace."),
     click.option("--output", "outputs", multiple=True, metavar="PATTERN", help="Files to keep for lepton pull (results/, *.pt)."),
     click.option("--workload", metavar="KIND", help="training, inference or interactive."),
@@ -46,20 +46,20 @@ _OPTIONS = (
     click.option("--idle", metavar="TIME", help="Longest time that the job may leave its GPUs idle (30m)."),
     click.option("--keep", metavar="TIME", help="How long a machine waits for its outputs to be fetched (1h)."),
     click.option(
-        "--wait", metavar="TIME", is_flag=False, flag_value="30d", help="Look again until an offer fits, for so long (6h)."
+        "--wait", metavar="TIME", is_flag=False, flag_value="30d", help="Wait for an offer that fits, at most this long (6h)."
     ),
-    click.option("--retries", type=click.IntRange(0), metavar="N", help="Attempts more after a lost machine."),
+    click.option("--retries", type=click.IntRange(0), metavar="N", help="Further attempts after a lost machine."),
 )
 _RESOURCE_OPTIONS = (
-    click.option("--gpu", multiple=True, metavar="GPU:N", help="GPUs of a node (H100:8); again for alternatives."),
+    click.option("--gpu", multiple=True, metavar="GPU:N", help="GPUs of a node (H100:8); repeat for alternatives."),
     click.option("--gpu-memory", metavar="GB", help="Nominal GB of one GPU: 80, 80+, 40-80."),
-    click.option("--cpus", metavar="N", help="At least so many CPUs."),
-    click.option("--memory", "memory_gib", metavar="GIB", help="At least so much memory."),
-    click.option("--disk", "disk_gib", metavar="GIB", help="At least so much disk."),
+    click.option("--cpus", metavar="N", help="Minimum number of CPUs."),
+    click.option("--memory", "memory_gib", metavar="GIB", help="Minimum memory."),
+    click.option("--disk", "disk_gib", metavar="GIB", help="Minimum disk space."),
     click.option("--interconnect", metavar="NAME", help="For example InfiniBand."),
-    click.option("--region", "regions", multiple=True, help="Only this region; again for more."),
-    click.option("--provider", "providers", multiple=True, help="Only this provider; again for more."),
-    click.option("--allow-flagged", is_flag=True, help="Let offers win whose price is in doubt."),
+    click.option("--region", "regions", multiple=True, help="Only this region; repeat for more."),
+    click.option("--provider", "providers", multiple=True, help="Only this provider; repeat for more."),
+    click.option("--allow-flagged", is_flag=True, help="Allow offers whose price is in doubt."),
     click.option("--spot", type=click.Choice(["yes", "no", "any"]), help="Spot machines: only, never, or either."),
 )
 

@@ -20,22 +20,22 @@ __all__ = ["cli", "main"]
 _GROUP = "lepton_sdk.commands.v1"
 # Name → (module, one line of help): a command's module is imported only when the command is used.
 _COMMANDS = {
-    "offers": ("market", "List what can be had, with price, source and date."),
+    "offers": ("market", "List offers, with price, source and date."),
     "route": ("market", "Show where a job would run, and why everything else lost."),
-    "run": ("run", "Run a job: route it, take a machine, follow it, give the machine back."),
+    "run": ("run", "Run a job: route it, take a machine, follow it, release the machine."),
     "ps": ("runs", "List runs."),
     "logs": ("runs", "Show the output of a run."),
-    "pull": ("runs", "Bring files of a run here."),
+    "pull": ("runs", "Fetch files of a run."),
     "ssh": ("ssh", "Open a shell on a machine of a run."),
-    "forward": ("ssh", "Bring a port of a run's machine here."),
-    "stop": ("runs", "End a run and give its machine back."),
-    "nodes": ("nodes", "List machines that we hold, with what they cost."),
-    "reconcile": ("nodes", "Hold the journal against what providers list."),
-    "state": ("nodes", "Show whose journal this is; adopt one that came from another host."),
+    "forward": ("ssh", "Forward a port of a run's machine to this host."),
+    "stop": ("runs", "Stop a run and release its machine."),
+    "nodes": ("nodes", "List the machines that you hold, with their cost."),
+    "reconcile": ("nodes", "Compare the journal with what providers list."),
+    "state": ("nodes", "Show the journal's owner; adopt a journal from another host."),
     "follow": ("nodes", "Drive open runs, as a service."),
     "plugins": ("diagnose", "List plugins and their states."),
-    "config": ("diagnose", "Show the settings in force, and where each comes from."),
-    "doctor": ("diagnose", "Examine this host and each provider, free of charge."),
+    "config": ("diagnose", "Show the settings in force, and the source of each."),
+    "doctor": ("diagnose", "Check this host and each provider, free of charge."),
     "completion": ("diagnose", "Print the shell's completion script."),
 }
 

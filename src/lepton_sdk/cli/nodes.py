@@ -36,9 +36,9 @@ def nodes_command(as_json: bool) -> None:
 
 
 @click.command("reconcile")
-@click.option("--release-strays", is_flag=True, help="Also give back what is ours but unknown to this journal.")
+@click.option("--release-strays", is_flag=True, help="Also release machines of ours that this journal does not know.")
 @click.option("--all-owners", is_flag=True, help="Also show the machines of other owners.")
-@click.option("--give-up", metavar="NODE", help="Close the row of a node (whole id or token) whose account is lost for good.")
+@click.option("--give-up", metavar="NODE", help="Close the record of a node (full id or token) whose account is lost for good.")
 @click.option("-y", "--yes", is_flag=True, help="With --give-up: do not ask.")
 @json_option
 def reconcile_command(release_strays: bool, all_owners: bool, give_up: str | None, yes: bool, as_json: bool) -> None:
@@ -117,7 +117,7 @@ def state_command(action: str, as_json: bool) -> None:
 
 
 @click.command("follow")
-@click.option("--run", "runs", multiple=True, help="Only this run; again for more. Ends with them.")
+@click.option("--run", "runs", multiple=True, help="Drive only this run, then end; repeat for more.")
 @click.option("--until-idle", is_flag=True, help="End when no run is open.")
 @click.option("--secrets-on-stdin", is_flag=True, hidden=True)
 @json_option

@@ -23,7 +23,7 @@ __all__ = ["run_command"]
 @click.command("run", cls=JobCommand)
 @click.argument("file", required=False)
 @job_options
-@click.option("-d", "--detach", is_flag=True, help="Leave a follower process that drives the run, and return.")
+@click.option("-d", "--detach", is_flag=True, help="Start a follower process that drives the run, and return.")
 @click.option(
     "--on-interrupt",
     type=click.Choice(["ask", "stop", "detach"]),
@@ -31,12 +31,12 @@ __all__ = ["run_command"]
     show_default=True,
     help="What an interrupt does to the run; without a terminal, ask means stop.",
 )
-@click.option("--accept-exposure", is_flag=True, help="Detach also where nothing ends a machine's bill should the follower die.")
+@click.option("--accept-exposure", is_flag=True, help="Detach also where nothing ends a machine's bill if the follower dies.")
 @json_option
 def run_command(file: str | None, detach: bool, on_interrupt: str, accept_exposure: bool, as_json: bool, **flags: Any) -> int:
-    """Run a job: route it, take a machine, follow it, give the machine back.
+    """Run a job: route it, take a machine, follow it, release the machine.
 
-    FILE is a job in YAML or TOML; or give the command after --. The exit code is the job's own.
+    FILE is a job in YAML or TOML; or write the command after --. The exit code is the job's own.
     """
     job = job_from(file, flags)
     if detach:

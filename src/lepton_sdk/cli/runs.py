@@ -31,7 +31,7 @@ _WAITING = "stopping and giving machines back, {clock}; Ctrl-C leaves that to a 
 
 @click.command("ps")
 @click.option("-a", "--all", "everything", is_flag=True, help="Ended runs too.")
-@click.option("--limit", type=click.IntRange(1), help="So many newest runs.")
+@click.option("--limit", type=click.IntRange(1), help="Only the newest N runs.")
 @json_option
 def ps_command(everything: bool, limit: int | None, as_json: bool) -> None:
     """List runs, newest first."""
@@ -70,9 +70,9 @@ def ps_command(everything: bool, limit: int | None, as_json: bool) -> None:
 
 @click.command("logs")
 @click.argument("run")
-@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
+@click.option("-f", "--follow", is_flag=True, help="Continue until the run has ended.")
 @click.option("--offset", type=click.IntRange(0), default=0, help="Begin at this byte.")
-@click.option("--node", type=click.IntRange(0), metavar="RANK", help="Only of this node, as it is.")
+@click.option("--node", type=click.IntRange(0), metavar="RANK", help="Only the output of this node, unchanged.")
 @json_option
 def logs_command(run: str, follow: bool, offset: int, node: int | None, as_json: bool) -> None:
     """Show the output of RUN (an id, a job's name, or the beginning of an id)."""
@@ -96,7 +96,7 @@ def logs_command(run: str, follow: bool, offset: int, node: int | None, as_json:
 @click.command("pull")
 @click.argument("run")
 @click.argument("patterns", nargs=-1)
-@click.option("--to", "target", type=click.Path(file_okay=False), help="Into this folder; one with the run's id if not said.")
+@click.option("--to", "target", type=click.Path(file_okay=False), help="Target folder; by default one named after the run's id.")
 @json_option
 def pull_command(run: str, patterns: tuple[str, ...], target: str | None, as_json: bool) -> None:
     """Fetch files of RUN: its outputs, or the files that match PATTERNS (as in .gitignore)."""
@@ -115,10 +115,10 @@ def pull_command(run: str, patterns: tuple[str, ...], target: str | None, as_jso
 
 @click.command("stop")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--now", is_flag=True, help="Give machines back at once: logs and outputs that are not here yet are lost.")
+@click.option("--now", is_flag=True, help="Release machines at once: logs and outputs that are not here yet are lost.")
 @json_option
 def stop_command(runs: tuple[str, ...], now: bool, as_json: bool) -> int:
-    """End runs and give their machines back."""
+    """Stop runs and release their machines."""
     from lepton_sdk._clock import SteadyClock
 
     clock = SteadyClock()

@@ -15,7 +15,7 @@ from lepton_sdk.errors import UsageError
 
 __all__ = ["forward_command", "ssh_command"]
 
-_node = click.option("--node", type=click.IntRange(0), default=0, metavar="RANK", help="Of several nodes, this one.")
+_node = click.option("--node", type=click.IntRange(0), default=0, metavar="RANK", help="Rank of the node.")
 
 
 @click.command("ssh", cls=JobCommand)

@@ -160,14 +160,14 @@ class Forgetting(Protocol):
 
 @runtime_checkable
 class Shelling(Protocol):
-    """Flag ``shell``: the executor can say how a person opens a shell on a node."""
+    """Flag ``shell``: the executor knows the command that opens a shell on a node for a person."""
 
     def shell(self, node: Node, execution: Execution, command: str | None, *, outside: bool) -> Sequence[str]:
-        """The program and its arguments, to run on this host, that open a shell in the run's folder on the node.
+        """The program and its arguments, for this host, that open a shell in the run's folder on the node.
 
         Args:
-            command: a shell's command line to run there instead; ``None`` for an interactive shell.
-            outside: on the machine itself, also where the run has a container there.
+            command: a shell command line to run there instead; ``None`` for an interactive shell.
+            outside: on the machine itself, also if the run has a container there.
 
         Raises:
             UsageError: it cannot be had for this node.
@@ -177,10 +177,10 @@ class Shelling(Protocol):
 
 @runtime_checkable
 class Forwarding(Protocol):
-    """Flag ``forward``: the executor can say how a port of a node comes to this host."""
+    """Flag ``forward``: the executor knows the command that forwards a port of a node to this host."""
 
     def forward(self, node: Node, execution: Execution, here: int, there: int) -> Sequence[str]:
-        """The program and its arguments that bring the node's port ``there`` to this host's loopback at ``here``, while they run.
+        """The program and its arguments that forward the node's port ``there`` to the loopback port ``here`` of this host.
 
         Raises:
             UsageError: it cannot be had for this node, or is here already.
@@ -190,10 +190,10 @@ class Forwarding(Protocol):
 
 @runtime_checkable
 class Configuring(Protocol):
-    """Flag ``ssh_config``: the executor can write a block for ``~/.ssh/config``, for editors that connect by a host's name."""
+    """Flag ``ssh_config``: the executor can write a block for ``~/.ssh/config``, for editors that connect by host name."""
 
     def ssh_config(self, node: Node, execution: Execution, name: str) -> str:
-        """The block, whose host is called ``name``.
+        """The block, with the host name ``name``.
 
         Raises:
             UsageError: it cannot be had for this node.

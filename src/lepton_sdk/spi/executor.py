@@ -132,8 +132,8 @@ class ExecutionStatus:
         started_at, finished_at: as the node's clock says, UTC.
         failures: exit codes of earlier starts of the command here, after each of which the node started it again, as
             ``job.max_failure_retry`` allows.
-        ready: it runs and can be used, as a server that answers; nothing in core acts on it yet.
-        addresses: where it can be used then, ``host:port`` or a URL each.
+        ready: it runs and is usable, such as a server that answers; core does not act on it yet.
+        addresses: where it is usable then, each ``host:port`` or a URL.
     """
 
     state: ExecutionState = field(converter=ExecutionState)

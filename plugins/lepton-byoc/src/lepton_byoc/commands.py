@@ -33,7 +33,7 @@ _DRAIN_LOOKS = 2.0
 
 def command(context: ProviderContext) -> click.Group:
     """The commands over one configuration."""
-    group = click.Group("byoc", help="Keep a fleet of your own hosts: add them, see whether they are fit, keep work away.")
+    group = click.Group("byoc", help="Manage a fleet of your own hosts: add them, check their health, keep work away.")
     for make in (_add, _check, _list, _remove, _cordon, _uncordon, _drain):
         group.add_command(make(context))
     return group
@@ -98,11 +98,11 @@ def _end(rows: Sequence[dict[str, Any]]) -> None:
 def _add(context: ProviderContext) -> click.Command:
     @click.command("add")
     @click.argument("targets", metavar="[USER@]HOST[:PORT]...", nargs=-1, required=True)
-    @click.option("--group", default="fleet", help="What jobs name under regions.")
-    @click.option("--label", "labels", multiple=True, help="A word to pick hosts by; may be given again.")
-    @click.option("--identity", default="", help="The private key; else the user's own.")
-    @click.option("--price", type=click.FloatRange(0), default=0.0, help="What an hour of one host costs, in US dollars.")
-    @click.option("--name", default="", help="How the host is called here, if it is one.")
+    @click.option("--group", default="fleet", help="The hosts' region in jobs.")
+    @click.option("--label", "labels", multiple=True, help="A word to select hosts by; repeat for more.")
+    @click.option("--identity", default="", help="The private key; by default the user's own.")
+    @click.option("--price", type=click.FloatRange(0), default=0.0, help="Price of one host per hour, in US dollars.")
+    @click.option("--name", default="", help="The host's name here, for a single host.")
     @_json
     def add(targets: Sequence[str], name: str, labels: Sequence[str], price: float, as_json: bool, **same: str) -> None:
         """Probe hosts, and add those that answer to the fleet. Options hold for all of them."""
@@ -217,7 +217,7 @@ def _listed(fleet: Fleet, host: FleetHost, now: datetime) -> dict[str, Any]:
 
 def _list(context: ProviderContext) -> click.Command:
     @click.command("list")
-    @click.option("--label", default="", help="Only hosts that bear it.")
+    @click.option("--label", default="", help="Only hosts with this label.")
     @_json
     def list_(label: str, as_json: bool) -> None:
         """List hosts as they were last seen, without contacting them."""
@@ -237,8 +237,8 @@ def _list(context: ProviderContext) -> click.Command:
 def _check(context: ProviderContext) -> click.Command:
     @click.command("check")
     @_hosts
-    @click.option("--profile", type=click.Choice(sorted(PROFILES)), default="basic", help="Which requirements.")
-    @click.option("--watch", type=click.FloatRange(0, 50), default=0.0, help="Wait so many seconds for XID events.")
+    @click.option("--profile", type=click.Choice(sorted(PROFILES)), default="basic", help="The requirements to check.")
+    @click.option("--watch", type=click.FloatRange(0, 50), default=0.0, help="Seconds to wait for XID events.")
     @_json
     def check(names: Sequence[str], profile: str, watch: float, as_json: bool) -> None:
         """Check hosts (without a name: all): requirements, then health. Exits with 1 if something fails."""
@@ -288,7 +288,7 @@ def _show_check(row: dict[str, Any]) -> None:
 def _cordon(context: ProviderContext) -> click.Command:
     @click.command("cordon")
     @_some_hosts
-    @click.option("--reason", default="by hand", help="Shown to whoever asks why.")
+    @click.option("--reason", default="by hand", help="Shown to everyone who asks why.")
     @_json
     def cordon(names: Sequence[str], reason: str, as_json: bool) -> None:
         """Keep new work of any client away from hosts; running jobs continue."""
@@ -331,7 +331,7 @@ async def _opened(fleet: Fleet, host: FleetHost) -> Look:
 def _drain(context: ProviderContext) -> click.Command:
     @click.command("drain")
     @_some_hosts
-    @click.option("--reason", default="drained", help="Shown to whoever asks why.")
+    @click.option("--reason", default="drained", help="Shown to everyone who asks why.")
     @_json
     def drain(names: Sequence[str], reason: str, as_json: bool) -> None:
         """Cordon hosts and wait until no GPU is allocated there; ends no job."""

@@ -30,4 +30,4 @@ PROVIDER = ProviderSpec(
     timings=Timings(listing_lag=0, create_horizon=0, boot=30, billing_increment=1, poll=0.2),
 )
 
-COMMAND = CommandSpec("byoc", help="Keep a fleet of your own hosts.", factory="lepton_byoc.commands:command", provider="byoc")
+COMMAND = CommandSpec("byoc", help="Manage a fleet of your own hosts.", factory="lepton_byoc.commands:command", provider="byoc")

@@ -43,7 +43,7 @@ def command() -> click.Group:
         options=(
             click.Option(["--project"], default=_PROJECT, show_default=True, help="Id of its one project."),
             click.Option(["--access-key-id"], default="double", show_default=True, help="The key's public half."),
-            click.Option(["--secret-key"], default=_new_secret, help="Its secret half; made up when not given."),
+            click.Option(["--secret-key"], default=_new_secret, help="Its secret half; random by default."),
             click.Option(["--ending"], type=float, default=1.0, show_default=True, help="Seconds until a machine is gone."),
         ),
         port=8911,
