@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from writing import NOW, intend, owned, plan
 
-from lepton_sdk.domain.events import AnyEvent, event_of
+from lepton_sdk.domain.events import (
+    AnyEvent,
+    NodeAdmitted,
+    NodeAnnounced,
+    NodeArmed,
+    NodeDuplicate,
+    NodeHung,
+    NodeQueued,
+    NodeRepeated,
+    NodeRestarted,
+    NodeUnkept,
+    StopRequested,
+    event_of,
+)
 from lepton_sdk.domain.history import apply
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.run import Run, RunState
@@ -123,3 +138,89 @@ def test_a_released_row_cannot_be_given_up() -> None:
     run = apply(apply(owned(), event_of("node.releasing", "r", NOW, "t")), event_of("node.released", "r", NOW, "t"))
     with pytest.raises(ContractViolation):
         apply(run, event_of("node.given-up", "r", NOW, "t"))
+
+
+def _at(stage: Stage) -> Run:
+    path = {
+        Stage.INTENDED: (),
+        Stage.OWNED: (Stage.OWNED,),
+        Stage.RUNNING: (Stage.OWNED, Stage.REACHABLE, Stage.RUNNING),
+    }[stage]
+    run = apply(apply(None, plan("r")), intend("r", "t"))
+    for step in path:
+        run = apply(run, _event(step))
+    return run
+
+
+def test_what_is_queued_keeps_its_first_time_and_its_newest_reason() -> None:
+    run = apply(_at(Stage.OWNED), NodeQueued("no quota").about("t").stamped("r", NOW))
+    run = apply(run, NodeQueued("third in line").about("t").stamped("r", NOW + timedelta(hours=1)))
+    (record,) = run.nodes
+    assert (record.queued, record.queued_at, record.admitted_at) == ("third in line", NOW, None)
+    (record,) = apply(run, NodeAdmitted().about("t").stamped("r", NOW + timedelta(hours=2))).nodes
+    assert (record.queued, record.queued_at, record.admitted_at) == ("", NOW, NOW + timedelta(hours=2))
+
+
+def test_a_note_about_a_node_moves_it_nowhere() -> None:
+    run = _at(Stage.OWNED)
+    notes = [
+        NodeAnnounced("disk", "d-1"),
+        NodeAnnounced("network", "n-1"),
+        NodeRepeated(),
+        NodeArmed(),
+        NodeRestarted((1, 2)),
+        NodeUnkept(("a file is too large",)),
+        NodeHung("acme"),
+    ]
+    after = run
+    for note in notes:
+        after = apply(after, note.about("t").stamped("r", NOW))
+    assert after.state is run.state
+    (before,), (record,) = run.nodes, after.nodes
+    told = {
+        "announced": ("disk d-1", "network n-1"),
+        "repeated_at": NOW,
+        "armed_at": NOW,
+        "failures": (1, 2),
+        "unkept": ("a file is too large",),
+        "hung": "acme",
+    }
+    assert record == evolve(before, **told)
+
+
+def test_a_machine_is_not_its_own_duplicate_and_a_duplicate_is_not_adopted() -> None:
+    run = _at(Stage.OWNED)
+    with pytest.raises(ContractViolation, match="doubles nothing"):
+        apply(run, NodeDuplicate(Node("fake", "m", "t")).about("t").stamped("r", NOW))
+    with pytest.raises(ContractViolation, match="that another machine could double"):
+        apply(run, NodeDuplicate(Node("fake", "m2", "x")).about("x").stamped("r", NOW))
+    unknown = apply(_at(Stage.INTENDED), _event(Stage.UNKNOWN))
+    unknown = apply(unknown, NodeDuplicate(Node("fake", "m", "t")).about("t").stamped("r", NOW))
+    with pytest.raises(ContractViolation, match="doubles another machine"):
+        apply(unknown, _event(Stage.OWNED))
+
+
+def test_an_owned_machine_that_names_nothing_of_ours_is_sought_by_its_token() -> None:
+    (record,) = apply(_at(Stage.OWNED), _event(Stage.UNKNOWN)).nodes
+    assert (record.node, record.unknown_at) == (None, None)
+
+
+def test_a_stop_is_remembered_and_a_second_one_may_only_hurry_it() -> None:
+    run = apply(_at(Stage.RUNNING), StopRequested(now=True).stamped("r", NOW))
+    again = apply(run, StopRequested().stamped("r", NOW))
+    assert (again.stop_requested, again.stop_now) == (True, True)
+    assert apply(run, _event(Stage.RELEASING)).state is RunState.STOPPING
+
+
+def test_a_run_is_planned_once_and_first() -> None:
+    with pytest.raises(ContractViolation, match="was planned before"):
+        apply(apply(None, plan("r")), plan("r"))
+    with pytest.raises(ContractViolation, match="has no plan"):
+        apply(None, intend("r", "t"))
+
+
+def test_a_run_with_one_node_that_boots_is_starting_whatever_the_others_do() -> None:
+    run = _at(Stage.RUNNING)
+    assert run.state is RunState.RUNNING
+    peer = evolve(intend("r", "u"), rank=1)
+    assert apply(apply(apply(None, plan("r")), intend("r", "t")), peer).state is RunState.STARTING
