@@ -4,6 +4,7 @@
    A client may die before each of its steps and stand still between any two; time is what happens meanwhile. Each word
    BUG_... puts one deliberate bug in, which the search must find. ROLLBACK lets the journal go back in time once.
    PAUSED_SEND lets a client stand still between its last look at its claim and the create call itself.
+   KEYS gives the provider a memory: while it keeps a token as a key, the same call makes nothing that is there already.
    LIES lets every node fall silent for good while its machine is there; then somebody stops the run. */
 
 #include "stages.pml"
@@ -71,6 +72,9 @@ bool taken[MACHINES];
 /* Written down as one that doubles another: it is never the machine of its token. */
 bool doubled[MACHINES];
 byte creates[TOKENS], born, next;
+/* How often a call made something new for a token; and whether its key is kept: the client stops before the provider forgets. */
+byte made[TOKENS];
+bool fresh[TOKENS];
 /* By client: the token (+ 1) whose create call is about to leave. */
 byte sending[3];
 byte crashes = CRASHES, lapses = LAPSES;
@@ -192,15 +196,18 @@ inline send(t) {
 			sending[me] = 0;
 			creates[t]++;
 			assert(creates[t] <= 1);
+#ifdef KEYS
+			fresh[t] = true;
+#endif
 			if
 			:: answer = REFUSED
 			:: answer = LOST_ANSWER
-			:: born < MACHINES -> m = born; make(HIDDEN, t); answer = MADE
-			:: born < MACHINES -> make(HIDDEN, t); answer = LOST_ANSWER
-			:: born < MACHINES -> make(FLYING, t); answer = LOST_ANSWER
+			:: born < MACHINES -> made[t]++; m = born; make(HIDDEN, t); answer = MADE
+			:: born < MACHINES -> made[t]++; make(HIDDEN, t); answer = LOST_ANSWER
+			:: born < MACHINES -> made[t]++; make(FLYING, t); answer = LOST_ANSWER
 #ifndef ROLLBACK
 			/* Two machines for one call, of which a journal that went back no longer knows which one works: not promised. */
-			:: born + 1 < MACHINES -> m = born; make(HIDDEN, t); make(HIDDEN, t); answer = MADE
+			:: born + 1 < MACHINES -> made[t]++; m = born; make(HIDDEN, t); make(HIDDEN, t); answer = MADE
 #endif
 			fi
 		:: else
@@ -270,8 +277,49 @@ inline give_back_surplus() {
 	}
 }
 
+#ifdef KEYS
+/* The same call with the same token: the claim and the row are looked at as it leaves. */
+inline send_again(t) {
+	atomic {
+		ok = holder == me && !lapsed && !older && !stop && stage[t] == UNKNOWN;
+#ifndef BUG_KEY_OUTLIVED
+		ok = ok && fresh[t];
+#endif
+		if
+		:: !ok
+		:: ok && fresh[t] && OF(0, t) && !doubled[0] -> if :: BILLED(0) -> m = 0; answer = MADE :: answer = LOST_ANSWER fi
+		:: ok && fresh[t] && !(OF(0, t) && !doubled[0]) && OF(1, t) && !doubled[1] ->
+			if :: BILLED(1) -> m = 1; answer = MADE :: answer = LOST_ANSWER fi
+		:: ok && !(fresh[t] && ((OF(0, t) && !doubled[0]) || (OF(1, t) && !doubled[1]))) ->
+			if
+			:: answer = LOST_ANSWER
+			:: born < MACHINES -> made[t]++; assert(made[t] <= 1); m = born; make(HIDDEN, t); answer = MADE
+			:: born < MACHINES -> made[t]++; assert(made[t] <= 1); make(FLYING, t); answer = LOST_ANSWER
+			fi
+		fi
+	}
+	atomic {
+		if
+		:: ok && answer == MADE ->
+			adopt(t, m);
+			if
+			:: !ok && !IN_USE(m) -> give_back(m)
+			:: else
+			fi
+		:: else
+		fi
+	}
+}
+#endif
+
 /* What became of a create call whose answer nobody has. */
 inline resolve() {
+#ifdef KEYS
+	if
+	:: at == UNKNOWN -> send_again(t)
+	:: true
+	fi;
+#endif
 	atomic {
 		if
 		:: LISTED(0) && OF(0, t) && !doubled[0] -> m = 0
@@ -526,6 +574,10 @@ proctype World() {
 	:: atomic { !stop && !ended -> stop = true }
 #endif
 	:: atomic { holder != 0 && !lapsed && lapses > 0 -> lapses--; lapsed = true }
+#ifdef KEYS
+	:: atomic { fresh[0] -> fresh[0] = false }
+	:: atomic { fresh[1] -> fresh[1] = false }
+#endif
 #ifdef ROLLBACK
 	:: d_step { !saved && !older -> saved = true; keep() }
 	:: d_step { saved && !rolled -> rolled = true; bring_back() }

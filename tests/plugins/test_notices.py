@@ -24,7 +24,8 @@ def test_faults_are_one_loud_line_each_and_the_rest_is_quiet(python: Python) -> 
     lines = python(_WARNINGS)
     assert all("; next: " in line and "\n" not in line for line in lines)
     loud = {line.split()[1] for line in lines if line.startswith("provider")}
-    assert loud == {"raises", "exits", "wrong-type", "wrong-name", "future", "twin"}
+    wrong = {f"wrong-{field}" for field in ("field", "flags", "pattern", "rates", "stored", "timings", "title")}
+    assert loud == {"raises", "exits", "wrong-type", "wrong-name", "future", "twin"} | wrong
 
 
 def test_a_section_without_a_plugin_is_named(python: Python) -> None:

@@ -15,6 +15,12 @@ from terminals import Terminal, Till
 Lepton = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., subprocess.Popen[str]]
 _TILL = Path(__file__).parent / "till"
+_ENTRY_POINTS = """
+[lepton_sdk.providers.v1]
+fake = lepton_till:PROVIDER
+[lepton_sdk.executors.v1]
+till = lepton_till:EXECUTOR
+"""
 
 
 @pytest.fixture
@@ -32,7 +38,7 @@ def till(tmp_path: Path, environment: dict[str, str]) -> Iterator[Till]:
     about = tmp_path / "site" / "lepton_till-1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: lepton-till\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[lepton_sdk.providers.v1]\nfake = lepton_till:PROVIDER\n")
+    (about / "entry_points.txt").write_text(_ENTRY_POINTS)
     environment["PYTHONPATH"] = os.pathsep.join((str(about.parent), str(_TILL)))
     environment["LEPTON_SDK_PROVIDERS_FAKE_FOLDER"] = str(tmp_path / "till")
     cloud = Till(tmp_path / "till")

@@ -6,9 +6,10 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
-from attrs import define, evolve, field, fields_dict
+from attrs import define, evolve, field, fields, fields_dict
 from disk import Disk
 from timings import SELDOM
 from truth import is_belated
@@ -35,6 +36,8 @@ __all__ = ["MortalJournal", "Scene", "account_of", "client", "end", "nobody", "s
 
 # How often a fault strikes where it is to strike.
 _AIMED = 0.5
+# From a look at the journal to the call that it leads to.
+_MOMENT = timedelta(seconds=10)
 
 
 @define
@@ -50,6 +53,7 @@ class Scene:
         aim: a stage, and the fault that is to strike there, ``left`` times.
         hit: a row stands at that stage for the first time.
         timing: how long the clients wait.
+        asked: what each token's first create call asked for.
         closed: the tokens whose rows are closed.
         obeyed: the newest epoch whose start each node obeyed, by node, run and attempt.
     """
@@ -67,6 +71,7 @@ class Scene:
     epochs: dict[tuple[str, str], int] = field(factory=dict)
     obeyed: dict[tuple[str, str, int], int] = field(factory=dict)
     closed: set[str] = field(factory=set)
+    asked: dict[str, tuple[object, ...]] = field(factory=dict)
     aim: tuple[str, str] | None = None
     hit: asyncio.Event = field(factory=asyncio.Event)
     _usual: Faults = field(init=False)
@@ -196,7 +201,26 @@ class _WatchedCloud(SimCloud):
 
     async def acquire(self, offer: Offer, launch: Launch) -> Node:
         self.scene.noted.extend(_wrongly_created(self.engine, launch))
+        self.scene.noted.extend(self._wrongly_repeated(launch))
         return await super().acquire(offer, launch)
+
+    def _wrongly_repeated(self, launch: Launch) -> Iterator[str]:
+        """A call that is made again asks for the same, and only while somebody wants the machine."""
+        first = self.scene.asked.setdefault(launch.token, _request(launch))
+        if launch.token not in self._world.calls:
+            return
+        if first != _request(launch):
+            yield f"the create call for {launch.token} was made again with another request"
+        run, long_ago = self.engine.journal.run(launch.run_id), self.engine.clock.now() - _MOMENT
+        if any(event.kind == "run.stop" and event.at < long_ago for event in self.engine.journal.events(run.id)):
+            yield f"the create call for {launch.token} was made again after a stop"
+        if any(node.token == launch.token and node.late for node in run.nodes):
+            yield f"the create call for {launch.token} was made again when its run had gone on"
+
+
+def _request(launch: Launch) -> tuple[object, ...]:
+    """What the vendor sees of a launch."""
+    return tuple(getattr(launch, one.name) for one in fields(Launch) if one.name not in ("announce", "leaving"))
 
 
 def _wrongly_created(engine: Engine, launch: Launch) -> Iterator[str]:

@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable, Iterable
 
 import mutants_of_clocks
+import mutants_of_creates
 import mutants_of_release
 import pytest
+from keys import keys
 from liars import liars
 from mutants import MUTANTS, Mutant
 from scenes import crowd, leave
@@ -16,12 +18,13 @@ from stranded import strand
 from twins import twins
 
 # Each file of bugs adds its own to the list.
-assert mutants_of_clocks.__all__ + mutants_of_release.__all__
+assert mutants_of_clocks.__all__ + mutants_of_creates.__all__ + mutants_of_release.__all__
 # After so many schedules without a finding the bug counts as not found.
 _PATIENCE = 150
 _WHERE: dict[str, Callable[[int], Iterable[str]]] = {
     "leave": leave,
     "crowd": crowd,
+    "keys": keys,
     "strand": strand,
     "liars": liars,
     "twins": twins,

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable
 
 import pytest
+from keys import keys
 from liars import liars
 from scenes import calm, crowd, leave, replaced, silent
 from schedule import DAY, replay
@@ -25,6 +26,7 @@ _SCENES: dict[str, tuple[Callable[[int], Iterable[str]], int]] = {
     "twins": (twins, 10),
     "crowd": (crowd, 100),
     "liars": (liars, 10),
+    "keys": (keys, 10),
 }
 
 
@@ -48,7 +50,7 @@ def test_every_schedule_ends_well(group: int) -> None:
 @pytest.mark.parametrize("scene", _SCENES)
 def test_every_scene_ends_well(scene: str, group: int) -> None:
     """Nobody comes back (`leave`); several drive one run (`twins`); several runs do not all fit under a cap (`crowd`); nodes lie
-    when a machine is to be given back (`liars`)."""
+    when a machine is to be given back (`liars`); create calls are made again under a key (`keys`)."""
     play, rarity = _SCENES[scene]
     broken = {seed: list(play(seed)) for seed in range(group, _MANY // rarity, _GROUPS)}
     assert not {seed: lines for seed, lines in broken.items() if lines}

@@ -49,8 +49,11 @@ def check_world(world: World, strangers: list[Machine], shown: Shown, *, forgetf
         if one.machine.plan and one.began < one.machine.armed:
             yield f"a job began on {one.machine.id} before its watchdog lived"
     for token, calls in world.calls.items():
-        if calls > 1:
-            yield f"{calls} create calls were made for token {token}"
+        made = [m for m in world.machines if m.token == token and not m.cloned and not m.doubled]
+        if len(made) > 1:
+            yield f"{len(made)} machines were made for token {token}"
+        if late := [call for call in calls[1:] if call > calls[0] + world.keys]:
+            yield f"a create call for token {token} was made again {late[0] - calls[0]:.0f} s after the first one"
 
 
 def _is_told(machine: Machine, cost: Money | None, now: float) -> bool:

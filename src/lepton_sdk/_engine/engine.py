@@ -144,6 +144,10 @@ class Engine:
         executor = self._executors.get(access.kind)
         return None if executor is None else _module_of(executor)
 
+    def reaches(self, access: Access) -> bool:
+        """Whether some executor here reaches nodes so."""
+        return access.kind in self._executors or bool(self.registry.executor_plugins(access.kind))
+
     def executor_plugin(self, node: Node | None) -> str:
         """The plugin whose executor reaches a node, with its distribution; ``""`` where nobody knows."""
         try:

@@ -21,8 +21,8 @@ _CODE = whole(255)
 
 
 def _reason(value: Any) -> str | None:
-    if value is None or value == "" or (is_a(value, str) and value in _REASONS):
-        return value  # type: ignore[no-any-return]
+    if value is None or (is_a(value, str) and str.__str__(value) in _REASONS | {""}):
+        return None if value is None else str.__str__(value)
     raise Wrong(f"write one of {', '.join(sorted(_REASONS))}, or None")
 
 
@@ -119,7 +119,7 @@ def checked_chunk(value: Any) -> bytes:
     Raises:
         ContractViolation: it is not bytes.
     """
-    if not is_a(value, bytes):
+    if not is_a(value, (bytes, bytearray, memoryview)):
         raise violation("a piece of output", value, "yield bytes from logs()")
     return bytes(value)
 

@@ -105,7 +105,7 @@ _CHECKS: Mapping[type, Mapping[str, Check]] = {
         "factory": _target,
         "capabilities": _flags,
         "config": _fields,
-        "stored": lambda value: value if value == "" else _target(value),
+        "stored": lambda value: value if is_a(value, str) and not str.__len__(value) else _target(value),
         "power_off": kind(PowerOff),
         "watchdog": kind(WatchdogWay),
         "timings": _timings,

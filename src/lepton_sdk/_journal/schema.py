@@ -73,5 +73,9 @@ _THIRD = """
 CREATE INDEX events_of_stops ON events (run) WHERE kind = 'run.stop';
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
+# No table changes. From here on entries may say that a node is queued, that a create call was made again, and what was made for a
+# whole attempt, and an access may be of a kind that core does not know: an older client must not read them.
+_FOURTH = "SELECT 1;"
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 VERSION = len(MIGRATIONS)

@@ -193,6 +193,11 @@ class Registry:
         """
         return self._executor(kind)[1]
 
+    def executor_plugins(self, kind: str) -> tuple[str, ...]:
+        """The names of all that claim a kind of access and could be used."""
+        specs = ((status.name, status.spec) for status in self.statuses("executor") if status.state is PluginState.READY)
+        return tuple(name for name, spec in specs if isinstance(spec, ExecutorSpec) and spec.access == kind)
+
     def executor_plugin(self, kind: str) -> str:
         """The executor for a kind of access, with its distribution, for people.
 

@@ -33,15 +33,17 @@ def ps_command(everything: bool, limit: int | None, as_json: bool) -> None:
     if as_json:
         emit([run.to_dict(now) for run in runs])
         return
-    rows = []
+    rows, queued = [], []
     for run in runs:
+        reasons = [node.queued for node in run.members if node.queued and not run.state.ended]
+        queued += [f"{run.name} ({run.id}) is queued at {run.provider}: {reasons[0]}"] if reasons else []
         cost = run.cost(now)
         began, ended = run.started_at or run.created_at, run.finished_at or now
         rows.append(
             (
                 run.id,
                 run.name,
-                run.state,
+                "queued" if reasons else run.state,
                 run.exit_code,
                 run.provider,
                 cost.display() if cost is not None else "",
@@ -51,6 +53,8 @@ def ps_command(everything: bool, limit: int | None, as_json: bool) -> None:
         )
     head = ("RUN", "NAME", "STATE", "EXIT", "PROVIDER", "COST", "TIME", "CREATED")
     table(head, rows, "no runs" if everything else "no open runs; see ended ones with lepton ps --all")
+    for line in queued:
+        click.echo(readable(line))
 
 
 @click.command("logs")

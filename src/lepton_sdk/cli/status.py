@@ -28,6 +28,9 @@ _WORDS = {
     "run.planned": "planned",
     "node.intended": "taking a machine",
     "node.owned": "machine is ours, waiting for it to boot",
+    "node.repeated": "asking for the machine again, by the same call under the same key",
+    "node.queued": "accepted, and queued by the provider",
+    "node.admitted": "it leaves the queue",
     "node.armed": "the machine's watchdog lives",
     "node.reachable": "machine can be reached",
     "node.running": "job started",
@@ -94,6 +97,8 @@ class StatusLine:
         elif text := _WORDS.get(event.kind):
             offer = event.data.get("offer")
             line = f"{text} at {offer['provider']} ({offer['instance_type']})" if offer else text
+            if event.kind == "node.queued":
+                line = f"{text}: {event.data.get('detail', '')}"
         else:
             return
         self._steps.put(lambda: self._line(line))

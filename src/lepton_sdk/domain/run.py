@@ -173,4 +173,5 @@ def _shown(node: NodeRecord) -> dict[str, object]:
         "failures": list(node.failures),
         "unkept": list(node.unkept),
         "given_up_at": node.given_up_at.isoformat() if node.given_up_at else None,
+        "queued": node.queued or None,
     }

@@ -50,6 +50,9 @@ from lepton_sdk.spi.executor import Executor as Executor
 from lepton_sdk.spi.executor import ExecutorContext as ExecutorContext
 from lepton_sdk.spi.executor import Fetched as Fetched
 from lepton_sdk.spi.executor import Watchdog as Watchdog
+from lepton_sdk.spi.failures import Failure as Failure
+from lepton_sdk.spi.failures import Failures as Failures
+from lepton_sdk.spi.failures import Meaning as Meaning
 from lepton_sdk.spi.provider import Announce as Announce
 from lepton_sdk.spi.provider import Diagnosis as Diagnosis
 from lepton_sdk.spi.provider import Group as Group

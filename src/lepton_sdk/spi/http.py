@@ -14,18 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from lepton_sdk.errors import (
-    AuthError,
-    BlockScope,
-    ConfigError,
-    ContractViolation,
-    LeptonError,
-    OutcomeUnknown,
-    QuotaExceeded,
-    RateLimited,
-    Unavailable,
-)
+from lepton_sdk.errors import ConfigError, LeptonError
 from lepton_sdk.spi.departure import DEPARTURE
+from lepton_sdk.spi.failures import Failure, Meaning, failure, of_status
 from lepton_sdk.spi.secret import forms_of, hide
 
 if TYPE_CHECKING:
@@ -128,7 +119,8 @@ class ApiClient(httpx.AsyncClient):
         try:
             response = await self.request(method, url, **options)
         except _UNSENDABLE as error:
-            raise self._error(ConfigError, f"{method} {url} cannot be sent: {error}") from error
+            text = self.redact(f"{method} {url} cannot be sent: {error}")
+            raise ConfigError(text, provider=self.provider or None) from error
         except httpx.RequestError as error:
             raise self._broken(error, f"{method} {url.partition('?')[0]}", changes) from error
         return self._read(response, creates, changes, missing)
@@ -142,43 +134,41 @@ class ApiClient(httpx.AsyncClient):
         if response.status_code == 404 and missing is not _RAISE:
             return missing
         if response.is_success:
-            unknown = OutcomeUnknown if creates else ContractViolation
             text = f"{_what(response)} answered {problem or 'with nothing'}: {self._excerpt(response)}"
-            raise self._error(unknown, text, response)
+            raise self._failure(Meaning.GARBLED, text, response, creates=creates)
         raise self._refusal(response, creates)
 
     def _refusal(self, response: httpx.Response, creates: bool) -> LeptonError:
         status = response.status_code
         text = f"{_what(response)} answered {status} {response.reason_phrase}: {self._excerpt(response)}"
-        if status == 429:
-            wait = retry_after(response)
-            return RateLimited(self.redact(text), retry_after=wait, provider=self.provider or None, request=_request_id(response))
-        error = self._error(_class_of(status, creates), text, response)
-        if status == 402:
-            error.scope = BlockScope.PROVIDER
-        if isinstance(error, AuthError):
-            error.hint = f"check the credentials of {self.provider} with 'lepton doctor'"
-        return error
+        return self._failure(of_status(status), text, response, creates=creates)
 
     def _broken(self, error: httpx.RequestError, what: str, changes: bool) -> LeptonError:
         why = str(error) or type(error).__name__
         if isinstance(error, _BEFORE):
-            hint = "is a proxy's certificate missing? name it in SSL_CERT_FILE" if "CERTIFICATE" in why else None
-            return self._error(Unavailable, f"{what} did not get out: {why}", hint=hint)
-        if changes:
-            return self._error(OutcomeUnknown, f"{what} left and its answer did not come back: {why}")
-        return self._error(Unavailable, f"{what} got no answer: {why}")
+            hint = "is a proxy's certificate missing? name it in SSL_CERT_FILE" if "CERTIFICATE" in why else ""
+            return self._failure(Meaning.UNSENT, f"{what} did not get out: {why}", hint=hint)
+        text = f"{what} left and its answer did not come back: {why}" if changes else f"{what} got no answer: {why}"
+        return self._failure(Meaning.LOST, text, changes=changes)
+
+    def _failure(
+        self,
+        meaning: Meaning,
+        text: str,
+        response: httpx.Response | None = None,
+        *,
+        creates: bool = False,
+        changes: bool = False,
+        hint: str = "",
+    ) -> LeptonError:
+        request, wait = (None, None) if response is None else (_request_id(response), retry_after(response))
+        found = Failure(meaning, self.redact(text), request, wait, hint)
+        return failure(found, self.provider or None, creates=creates, changes=changes)
 
     def _excerpt(self, response: httpx.Response) -> str:
         # Without secrets first: of one that is cut in half nobody would know what it was.
         text = self.redact(" ".join(response.text.split()))
         return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text or "no body"
-
-    def _error(
-        self, kind: type[LeptonError], text: str, response: httpx.Response | None = None, hint: str | None = None
-    ) -> LeptonError:
-        request = _request_id(response) if response is not None else None
-        return kind(self.redact(text), provider=self.provider or None, request=request, hint=hint)
 
 
 def make_client(
@@ -254,21 +244,6 @@ def _date(text: str) -> float | None:
         return parsedate_to_datetime(text).timestamp()
     except ValueError:
         return None
-
-
-def _class_of(status: int, creates: bool) -> type[LeptonError]:
-    if status in (401, 403):
-        return AuthError
-    if status == 402:
-        return QuotaExceeded
-    if status == 409:
-        # On a create the name carries our token, so what is in the way may be the machine of a lost reply.
-        return OutcomeUnknown if creates else Unavailable
-    if status == 408:
-        return Unavailable
-    if status >= 500:
-        return OutcomeUnknown if creates else Unavailable
-    return ContractViolation
 
 
 def _json(response: httpx.Response) -> tuple[Any, str | None]:

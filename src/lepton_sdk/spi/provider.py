@@ -114,7 +114,8 @@ class Launch:
 
     Attributes:
         owner: which journal asks.
-        token: this node of this attempt; at most one create call is ever made for it.
+        token: this node of this attempt. At most one machine is ever made for it: the same call is made again only while the
+            vendor keeps the token as a key (`Timings.idempotency`).
         run_id, job_name, attempt, rank: for names and labels that people read.
         resources: what the job asked of one node, for providers that hand out parts of a machine.
         deadline: when the job's own limits will have ended it, UTC; ``None`` without limits.

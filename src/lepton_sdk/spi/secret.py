@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import NoReturn
 
 from lepton_sdk.errors import LeptonError
@@ -45,12 +46,16 @@ def without_secrets(error: BaseException) -> None:
     """Take every known secret out of what an error says, whoever made it."""
     if not _KNOWN:
         return
-    names = ("message", "hint", "request") if isinstance(error, LeptonError) else ()
-    for name in names:
-        value = getattr(error, name, None)
-        if isinstance(value, str) and (clean := redacted(value)) != value:
-            setattr(error, name, clean)
-    error.args = tuple(redacted(one) if isinstance(one, str) else one for one in error.args)
+    # A class of a stranger may refuse to be changed: then its words are cleaned where they are shown.
+    with suppress(Exception):
+        if isinstance(error, LeptonError):
+            for name in ("message", "hint", "request"):
+                value = getattr(error, name)
+                if isinstance(value, str) and (clean := redacted(value)) != value:
+                    setattr(error, name, clean)
+        args = tuple(redacted(one) if isinstance(one, str) else one for one in error.args)
+        if args != error.args:
+            error.args = args
 
 
 def _remember(value: str) -> None:

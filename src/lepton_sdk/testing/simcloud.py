@@ -53,7 +53,9 @@ class SimCloud:
         """Make a machine, or one of the ways in which that goes wrong."""
         world = self._world
         await self._process.step()
-        world.calls[launch.token] = world.calls.get(launch.token, 0) + 1
+        world.calls.setdefault(launch.token, []).append(self._process.monotonic())
+        if (known := self._kept(launch)) is not None:
+            return await self._again(known)
         if world.strikes("refuse"):
             await self._process.hear()
             raise NoCapacity("none left here", provider=SIM_SPEC.name)
@@ -65,10 +67,24 @@ class SimCloud:
         if late:
             world.strike_at(machine.created, "late", machine)
         if world.strikes("duplicate"):
-            self._make(offer, launch, late)
+            self._make(offer, launch, late).doubled = True
         if late or world.strikes("lose_reply"):
             await self._process.hear()
             raise OutcomeUnknown("the answer was lost", provider=SIM_SPEC.name)
+        await self._process.step()
+        return self._node(machine)
+
+    def _kept(self, launch: Launch) -> Machine | None:
+        """What an earlier call with this token has made, while the cloud keeps the token as a key."""
+        now = self._process.monotonic()
+        made = (m for m in self._world.machines if m.token == launch.token and not m.cloned and not m.doubled)
+        return next((one for one in made if now - self._world.calls[one.token][0] <= self._world.keys), None)
+
+    async def _again(self, machine: Machine) -> Node:
+        """The answer of an earlier call with the same key; nothing is made."""
+        if self._world.strikes("lose_reply"):
+            await self._process.hear()
+            raise OutcomeUnknown("the answer was lost again", provider=SIM_SPEC.name)
         await self._process.step()
         return self._node(machine)
 

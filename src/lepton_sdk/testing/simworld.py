@@ -81,6 +81,7 @@ class Machine:
         visited: when somebody last looked after it.
         told: whether it was ever spoken to as to a machine with a watchdog.
         asked_back: when its provider was first asked to release it.
+        doubled: one create call made it beside another one.
     """
 
     id: str
@@ -120,6 +121,7 @@ class Machine:
     account: str = "main"
     stamped: bool = True
     cloned: bool = False
+    doubled: bool = False
 
     def state(self, now: float) -> NodeState:
         """What is true of it at a time."""
@@ -146,7 +148,8 @@ class World:
         faults: what goes wrong in it; `calm` ends all of it.
 
     Attributes:
-        calls: how many create calls were made for each token.
+        calls: the times of the create calls that were made for each token.
+        keys: for how many seconds the cloud keeps the token of a create call as a key; 0 for a cloud that keeps none.
         watchdog: how its machines get theirs.
         stranded: ids of machines that nobody can reach, and that can be given back only where they are reached, as with hosts
             that nobody rents.
@@ -160,7 +163,8 @@ class World:
     seed: int
     faults: Faults = field(factory=Faults)
     machines: list[Machine] = field(factory=list)
-    calls: dict[str, int] = field(factory=dict)
+    calls: dict[str, list[float]] = field(factory=dict)
+    keys: float = 0.0
     watchdog: WatchdogWay = WatchdogWay.STARTUP
     stranded: set[str] = field(factory=set)
     lies: dict[str, str] = field(factory=dict)
@@ -177,7 +181,7 @@ class World:
     @property
     def spec(self) -> ProviderSpec:
         """What the cloud says of itself."""
-        return evolve(SIM_SPEC, watchdog=self.watchdog)
+        return evolve(SIM_SPEC, watchdog=self.watchdog, timings=evolve(SIM_SPEC.timings, idempotency=self.keys))
 
     def happens(self, chance: float) -> bool:
         """Whether it happens this time."""

@@ -54,18 +54,21 @@ def test_what_costs_nothing_exposes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_run_is_not_left_alone_unasked(tmp_path: Path) -> None:
-    def client() -> Client:
-        return Client(state=tmp_path / "s", cache=tmp_path / "c", providers={_RENTED: FakeProvider(tmp_path / "cloud")})
+    slow = evolve(_RENTED, timings=evolve(_RENTED.timings, boot=3600))
 
-    job = Job(f"echo begun; while ! [ -e {tmp_path}/go ]; do sleep 0.02; done", resources="H100:8", name="long")
-    begun = threading.Event()
+    def client() -> Client:
+        cloud = FakeProvider(tmp_path / "cloud", boot_seconds=3600)
+        return Client(state=tmp_path / "s", cache=tmp_path / "c", providers={slow: cloud})
+
+    rented = threading.Event()
     with client() as first, client() as second, ThreadPoolExecutor(1) as pool:
-        running = pool.submit(first.run, job, on_output=lambda _: begun.set())
-        assert begun.wait(60)
+        job = Job("true", resources="H100:8", name="long")
+        running = pool.submit(first.run, job, on_event=lambda event: rented.set() if event.kind == "node.owned" else None)
+        assert rented.wait(60)
         with pytest.raises(ExposureNotAccepted, match=r"\$24\.00 an hour") as refusal:
             second.detach("long")
-        (tmp_path / "go").touch()
-        assert running.result(60).state is RunState.SUCCEEDED
+        second.stop("long")
+        assert running.result(60).state is RunState.STOPPED
     assert "--accept-exposure" in str(refusal.value)
     assert not (tmp_path / "s/follower.log").exists()
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from attrs import evolve
 
-from lepton_sdk.spi import AuthError, ConfigField, Launch, Node, Offer, ProviderContext, Resources
+from lepton_sdk._executors.local_spec import EXECUTOR as LOCAL
+from lepton_sdk.spi import AuthError, ConfigField, CustomAccess, Launch, Node, Offer, ProviderContext, Resources
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider
 
-# Nobody rents this host: what is not "local" is billed, and nothing here powers a machine off.
+# Nobody rents this host: what is not "local" is billed, and nothing here powers a machine off. Only a provider that is "local"
+# may say that its machine is this host, so the machines of this one have an access of their own.
 PROVIDER = evolve(FAKE_SPEC, factory="lepton_till:create", capabilities=frozenset({"account"}), config=(ConfigField("folder"),))
+EXECUTOR = evolve(LOCAL, name="till", access="till")
 
 
 def create(context: ProviderContext) -> Till:
@@ -34,6 +38,9 @@ class Till(FakeProvider):
         if (self.folder / "break-release").exists():
             raise AuthError("the key was withdrawn", provider="fake")
         return await super().release(node)
+
+    def _node(self, record: dict[str, Any]) -> Node:
+        return evolve(super()._node(record), access=CustomAccess("till"))
 
     async def _held(self, what: str) -> None:
         (self.folder / f"asked-{what}").touch()

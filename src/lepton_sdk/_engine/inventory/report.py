@@ -12,6 +12,7 @@ from lepton_sdk._engine.engine import Engine
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.record import NodeRecord
+from lepton_sdk.errors import PluginError
 
 __all__ = [
     "Difference",
@@ -101,8 +102,21 @@ def held(engine: Engine) -> list[HeldNode]:
     """Everything that the journal holds open, with its cost."""
     now = engine.clock.now()
     records = [record for run in engine.journal.runs(open_only=True) for record in run.nodes]
-    rows = [record_line(record, now) for record in records if record.held]
+    rows = [record_line(record, now, action=_missing(engine, record)) for record in records if record.held]
     return rows + [line for record in records for line in duplicate_lines(record, now)] + given_up_lines(engine, now)
+
+
+def _missing(engine: Engine, record: NodeRecord) -> str:
+    """What is not installed here and is needed to ask for the node or its job; ``""`` for nothing."""
+    name = record.offer.provider
+    try:
+        engine.spec(name)
+    except PluginError:
+        return f"the plugin of provider {name} is not installed: only with it the machine can be given back"
+    access = record.node.access if record.node is not None else None
+    if access is None or engine.reaches(access):
+        return ""
+    return f"{record.executor or f'the executor for {access.kind}'} is not installed: nobody here can ask for its job"
 
 
 def given_up_lines(engine: Engine, now: datetime) -> list[HeldNode]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lepton_sdk._engine.calls.bounded import ask_node
+from lepton_sdk._engine.calls.gate import checked_armed
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.launch.budget import budget_seconds
 from lepton_sdk._engine.member import Member
@@ -80,7 +81,7 @@ async def check_watchdog(member: Member, node: Node) -> bool | None:
 
     async def armed() -> bool | None:
         executor = engine.executor(access)
-        return bool(await executor.armed(node, Watchdog(FOLDER, script))) if isinstance(executor, Guarding) else None
+        return checked_armed(await executor.armed(node, Watchdog(FOLDER, script))) if isinstance(executor, Guarding) else None
 
     try:
         return await ask_node(

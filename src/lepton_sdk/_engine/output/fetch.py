@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+from lepton_sdk._engine.calls.gate import checked_chunk, checked_fetched
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.launch.execution import execution_of
 from lepton_sdk.domain.access import LocalAccess
@@ -43,7 +44,7 @@ async def fetch(
         raise UsageError(
             f"files cannot be brought back from {record.offer.provider}", hint="let the job put them somewhere itself"
         )
-    return await executor.fetch(record.node, execution_of(engine, run, record, {}), patterns, target, most=most)
+    return checked_fetched(await executor.fetch(record.node, execution_of(engine, run, record, {}), patterns, target, most=most))
 
 
 def tell_missing(engine: Engine, run: Run, missing: Sequence[tuple[str, str]]) -> None:
@@ -121,4 +122,4 @@ async def from_node(engine: Engine, run: Run, record: NodeRecord, begin: int, *,
     assert record.node.access is not None
     executor = engine.executor(record.node.access)
     async for chunk in executor.logs(record.node, execution_of(engine, run, record, {}), begin, follow=follow):
-        yield chunk
+        yield checked_chunk(chunk)
