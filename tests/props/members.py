@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve
-from writing import FixedClock
+from writing import NOW
 
 from lepton_sdk import Job
 from lepton_sdk._config import load_config
@@ -21,9 +22,25 @@ from lepton_sdk.domain.stage import Stage
 from lepton_sdk.spi import LocalAccess, ProviderSpec
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider, fake_offer
 
-__all__ = ["engine_over", "planned", "stand"]
+__all__ = ["StillClock", "engine_over", "planned", "stand"]
 
 _RUN = "1m8fzm4m1yz9cta20m"
+
+
+class StillClock:
+    """Time that only the test moves, by its attribute ``time``."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
 
 
 @contextmanager
@@ -31,7 +48,7 @@ def engine_over(folder: Path, cloud: FakeProvider | None = None, spec: ProviderS
     """An engine over the fake cloud, at a time that stands still, with a journal of its own."""
     home = {"HOME": str(folder), "LEPTON_SDK_PLUGINS": "local"}
     config = load_config(state=folder / "state", cache=folder / "cache", environ=home)
-    engine = Engine(config, clock=FixedClock(), providers={spec: cloud or FakeProvider(folder / "cloud")}, **more)
+    engine = Engine(config, clock=StillClock(), providers={spec: cloud or FakeProvider(folder / "cloud")}, **more)
     try:
         yield engine
     finally:
@@ -74,8 +91,3 @@ def stand(engine: Engine, stage: Stage = Stage.OWNED, *, rank: int = 0, attempt:
     record = next(one for one in run.nodes if one.token == token)
     assert record.stage is stage
     return Member(engine, run, record, engine.throttle)
-
-
-def without(spec: ProviderSpec, *capabilities: str, **changes: Any) -> ProviderSpec:
-    """The spec with less, and otherwise changed."""
-    return evolve(spec, capabilities=spec.capabilities - set(capabilities), **changes)
