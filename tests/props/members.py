@@ -48,7 +48,7 @@ def engine_over(folder: Path, cloud: FakeProvider | None = None, spec: ProviderS
     """An engine over the fake cloud, at a time that stands still, with a journal of its own."""
     home = {"HOME": str(folder), "LEPTON_SDK_PLUGINS": "local"}
     config = load_config(state=folder / "state", cache=folder / "cache", environ=home)
-    engine = Engine(config, clock=StillClock(), providers={spec: cloud or FakeProvider(folder / "cloud")}, **more)
+    engine = Engine(config, **{"clock": StillClock()} | more, providers={spec: cloud or FakeProvider(folder / "cloud")})
     try:
         yield engine
     finally:

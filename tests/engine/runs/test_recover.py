@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
+from members import engine_over, stand
 
 from lepton_sdk import AsyncClient, Client, Job, Run, RunState
 from lepton_sdk._engine import timing
+from lepton_sdk._engine.engine import Engine
+from lepton_sdk._engine.member import Member
+from lepton_sdk._engine.runs.recover import resolve
+from lepton_sdk._engine.timing import USUAL
+from lepton_sdk.domain.events import NodeUnknown, NodeUnresolved, StopRequested
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.stage import Stage
-from lepton_sdk.errors import OutcomeUnknown
+from lepton_sdk.errors import OutcomeUnknown, StaleEpoch, Unavailable
+from lepton_sdk.spi import LocalAccess
 from lepton_sdk.spi.provider import Launch
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider, fake_offer
 
@@ -193,3 +200,134 @@ def test_a_lost_reply_is_found_and_never_asked_for_twice(tmp_path: Path, make_cl
     assert cloud.calls.count("acquire") == 1
     assert len(cloud.machines()) == 1
     assert cloud.running() == []
+
+
+# --- by itself, one look at a time ------------------------------------------------------------------------------------
+
+_LISTED, _CERTAIN, _KEY = 30, 300, 3600
+
+
+class Keyed(FakeProvider):
+    """Keeps tokens as keys, and shows what is put into its listing."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.listed: list[Node] = []
+        self.launches: list[Launch] = []
+        self.down = False
+
+    async def acquire(self, offer: Offer, launch: Launch) -> Node:
+        self.launches.append(launch)
+        return await super().acquire(offer, launch)
+
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
+        if self.down:
+            raise Unavailable("it is down", provider="fake")
+        for node in self.listed:
+            yield node
+
+
+def _unknown(folder: Path, cloud: Keyed, *, idempotency: float = 0.0, flags: Sequence[str] = ()) -> Any:
+    timings = evolve(FAKE_SPEC.timings, listing_lag=_LISTED, create_horizon=_CERTAIN, idempotency=idempotency)
+    spec = evolve(FAKE_SPEC, timings=timings, capabilities=FAKE_SPEC.capabilities | set(flags))
+    return engine_over(folder, cloud, spec, timing=evolve(USUAL, create=60.0))
+
+
+def _lost(engine: Engine, **job: Any) -> Member:
+    member = stand(engine, Stage.INTENDED, **job)
+    engine.called.add(member.token)
+    member = member.in_run(engine.append(member.run.id, NodeUnknown("the answer was lost").about(member.token)))
+    engine.journal.claim(member.run.id, engine.holder, 100_000, lambda _: True)
+    return member
+
+
+def _later(engine: Engine, seconds: float) -> None:
+    engine.clock.time += timedelta(seconds=seconds)  # type: ignore[attr-defined]
+
+
+def _stage(member: Member, secrets: Any = None) -> Stage:
+    return asyncio.run(resolve(member.again(), secrets or {})).nodes[0].stage
+
+
+def test_as_long_as_it_may_be_missing_from_a_listing_nothing_is_decided(tmp_path: Path) -> None:
+    with _unknown(tmp_path, Keyed(tmp_path)) as engine:
+        member = _lost(engine)
+        assert _stage(member) is Stage.UNKNOWN
+        _later(engine, _LISTED - 1)
+        assert _stage(member) is Stage.UNKNOWN
+        _later(engine, 2)
+        assert _stage(member) is Stage.UNRESOLVED
+        _later(engine, _CERTAIN)
+        assert _stage(member) is Stage.RELEASED
+
+
+def test_a_provider_that_cannot_be_asked_holds_a_run_up_for_a_while_and_not_longer(tmp_path: Path) -> None:
+    cloud = Keyed(tmp_path)
+    cloud.down = True
+    with _unknown(tmp_path, cloud) as engine:
+        member = _lost(engine)
+        with pytest.raises(Unavailable):
+            _stage(member)
+        _later(engine, _LISTED + engine.timing.unasked + 1)
+        assert _stage(member) is Stage.UNRESOLVED
+
+
+def test_what_begins_by_itself_is_waited_for_until_it_can_no_longer_execute(tmp_path: Path) -> None:
+    with _unknown(tmp_path, Keyed(tmp_path), flags=["starts_alone"]) as engine:
+        member = _lost(engine)
+        _later(engine, _LISTED + _CERTAIN - 1)
+        assert _stage(member) is Stage.UNKNOWN
+        _later(engine, 2)
+        assert _stage(member) is Stage.RELEASED
+
+
+def test_under_a_key_that_the_vendor_keeps_the_same_call_is_made_again(tmp_path: Path) -> None:
+    cloud = Keyed(tmp_path)
+    with _unknown(tmp_path, cloud, idempotency=_KEY) as engine:
+        member = _lost(engine)
+        _later(engine, 1)
+        assert _stage(member) in (Stage.OWNED, Stage.REACHABLE)
+        (launch,) = cloud.launches
+        assert launch.token == member.token
+        assert member.again().record.repeated_at is not None
+
+
+@pytest.mark.parametrize("why", ["no key", "its life is nearly over", "a stop", "unresolved", "no claim", "a secret is gone"])
+def test_it_is_not_made_again(why: str, tmp_path: Path) -> None:
+    cloud = Keyed(tmp_path)
+    flags = ["submits_job"] if why == "a secret is gone" else []
+    with _unknown(tmp_path, cloud, idempotency=0 if why == "no key" else _KEY, flags=flags) as engine:
+        member = _lost(engine, secrets=["TOKEN"])
+        match why:
+            case "its life is nearly over":
+                _later(engine, _KEY - engine.timing.create + 1)
+            case "a stop":
+                engine.append(member.run.id, StopRequested())
+            case "unresolved":
+                engine.append(member.run.id, NodeUnresolved("late").about(member.token))
+            case "no claim":
+                engine.journal.let_go(member.run.id, engine.holder, 1)
+            case _:
+                pass
+        try:
+            asyncio.run(resolve(member.again(), {} if why == "a secret is gone" else {"TOKEN": "t"}))
+        except StaleEpoch:
+            assert why == "no claim"
+        assert cloud.launches == []
+
+
+def test_of_several_machines_of_one_call_the_first_is_adopted_and_the_rest_given_back(tmp_path: Path) -> None:
+    cloud = Keyed(tmp_path)
+    with _unknown(tmp_path, cloud) as engine:
+        member = _lost(engine)
+        first, second = (
+            Node("fake", name, member.token, engine.journal.owner, state="ready", access=LocalAccess(), since=engine.clock.now())
+            for name in ("m-1", "m-2")
+        )
+        # One that contradicts the call is none of ours, whatever tags it carries.
+        cloud.listed = [second, first, evolve(first, id="m-0", region="elsewhere")]
+        run = asyncio.run(resolve(member, {}))
+        (record,) = run.nodes
+        assert record.node is not None
+        assert record.node.id == "m-1"
+        assert [one.node.id for one in record.duplicates] == ["m-2"]
