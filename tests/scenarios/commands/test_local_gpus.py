@@ -20,7 +20,7 @@ def two_gpus(tmp_path: Path) -> dict[str, str]:
         pytest.skip("gcc is not installed, so the NVML stand-in cannot be built")
     library = tmp_path / "nvml" / "libnvidia-ml.so.1"
     library.parent.mkdir()
-    source = Path(__file__).parents[1] / "nvml" / "standin.c"
+    source = Path(__file__).parents[2] / "nvml" / "standin.c"
     subprocess.run([gcc, "-shared", "-fPIC", f"-Wl,-soname,{library.name}", source, "-o", library], check=True)
     (tmp_path / "nvml.txt").write_text("gpus 2\n")
     return {"LD_LIBRARY_PATH": str(library.parent), "NVML_STANDIN": str(tmp_path / "nvml.txt")}
