@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -69,3 +70,18 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | Sec
 def where(place: Path | Secret) -> str:
     """The same as what ``LEPTON_SDK_STATE`` says."""
     return str(place.parent) if isinstance(place, Path) else place.reveal()
+
+
+# The last version whose local runs were kept by a program of Python, and whose journals had entries without types.
+_EARLIER = "217fb10"
+
+
+@pytest.fixture(scope="session")
+def earlier_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as it was in an earlier version."""
+    root, folder = Path(__file__).parents[1], tmp_path_factory.mktemp("earlier")
+    made = subprocess.run(["git", "-C", str(root), "archive", _EARLIER, "src"], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip(f"git has no commit {_EARLIER} here, so no run of that version can be started")
+    subprocess.run(["tar", "-xf", "-", "-C", str(folder)], input=made.stdout, check=True)
+    return folder / "src"

@@ -68,8 +68,13 @@ def default_text(default: Any) -> str:
     if default is NOTHING:
         return "required"
     value = default.factory() if isinstance(default, Factory) else default  # type: ignore[arg-type]
-    empty = value is None or value in ((), {}, "", frozenset()) or (has(type(value)) and value == type(value)())
-    return "" if empty else f"`{value}`"
+    return "" if value is None or value in ((), {}, "", frozenset()) or _is_usual(value) else f"`{value}`"
+
+
+def _is_usual(value: Any) -> bool:
+    """Whether it is what its class makes of nothing."""
+    needs = any(item.default is NOTHING for item in fields(type(value))) if has(type(value)) else True
+    return not needs and bool(value == type(value)())
 
 
 def _cell(text: str) -> str:

@@ -39,6 +39,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "module lepton_sdk": lambda: module_page("lepton_sdk"),
     "module lepton_sdk.spi": lambda: module_page("lepton_sdk.spi"),
     "module lepton_sdk.spi.capabilities": lambda: module_page("lepton_sdk.spi.capabilities"),
+    "module lepton_sdk.spi.failures": lambda: module_page("lepton_sdk.spi.failures"),
     "module lepton_sdk.spi.http": lambda: module_page("lepton_sdk.spi.http"),
     "module lepton_sdk.spi.blocking": lambda: module_page("lepton_sdk.spi.blocking"),
     "module lepton_sdk.spi.hookspecs": lambda: module_page("lepton_sdk.spi.hookspecs"),

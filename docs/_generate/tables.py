@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_args
 
 from api import default_text
 from attrs import fields
@@ -12,7 +13,7 @@ from lepton_sdk import errors
 from lepton_sdk._journal.schema import MIGRATIONS, VERSION
 from lepton_sdk.domain._gpu_table import table
 from lepton_sdk.domain.container import Container, Registry
-from lepton_sdk.domain.events import Event
+from lepton_sdk.domain.events import AnyEvent
 from lepton_sdk.domain.job import Job, Limits
 from lepton_sdk.domain.resources import Resources
 from lepton_sdk.domain.retry import Retry, Rule
@@ -86,5 +87,7 @@ def stage_table() -> str:
 
 
 def event_table() -> str:
-    """What an event says of itself."""
-    return arguments(Event.__doc__)["kind"]
+    """Each kind of entry, with the class that reads it and what it means."""
+    rows = ["| kind | class | what happened |", "|---|---|---|"]
+    rows += [f"| `{cls.kind}` | `{cls.__name__}` | {summary(cls.__doc__)} |" for cls in get_args(AnyEvent)]
+    return "\n".join(rows)

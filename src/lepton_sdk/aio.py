@@ -104,11 +104,11 @@ class AsyncClient:
             resources: for example ``"H100:8"``; nothing for all offers. Unless it says so, spot offers are among them.
             live: ask every usable provider; else reference data and this machine answer, without network.
         """
-        from lepton_sdk._engine.market import look
+        from lepton_sdk._engine.market import ask_market
         from lepton_sdk.router import matching
 
         wanted = resources if isinstance(resources, Resources) else Resources.parse({"spot": "any"} | _keys(resources))
-        market = await look(self._engine, wanted, live=live)
+        market = await ask_market(self._engine, wanted, live=live)
         return list(matching(wanted, market.catalog))
 
     async def route(self, job: JobLike, *, live: bool = False) -> Plan:

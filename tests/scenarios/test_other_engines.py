@@ -294,3 +294,31 @@ def test_find_is_told_the_region_that_matters(tmp_path: Path, run_async: Callabl
 
     run = run_async(story())
     assert {tuple(regions) for token, regions in cloud.asked if token == run.nodes[0].token} == {("nowhere-1",)}
+
+
+def test_a_create_call_that_waits_for_its_turn_is_taken_back_by_a_stop(tmp_path: Path, run_async: Callable[..., Any]) -> None:
+    """It has not left, and core knows that: nothing is made, and nobody waits for the vendor's pace."""
+
+    class Paced(FakeProvider):
+        waits = asyncio.Event()
+
+        async def acquire(self, offer: Offer, launch: Launch) -> Node:
+            self.waits.set()
+            await asyncio.sleep(60)
+            launch.leaving()
+            return await super().acquire(offer, launch)
+
+    cloud = Paced(tmp_path / "cloud")
+    spec = evolve(_SPEC, capabilities=_SPEC.capabilities | {"marks_leaving"})
+
+    async def story() -> Run:
+        async with client(tmp_path, cloud, spec) as lepton, asyncio.timeout(20):
+            work = asyncio.create_task(lepton.run(Job("true", name="paced", resources="H100:8")))
+            await cloud.waits.wait()
+            await lepton.stop("paced")
+            return await work
+
+    run = run_async(story())
+    assert run.state is RunState.STOPPED
+    assert cloud.machines() == []
+    assert not any(node.open for node in run.nodes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 from zlib import crc32
 
@@ -107,7 +108,7 @@ def intent_written_after(patch: pytest.MonkeyPatch) -> None:
         waiting = self.__dict__.pop("waiting", ())
         if events[0].kind == "node.intended" and not waiting:
             self.__dict__["waiting"] = events
-            return self.run(events[0].run)
+            return reduce(history.apply, events, self.run(events[0].run))
         return append(self, *waiting, *events)
 
     patch.setattr(create, "_refuse_late", lambda *_, **__: None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from typing import Any
+
 import pytest
 
 from lepton_sdk.spi import capabilities
@@ -11,8 +14,10 @@ from lepton_sdk.spi.capabilities import (
     PROVIDER_FACTS,
     lacking,
     methods_of,
+    misfit,
     undeclared,
 )
+from lepton_sdk.spi.provider import Provider
 
 
 def _object(*methods: str) -> object:
@@ -45,3 +50,37 @@ def test_every_protocol_of_the_module_is_in_a_table_under_a_flag_that_its_text_n
     assert {protocol.__name__ for protocol in tables.values()} == protocols
     assert all(f"Flag ``{flag}``" in (protocol.__doc__ or "") for flag, protocol in tables.items())
     assert not set(tables) & set(PROVIDER_FACTS)
+
+
+class Older:
+    """As contracts were before: its methods take less."""
+
+    async def offers(self, resources: Any) -> AsyncIterator[Any]:
+        yield resources
+
+    async def acquire(self, offer: Any, launch: Any) -> Any: ...
+    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Any]:
+        yield owner
+
+    async def inspect(self, node: Any) -> Any: ...
+    async def release(self, node: Any) -> Any: ...
+    async def aclose(self) -> None: ...
+
+
+def test_a_method_that_takes_less_than_core_gives_is_named_with_what_to_write() -> None:
+    line = misfit(Older(), [Provider])
+    assert line == (
+        "Older.find() does not take what core gives it (got an unexpected keyword argument 'regions'): "
+        "write find(owner, token=None, *, regions=())"
+    )
+
+
+def test_methods_that_take_more_or_anything_fit() -> None:
+    class Newer(Older):
+        async def find(self, *names: Any, **more: Any) -> AsyncIterator[Any]:
+            yield names
+
+        async def inspect(self, node: Any, later: bool = False) -> Any: ...
+
+    assert misfit(Newer(), [Provider]) is None
+    assert misfit(object(), [Provider]) is None

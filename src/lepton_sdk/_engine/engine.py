@@ -32,7 +32,7 @@ from lepton_sdk.domain.quantity import show_duration
 from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import JournalError, LeptonError, PluginBroken, PluginError, UsageError
 from lepton_sdk.router import Standing
-from lepton_sdk.spi.capabilities import PROVIDER_CAPABILITIES, Accounting, lacking
+from lepton_sdk.spi.capabilities import PROVIDER_CAPABILITIES, Accounting, lacking, misfit
 from lepton_sdk.spi.executor import Executor, ExecutorContext
 from lepton_sdk.spi.provider import Provider
 from lepton_sdk.spi.secret import redacted
@@ -354,10 +354,10 @@ def _able(spec: ProviderSpec, provider: Provider) -> Provider:
     """The provider, which can do what its spec says.
 
     Raises:
-        PluginBroken: a method is missing, or a field of the spec is wrong.
+        PluginBroken: a method is missing or does not take what core gives it, or a field of the spec is wrong.
     """
     check_spec(spec)
-    if why := lacking(provider, spec.capabilities, PROVIDER_CAPABILITIES):
+    if why := lacking(provider, spec.capabilities, PROVIDER_CAPABILITIES) or misfit(provider, [Provider]):
         raise PluginBroken(f"{spec.name}: {why}")
     return provider
 

@@ -12,6 +12,7 @@ from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.followers.follow import drive, is_driven
 from lepton_sdk._engine.followers.journal_away import AWAY, Absence, patient
 from lepton_sdk._engine.output.fetch import output_of
+from lepton_sdk._engine.tasks import end_all
 from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import NodeError, UsageError
@@ -69,9 +70,7 @@ async def _merged(streams: list[AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
                     yield chunk
                     waiting[asyncio.ensure_future(anext(stream, None))] = stream
     finally:
-        for one in waiting:
-            one.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        await end_all(waiting)
 
 
 async def _read_node(engine: Engine, run_id: str, rank: int, *, offset: int, follow: bool) -> AsyncIterator[bytes]:
@@ -127,8 +126,8 @@ async def with_output(
     if on_output is None:
         return await work
     pump = _Pump(engine, run_id, on_output)
-    live = asyncio.ensure_future(pump.go_on(follow=True))
-    driven = asyncio.ensure_future(work)
+    live = asyncio.create_task(pump.go_on(follow=True))
+    driven = asyncio.create_task(work)
     try:
         await asyncio.wait({live, driven}, return_when=asyncio.FIRST_COMPLETED)
         if live.done() and (error := live.exception()) is not None and not isinstance(error, NodeError):
@@ -140,9 +139,7 @@ async def with_output(
             await pump.told(live)
             return result
     finally:
-        live.cancel()
-        driven.cancel()
-        await asyncio.gather(live, driven, return_exceptions=True)
+        await end_all([live, driven])
     # Whatever came between the last look and the end.
     await pump.told(pump.go_on(follow=False))
     return result

@@ -17,7 +17,7 @@ from lepton_sdk.domain.resources import Resources
 from lepton_sdk.errors import ContractViolation, Disposition, LeptonError, Unavailable
 from lepton_sdk.router import Plan, Standing, route
 
-__all__ = ["Market", "look", "plan_for"]
+__all__ = ["Market", "ask_market", "plan_for"]
 
 # No vendor has as many; a listing without end would fill the memory before its time is over.
 _MOST = 1_000_000
@@ -33,7 +33,7 @@ class Market:
     standing: Mapping[str, Standing]
 
 
-async def look(engine: Engine, resources: Resources, *, live: bool) -> Market:
+async def ask_market(engine: Engine, resources: Resources, *, live: bool) -> Market:
     """The reference offers, over them what providers say.
 
     Args:
@@ -109,7 +109,7 @@ async def _broken_off(engine: Engine, name: str, list_them: Callable[[], Awaitab
 
 async def plan_for(engine: Engine, job: Job, *, live: bool) -> Plan:
     """Route a job over the market as it is now. A machine is only taken at a price that its provider has told."""
-    market = await look(engine, job.resources, live=live)
+    market = await ask_market(engine, job.resources, live=live)
     plan = route(
         job,
         market.catalog,

@@ -57,7 +57,10 @@ async def released_group(engine: Engine, nodes: Sequence[Node]) -> dict[str, Nod
     async def ask() -> Sequence[Node]:
         provider = engine.provider(name)
         assert isinstance(provider, GroupReleasing)
-        return tuple(await provider.release_group(nodes))
+        answers = await provider.release_group(nodes)
+        if not isinstance(answers, list | tuple):
+            raise ContractViolation(f"release_group() gave a {type(answers).__name__}, not a list of nodes", provider=name)
+        return answers
 
     answers = await ask_provider(name, f"releasing {len(nodes)} nodes", ask, engine.timing.provider, engine.clock)
     checked = (checked_answer(engine, name, answer) for answer in answers)

@@ -10,7 +10,7 @@ from lepton_sdk._engine.followers.follow import catch_up
 from lepton_sdk._engine.inventory.duplicates import give_back_duplicate
 from lepton_sdk._engine.inventory.give_up import give_up as give_up_node
 from lepton_sdk._engine.inventory.identity import contradiction
-from lepton_sdk._engine.inventory.leftovers import listing, seek
+from lepton_sdk._engine.inventory.leftovers import listing, sweep
 from lepton_sdk._engine.inventory.lost_journals import lost_lines, other_lines, refuse_silence, settle_marks, trouble
 from lepton_sdk._engine.inventory.report import (
     Difference,
@@ -95,7 +95,7 @@ async def _held_against(engine: Engine, *, release_strays: bool, all_owners: boo
             continue
         if not engine.journal.frozen:
             try:
-                await seek(engine, name, answer, asked_at)
+                await sweep(engine, name, answer, asked_at)
             except LeptonError as error:
                 unasked.append((name, str(error)))
         lines.extend(await _compare(engine, name, answer, asked_at, release_strays=release_strays))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Workers", "gather_all"]
+__all__ = ["Workers", "end_all", "gather_all"]
 
 _T = TypeVar("_T")
 
@@ -27,6 +27,14 @@ async def gather_all(*work: Coroutine[Any, Any, _T]) -> list[_T]:
             raise answer
         results.append(answer)
     return results
+
+
+async def end_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel pieces of work, and wait until each has ended, whatever it ends with."""
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
 
 
 class Workers(Generic[_T]):
@@ -50,7 +58,7 @@ class Workers(Generic[_T]):
         Args:
             to_the_end: `break_off` leaves it alone.
         """
-        self._going[name] = asyncio.ensure_future(work)
+        self._going[name] = asyncio.create_task(work)
         if to_the_end:
             self._kept.add(name)
 
@@ -83,7 +91,5 @@ class Workers(Generic[_T]):
 
     async def stop(self) -> None:
         """Break everything off."""
-        for task in self._going.values():
-            task.cancel()
-        await asyncio.gather(*self._going.values(), return_exceptions=True)
+        await end_all(self._going.values())
         self._going.clear()

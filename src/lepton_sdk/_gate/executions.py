@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-from lepton_sdk._gate.values import Check, Wrong, is_a, kind, maybe, part_of, time, violation, whole, words
+from lepton_sdk._gate.values import Check, Wrong, flag, is_a, kind, maybe, part_of, time, violation, whole, words
 from lepton_sdk.domain.words import one_line
 from lepton_sdk.spi.executor import CommandResult, ExecutionState, ExecutionStatus, Fetched
 
@@ -16,6 +16,7 @@ _T = TypeVar("_T")
 _REASONS = frozenset({"exit", "setup", "timeout", "idle", "cancelled", "refused"})
 # Restarts that a job may be given (`max_failure_retry`), with room; files of a run; bytes of a path.
 _MOST_FAILURES, _MOST_FILES, _LONGEST_PATH = 10_000, 10_000_000, 4096
+_MOST_ADDRESSES = 100
 # No job's exit code has more than a byte.
 _CODE = whole(255)
 
@@ -42,6 +43,12 @@ def _moment(value: Any) -> Any:
         return None
 
 
+def _addresses(value: Any) -> tuple[str, ...]:
+    if not is_a(value, tuple) or len(value) > _MOST_ADDRESSES:
+        raise Wrong("write a tuple of addresses, host:port or a URL each")
+    return tuple(map(words(300), value))
+
+
 _STATUS: Mapping[str, Check] = {
     "state": kind(ExecutionState),
     "exit_code": maybe(_CODE),
@@ -51,6 +58,8 @@ _STATUS: Mapping[str, Check] = {
     "finished_at": maybe(_moment),
     "detail": words(),
     "failures": _failures,
+    "ready": flag,
+    "addresses": _addresses,
 }
 
 

@@ -104,6 +104,7 @@ _CHECKS: Mapping[type, Mapping[str, Check]] = {
         "homepage": _TITLE,
         "factory": _target,
         "capabilities": _flags,
+        "access": _flags,
         "config": _fields,
         "stored": lambda value: value if is_a(value, str) and not str.__len__(value) else _target(value),
         "power_off": kind(PowerOff),

@@ -12,7 +12,7 @@ from lepton_sdk._config import Config, read_section
 from lepton_sdk._plugins.guard import load_object, said
 from lepton_sdk._plugins.status import PluginStatus
 from lepton_sdk.errors import LeptonError, PluginBroken
-from lepton_sdk.spi.capabilities import EXECUTOR_CAPABILITIES, PROVIDER_CAPABILITIES, lacking, undeclared
+from lepton_sdk.spi.capabilities import EXECUTOR_CAPABILITIES, PROVIDER_CAPABILITIES, lacking, methods_of, misfit, undeclared
 from lepton_sdk.spi.executor import Executor, ExecutorContext
 from lepton_sdk.spi.provider import Pacer, Provider, ProviderContext, RemoteShell
 from lepton_sdk.spi.secret import Secret, without_secrets
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from lepton_sdk.spi.http import ApiClient
 
 __all__ = ["make_context", "make_executor", "make_provider"]
-
-_PROVIDER = ("offers", "acquire", "find", "inspect", "release", "aclose")
-_EXECUTOR = ("start", "poll", "logs", "cancel", "aclose")
 
 
 def make_context(
@@ -60,7 +57,7 @@ def make_provider(status: PluginStatus, context: ProviderContext) -> Provider:
     assert isinstance(spec, ProviderSpec)
     made = _build(spec.factory, context)
     hint = f"tell the author of {status.distribution}"
-    _check(made, spec, _PROVIDER, PROVIDER_CAPABILITIES, hint)
+    _check(made, spec, Provider, PROVIDER_CAPABILITIES, hint)
     return cast("Provider", made)
 
 
@@ -68,7 +65,7 @@ def make_executor(spec: ExecutorSpec, context: ExecutorContext) -> Executor:
     """The same for an executor."""
     made = _build(spec.factory, context)
     hint = "lepton plugins shows which distribution it is from"
-    _check(made, spec, _EXECUTOR, EXECUTOR_CAPABILITIES, hint)
+    _check(made, spec, Executor, EXECUTOR_CAPABILITIES, hint)
     return cast("Executor", made)
 
 
@@ -112,23 +109,19 @@ def _build(target: str, context: ProviderContext | ExecutorContext) -> object:
         raise PluginBroken(f"{target} failed: {said(error)}") from error
 
 
-def _check(
-    made: object,
-    spec: ProviderSpec | ExecutorSpec,
-    methods: tuple[str, ...],
-    table: Mapping[str, type],
-    hint: str,
-) -> None:
+def _check(made: object, spec: ProviderSpec | ExecutorSpec, contract: type, table: Mapping[str, type], hint: str) -> None:
     """Hold what a factory made to the contract and to the flags of its spec; an attribute may raise anything when it is read."""
+    able = [protocol for flag, protocol in table.items() if flag in spec.capabilities]
     try:
-        missing = [name for name in methods if not callable(getattr(made, name, None))]
-        flags = lacking(made, spec.capabilities, table) or undeclared(made, spec.capabilities, table)
+        missing = [name for name in methods_of(contract) if not callable(getattr(made, name, None))]
+        why = lacking(made, spec.capabilities, table) or undeclared(made, spec.capabilities, table)
+        why = why or misfit(made, [contract, *able])
     except (Exception, SystemExit) as error:
         raise PluginBroken(f"{spec.factory} made {type(made).__name__}, which breaks: {said(error)}", hint=hint) from error
     if missing:
         raise PluginBroken(f"{spec.factory} made {type(made).__name__}, which lacks {', '.join(missing)}", hint=hint)
-    if flags:
-        raise PluginBroken(f"{spec.name}: {flags}", hint=hint)
+    if why:
+        raise PluginBroken(f"{spec.name}: {why}", hint=hint)
 
 
 def _own_folder(path: Path) -> Path:

@@ -15,7 +15,7 @@ from lepton_sdk._plugins.guard import load_object, said
 from lepton_sdk._plugins.notices import missing_hint, notices
 from lepton_sdk._plugins.scan import EntryPoint, entry_points
 from lepton_sdk._plugins.status import KINDS, PluginState, PluginStatus
-from lepton_sdk.errors import ConfigError, LeptonError, PluginBroken, PluginConflict, PluginMissing
+from lepton_sdk.errors import ConfigError, LeptonError, PluginBroken, PluginConflict, PluginError, PluginMissing
 from lepton_sdk.spi.spec import CommandSpec, ExecutorSpec, ObserverSpec, ProviderSpec, WatchdogWay
 
 if TYPE_CHECKING:
@@ -92,9 +92,20 @@ class Registry:
         for status in self.statuses("provider"):
             usable = status.state is PluginState.READY
             if usable or status.name not in standing:
-                gap = status.spec.launch_gap if isinstance(status.spec, ProviderSpec) else 0.0
-                standing[status.name] = Standing(usable, status.reason, status.hint, gap)
+                spec = status.spec if isinstance(status.spec, ProviderSpec) else None
+                reason, hint = self._out_of_reach(spec) if usable and spec is not None else (status.reason, status.hint)
+                gap = spec.launch_gap if spec is not None else 0.0
+                standing[status.name] = Standing(usable and not reason, reason, hint, gap)
         return standing
+
+    def _out_of_reach(self, spec: ProviderSpec) -> tuple[str, str]:
+        """Why no job could begin on a provider's nodes, and what helps: that is known before anything is paid for."""
+        for kind in sorted(spec.access):
+            try:
+                self._executor(kind)
+            except PluginError as error:
+                return error.message, error.hint or ""
+        return "", ""
 
     def specs(self) -> dict[str, ProviderSpec]:
         """What providers say of themselves, whatever their state, where their spec could be read."""

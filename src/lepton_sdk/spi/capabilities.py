@@ -6,7 +6,7 @@ asks an object for an ability by ``isinstance``. Whoever adds an ability adds a 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -32,6 +32,7 @@ __all__ = [
     "Guarding",
     "lacking",
     "methods_of",
+    "misfit",
     "undeclared",
 ]
 
@@ -205,6 +206,29 @@ def undeclared(made: object, declared: Collection[str], table: Mapping[str, type
     for flag, name in _each(table):
         if flag not in declared and callable(getattr(made, name, None)):
             return f"{kind} has {name}() and its spec does not declare {flag!r}: add the flag or drop the method"
+    return None
+
+
+def misfit(made: object, protocols: Iterable[type]) -> str | None:
+    """A method of the object that does not take what core gives it, with what to do; ``None`` without one."""
+    from inspect import Parameter, Signature, signature
+
+    for protocol in protocols:
+        for name in methods_of(protocol):
+            method = getattr(made, name, None)
+            wanted = list(signature(getattr(protocol, name)).parameters.values())[1:]
+            try:
+                given = signature(method) if callable(method) else None
+            except ValueError:
+                # Nobody can say what it takes.
+                continue
+            words = {one.name: None for one in wanted if one.kind is Parameter.KEYWORD_ONLY}
+            try:
+                if given is not None:
+                    given.bind(*[None] * (len(wanted) - len(words)), **words)
+            except TypeError as error:
+                shown = Signature([one.replace(annotation=Parameter.empty) for one in wanted])
+                return f"{type(made).__name__}.{name}() does not take what core gives it ({error}): write {name}{shown}"
     return None
 
 

@@ -132,6 +132,8 @@ class ExecutionStatus:
         started_at, finished_at: as the node's clock says, UTC.
         failures: exit codes of earlier starts of the command here, each of which the node followed with another one, as
             ``job.max_failure_retry`` allows.
+        ready: it runs and can be used, as a server that answers; nothing in core acts on it yet.
+        addresses: where it can be used then, ``host:port`` or a URL each.
     """
 
     state: ExecutionState = field(converter=ExecutionState)
@@ -142,6 +144,8 @@ class ExecutionStatus:
     finished_at: datetime | None = None
     detail: str = ""
     failures: tuple[int, ...] = ()
+    ready: bool = False
+    addresses: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -130,6 +130,8 @@ class ProviderSpec:
         factory: ``"package.module:callable"``; called with a `ProviderContext` on first use, returns a `Provider`.
         capabilities: flags of `lepton_sdk.spi.capabilities`: an ability that the object's methods give it, or a fact.
             Unknown ones are ignored.
+        access: the kinds of access that its nodes come with, such as ``{"ssh"}``: where no executor for one of them is installed,
+            or several are, the provider is not used for new work. Nothing where it cannot say.
         config: the keys of its section.
         stored: import string of a light function that reads what the vendor's own tool has stored on this host:
             ``stored(home)`` returns the file and key → text. It fills keys that nothing else sets; secrets only together,
@@ -150,6 +152,7 @@ class ProviderSpec:
     factory: str = field(kw_only=True, converter=_target)
     homepage: str = field(default="", kw_only=True)
     capabilities: frozenset[str] = field(default=frozenset(), converter=_words, kw_only=True)
+    access: frozenset[str] = field(default=frozenset(), converter=_words, kw_only=True)
     config: tuple[ConfigField, ...] = field(default=(), kw_only=True)
     stored: str = field(default="", kw_only=True, converter=_optional_target)
     power_off: PowerOff = field(default=PowerOff.UNKNOWN, converter=PowerOff, kw_only=True)

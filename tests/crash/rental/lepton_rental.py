@@ -6,6 +6,7 @@ PROVIDER = ProviderSpec(
     "rental",
     title="Machines for rent",
     factory="lepton_rental_provider:create",
+    access={"rental"},
     config=(ConfigField("url"),),
     timings=Timings(listing_lag=0.3, create_horizon=0.7, boot=60, billing_increment=1, poll=0.05),
 )

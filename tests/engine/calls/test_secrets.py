@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class Leaky:
     async def acquire(self, offer: Offer, launch: Launch) -> Node:
         raise self._error()
 
-    async def find(self, owner: str, token: str | None = None) -> AsyncIterator[Node]:
+    async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
         if owner == "*":
             yield Node("leaky", "m-1", state=NodeState.READY)
             raise self._error()

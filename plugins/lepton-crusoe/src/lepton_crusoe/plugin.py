@@ -55,6 +55,7 @@ PROVIDER = ProviderSpec(
     homepage="https://crusoe.ai/cloud/",
     factory="lepton_crusoe.provider:create",
     # There is no spot flag in the published API, so no "interruptible".
+    access={"ssh"},
     capabilities={"account", "diagnose", "live_stock", "multi_node"},
     config=(
         ConfigField(

@@ -15,6 +15,7 @@ PROVIDER = ProviderSpec(
     homepage="https://lambda.ai",
     factory="lepton_lambda.provider:create",
     # Several nodes are several launches, which core makes and undoes, so no "multi_node"; no spot is sold.
+    access={"ssh"},
     capabilities={"account", "diagnose", "live_stock"},
     config=(
         ConfigField(

@@ -47,7 +47,7 @@ async def bounded(work: Callable[[], Awaitable[_T]], seconds: float, clock: Cloc
         TimeoutError: the time is used up. The work was cancelled; where it does not heed that, nobody waits for it.
         Exception: what it raised. What is no Exception (a SystemExit, a cancellation of its own) comes as a RuntimeError.
     """
-    task = asyncio.ensure_future(_contained(work))
+    task = asyncio.create_task(_contained(work))
     # We may be cancelled just when it fails.
     task.add_done_callback(_heard)
     try:
@@ -76,8 +76,8 @@ async def _until(task: asyncio.Future[_T], seconds: float, clock: Clock, hurry: 
             # Whatever is there without waiting is taken all the same.
             await clock.sleep(0)
             return
-        timer = asyncio.ensure_future(clock.sleep(left))
-        changed = [asyncio.ensure_future(hurry.changed())] if hurry is not None else []
+        timer = asyncio.create_task(clock.sleep(left))
+        changed = [asyncio.create_task(hurry.changed())] if hurry is not None else []
         try:
             awaited: list[asyncio.Future[Any]] = [task, timer, *changed]
             await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
@@ -91,7 +91,7 @@ async def _until(task: asyncio.Future[_T], seconds: float, clock: Clock, hurry: 
 
 async def _end(task: asyncio.Future[_T], clock: Clock) -> None:
     task.cancel()
-    farewell = asyncio.ensure_future(clock.sleep(_FAREWELL))
+    farewell = asyncio.create_task(clock.sleep(_FAREWELL))
     try:
         awaited: list[asyncio.Future[Any]] = [task, farewell]
         await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)

@@ -10,8 +10,9 @@ from contextlib import suppress
 from lepton_sdk._engine.claims.renewal import claimed, is_claimed, is_ours, told_holder
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.followers.journal_away import AWAY, Absence, patient
-from lepton_sdk._engine.inventory.leftovers import seek_everywhere, shown
+from lepton_sdk._engine.inventory.leftovers import shown, sweep_everywhere
 from lepton_sdk._engine.runs.drive import Drive
+from lepton_sdk._engine.tasks import end_all
 from lepton_sdk.domain.events import StopRequested
 from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import ContractViolation, StaleEpoch
@@ -54,7 +55,7 @@ async def _drive(engine: Engine, run_id: str, *, secrets: Mapping[str, str] | No
     async with claimed(engine, run_id, lambda _: [work.cancel() for work in lost]) as epoch:
         if epoch is None:
             return None
-        work = asyncio.ensure_future(Drive(engine, run_id, epoch, secrets=secrets, plan=plan, wait=wait).to_the_end())
+        work = asyncio.create_task(Drive(engine, run_id, epoch, secrets=secrets, plan=plan, wait=wait).to_the_end())
         lost.append(work)
         try:
             return _told_of_late(engine, await work)
@@ -161,7 +162,7 @@ async def follow_all(
         How many runs it drove.
     """
     tasks: dict[str, asyncio.Task[Run | None]] = {}
-    seeking, watching = asyncio.ensure_future(_seek_again_and_again(engine)), asyncio.ensure_future(_watch(engine))
+    sweeping, listing = asyncio.create_task(_sweep_again_and_again(engine)), asyncio.create_task(_list_often(engine))
     driven: set[str] = set()
     try:
         while True:
@@ -172,28 +173,25 @@ async def follow_all(
             for run_id in open_runs:
                 if run_id not in tasks or tasks[run_id].done():
                     pause = _told(engine, run_id, tasks.pop(run_id, None))
-                    tasks[run_id] = asyncio.ensure_future(_after(engine, pause, run_id, secrets))
+                    tasks[run_id] = asyncio.create_task(_after(engine, pause, run_id, secrets))
                     driven.add(run_id)
             if until_idle and not open_runs and not await patient(engine, lambda: _is_owed(engine, only)):
                 return len(driven)
-            if engine.is_busy and watching.done():
-                watching = asyncio.ensure_future(_watch(engine))
+            if engine.is_busy and listing.done():
+                listing = asyncio.create_task(_list_often(engine))
             await engine.clock.sleep(engine.timing.elsewhere)
     finally:
-        around = (seeking, watching, *tasks.values())
-        for task in around:
-            task.cancel()
-        await asyncio.gather(*around, return_exceptions=True)
+        await end_all([sweeping, listing, *tasks.values()])
 
 
-async def _seek_again_and_again(engine: Engine) -> None:
+async def _sweep_again_and_again(engine: Engine) -> None:
     while True:
         with suppress(*AWAY):
-            await seek_everywhere(engine)
+            await sweep_everywhere(engine)
         await engine.clock.sleep(engine.timing.sweep)
 
 
-async def _watch(engine: Engine) -> None:
+async def _list_often(engine: Engine) -> None:
     """Where there are so many nodes that each is looked at seldom, a listing tells in time which one has died."""
     while engine.is_busy:
         await engine.clock.sleep(engine.timing.listing)

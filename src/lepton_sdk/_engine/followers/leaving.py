@@ -35,7 +35,7 @@ async def or_leave(engine: Engine, run_id: str, work: Coroutine[Any, Any, _T], o
         on_cancel: what a cancellation does to the run; ``"stop"`` ends it before the cancellation goes on, unless that takes
             too long or the call is cancelled once more.
     """
-    task = asyncio.ensure_future(work)
+    task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError as error:

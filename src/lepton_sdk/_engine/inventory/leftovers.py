@@ -21,7 +21,7 @@ from lepton_sdk.domain.run import Run
 from lepton_sdk.domain.stage import Stage
 from lepton_sdk.errors import ContractViolation, JournalError, LeptonError, Unavailable
 
-__all__ = ["admit", "listing", "seek", "seek_everywhere", "shown"]
+__all__ = ["admit", "listing", "shown", "sweep", "sweep_everywhere"]
 
 
 async def listing(engine: Engine, provider: str) -> list[Node]:
@@ -77,18 +77,18 @@ async def shown(engine: Engine, provider: str, seconds: float) -> Mapping[str, N
     return await engine.listings.get(provider, seconds, ask)
 
 
-async def seek_everywhere(engine: Engine) -> None:
+async def sweep_everywhere(engine: Engine) -> None:
     """Look at every provider where something is open; one that cannot be asked is asked the next time."""
     for name in engine.journal.providers_with_open_nodes():
         asked_at = engine.clock.now()
         try:
-            await seek(engine, name, await listing(engine, name), asked_at)
+            await sweep(engine, name, await listing(engine, name), asked_at)
         except Exception as error:
             text = error.message if isinstance(error, LeptonError) else f"{type(error).__name__}: {error}"
             engine.tell(f"{name}: its listing could not be held against the journal: {text}")
 
 
-async def seek(engine: Engine, provider: str, nodes: Sequence[Node], asked_at: datetime) -> None:
+async def sweep(engine: Engine, provider: str, nodes: Sequence[Node], asked_at: datetime) -> None:
     """Give back what a listing shows of late create calls and of duplicates, and close the calls of which nothing can appear.
 
     Args:

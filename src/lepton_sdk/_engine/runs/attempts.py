@@ -21,13 +21,13 @@ __all__ = [
     "after",
     "blocked_names",
     "blocks",
+    "deciding_node",
     "due_at",
-    "is_judged",
+    "is_explained",
     "no_offer",
     "pause_before",
     "refusal",
     "scopes",
-    "telling",
     "unasked",
 ]
 
@@ -132,12 +132,12 @@ def blocked_names(run: Run) -> set[str]:
 
 def after(run: Run, now: datetime) -> Iterator[AttemptFailed | RunFinished]:
     """The rows that follow the release of an attempt's last node: how the run ended, or why another attempt is due."""
-    record = telling(run)
+    record = deciding_node(run)
     never_came = record.node is None and record.reason is None
-    if (never_came or is_judged(run)) and not run.stop_requested:
+    if (never_came or is_explained(run)) and not run.stop_requested:
         # The provider refused, at once or after it had promised; that stands in the history already.
         return
-    state, error = _judged(run, record)
+    state, error = _verdict(run, record)
     cause = _cause(record, state)
     if cause is not None and not run.stop_requested and _allows(run, cause, now):
         yield _again(run, record, cause, error)
@@ -146,13 +146,13 @@ def after(run: Run, now: datetime) -> Iterator[AttemptFailed | RunFinished]:
     yield RunFinished(str(state), record.exit_code, record.signal, words or None)
 
 
-def is_judged(run: Run) -> bool:
+def is_explained(run: Run) -> bool:
     """Whether the history says why the newest attempt did not end the run."""
     newest = run.attempts
     return any(entry.number == newest and entry.error != _NO_OFFER for entry in run.history)
 
 
-def telling(run: Run) -> NodeRecord:
+def deciding_node(run: Run) -> NodeRecord:
     """The node that tells how the newest attempt ended: one that was refused, else one that was lost (the others fail
     because of it), else the one that failed first, else the first."""
     culprits = [member for member in run.members if member.failed and member.reason != PEER]
@@ -189,7 +189,7 @@ def _is_older(at: str, record: NodeRecord) -> bool:
     return record.intended_at > datetime.fromisoformat(at)
 
 
-def _judged(run: Run, record: NodeRecord) -> tuple[RunState, str]:
+def _verdict(run: Run, record: NodeRecord) -> tuple[RunState, str]:
     if record.reason in _ENDS:
         state, words = _ENDS[record.reason]
         text = words.format(record.exit_code)

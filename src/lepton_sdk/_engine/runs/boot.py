@@ -15,7 +15,7 @@ from lepton_sdk._engine.launch.budget import is_spent
 from lepton_sdk._engine.launch.watchdog import boot_seconds, check_watchdog
 from lepton_sdk._engine.member import Member
 from lepton_sdk._engine.providers import found_of, inspected
-from lepton_sdk._engine.runs.attempts import PEER, is_judged, refusal
+from lepton_sdk._engine.runs.attempts import PEER, is_explained, refusal
 from lepton_sdk.domain.events import AnyEvent, NodeAdmitted, NodeArmed, NodeLost, NodeQueued, NodeReachable, NodeUnknown
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import Node, NodeState
@@ -191,7 +191,7 @@ async def _unusable(member: Member, detail: str) -> Run:
 
 async def _given_up(member: Member, error: LeptonError, node: Node | None = None) -> Run:
     member, stage = member.again(), member.record.stage
-    if is_judged(member.run):
+    if is_explained(member.run):
         # Another node of the attempt has said already why it failed.
         return await member.write(NodeLost(words_of(error), node=node, reason=PEER, seen=stage))
     row = refusal(member.run, member.record.offer, error, member.engine.redacted)

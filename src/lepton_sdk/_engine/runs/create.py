@@ -68,10 +68,25 @@ async def _call(members: Sequence[Member], work: Callable[[Departure], Coroutine
 
     task.add_done_callback(over)
     try:
+        await _unless_stopped(members[0], task, departure)
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         departure.withdraw()
         raise
+
+
+async def _unless_stopped(member: Member, task: asyncio.Task[Run], departure: Departure) -> None:
+    """Take the call back when its run is stopped while it still waits for its turn."""
+    engine = member.engine
+    while not task.done() and not departure.left:
+        pause = asyncio.create_task(engine.clock.sleep(engine.poll_seconds()))
+        try:
+            await asyncio.wait([task, pause], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            pause.cancel()
+        if engine.journal.stops(member.run.id):
+            departure.withdraw()
+            return
 
 
 def _refuse_late(engine: Engine, *members: Member, stage: Stage = Stage.INTENDED) -> None:
@@ -95,7 +110,7 @@ async def _created(member: Member, secrets: Mapping[str, str], departure: Depart
     try:
         answer = await create_call(member.engine, offer, [launch], seconds=seconds, departure=departure)
     except Withdrawn as error:
-        return await member.write(_withdrawn(member, error))
+        return await _withdrawn([member], error)
     except LeptonError as error:
         return await _failed(member, error)
     try:
@@ -115,7 +130,7 @@ async def _created_group(members: Sequence[Member], secrets: Mapping[str, str], 
     try:
         answers = await create_call(engine, offer, launches, seconds=engine.timing.create, departure=departure)
     except Withdrawn as error:
-        return await engine.write(first.run.id, *(_withdrawn(member, error).about(member.token) for member in members))
+        return await _withdrawn(members, error)
     except LeptonError as error:
         if error.disposition is not Disposition.RECONCILE:
             return await _refused_whole(members, error)
@@ -170,12 +185,15 @@ async def confirm(member: Member, node: Node) -> Run:
 
 
 async def _failed(member: Member, error: LeptonError) -> Run:
+    if member.record.stage is Stage.UNKNOWN:
+        # It says nothing of the first call.
+        return member.engine.journal.run(member.run.id)
     if error.disposition is Disposition.RECONCILE:
         run = await _unknown(member, words_of(error))
         await note_account(member.engine, member.provider_name)
         return run
     row = refusal(member.run, member.record.offer, error, member.engine.redacted)
-    return await member.write(row, not_made(words_of(error), seen=member.record.stage))
+    return await member.write(row, not_made(words_of(error)))
 
 
 async def _unknown(member: Member, detail: str) -> Run:
@@ -185,13 +203,13 @@ async def _unknown(member: Member, detail: str) -> Run:
     return await member.write(NodeUnknown(detail))
 
 
-def _withdrawn(member: Member, error: LeptonError) -> NodeReleased | NodeUnknown:
-    """It made nothing; one that was made before, and now again, may have made something the first time."""
-    if member.record.stage is Stage.UNKNOWN:
-        return NodeUnknown(words_of(error))
-    return not_made(words_of(error), reason=PEER if not member.run.stop_requested else None)
+async def _withdrawn(members: Sequence[Member], error: LeptonError) -> Run:
+    """It made nothing; one that was made before may have made something the first time."""
+    gone = [not_made(words_of(error)).about(one.token) for one in members if one.record.stage is Stage.INTENDED]
+    engine, run_id = members[0].engine, members[0].run.id
+    return await engine.write(run_id, *gone) if gone else engine.journal.run(run_id)
 
 
-def not_made(detail: str, *, reason: str | None = None, seen: Stage = Stage.INTENDED) -> NodeReleased:
+def not_made(detail: str, *, reason: str | None = None) -> NodeReleased:
     """The step that closes a create call which made nothing, as far as nobody else has decided on it meanwhile."""
-    return NodeReleased(detail, reason=reason, seen=seen)
+    return NodeReleased(detail, reason=reason, seen=Stage.INTENDED)

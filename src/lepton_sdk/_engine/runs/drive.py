@@ -16,7 +16,7 @@ from lepton_sdk._engine.market import plan_for
 from lepton_sdk._engine.member import Member
 from lepton_sdk._engine.polling import Throttle
 from lepton_sdk._engine.runs.acquire import acquire
-from lepton_sdk._engine.runs.attempts import PEER, after, blocked_names, due_at, is_judged, no_offer, scopes, unasked
+from lepton_sdk._engine.runs.attempts import PEER, after, blocked_names, due_at, is_explained, no_offer, scopes, unasked
 from lepton_sdk._engine.runs.boot import check_boot, is_missed
 from lepton_sdk._engine.runs.execute import start
 from lepton_sdk._engine.runs.observe import is_overdue, observe
@@ -171,7 +171,7 @@ class Drive:
 
     async def _next_attempt(self, run: Run) -> Run:
         now = self._engine.clock.now()
-        if run.members and not is_judged(run) and (rows := tuple(after(run, now))):
+        if run.members and not is_explained(run) and (rows := tuple(after(run, now))):
             return await self._engine.write(run.id, *rows)
         if run.stop_requested:
             return await self._engine.write(run.id, RunFinished(str(RunState.STOPPED), error="the run was stopped on request"))

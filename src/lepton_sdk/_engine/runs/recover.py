@@ -13,7 +13,7 @@ from lepton_sdk._engine.launch.budget import is_spent
 from lepton_sdk._engine.launch.watchdog import unseen_seconds
 from lepton_sdk._engine.member import Member
 from lepton_sdk._engine.providers import found_of, released
-from lepton_sdk._engine.runs.attempts import refusal
+from lepton_sdk._engine.runs.attempts import is_explained, refusal
 from lepton_sdk._engine.runs.create import confirm, repeat
 from lepton_sdk._engine.tasks import gather_all
 from lepton_sdk.domain.events import NodeReleased, NodeUnresolved
@@ -90,8 +90,13 @@ async def _never_came(member: Member, listed: list[Node]) -> Run:
     if any(rest.state is not NodeState.GONE for rest in rests):
         return member.run
     detail = f"nothing of it appeared within {timings.create_horizon:.0f} seconds"
+    error = OutcomeUnknown(f"{detail} of a create call whose answer was lost", provider=member.provider_name)
+    # An answer that was lost counts as a refusal, or the same would be asked for without end. A client that died before it called
+    # has been refused nothing.
+    lost = record.stage is Stage.UNKNOWN and not is_explained(member.run)
+    why = [refusal(member.run, record.offer, error, engine.redacted)] if lost else []
     # Another follower may have found it meanwhile, and be giving it back: its row is not ours to close.
-    return await member.step(NodeReleased(detail, unseen_seconds(engine, member.run, record)))
+    return await member.step(NodeReleased(detail, unseen_seconds(engine, member.run, record)), *why)
 
 
 async def _found(member: Member) -> list[Node]:

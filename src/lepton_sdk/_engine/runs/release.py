@@ -107,6 +107,10 @@ async def _released_with_its_group(member: Member) -> Node:
     engine, name, members = member.engine, member.record.group or member.run.id, member.again().run.members
     if any(one.awaited and one.stage not in GIVEN_BACK for one in members):
         return member.node.with_state(NodeState.RELEASING, "the other nodes of its group still go on")
+    told = (engine.releases.last(name) or {}).get(member.node.id)
+    if told is not None and told.state is NodeState.GONE:
+        # Another node of the group has asked for all of them.
+        return told
     nodes = [one.node for one in members if one.awaited and one.node is not None]
     answers = await engine.releases.get(name, member.spec.timings.poll, lambda: released_group(engine, nodes))
     # What was released before is gone.
