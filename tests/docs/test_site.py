@@ -6,13 +6,16 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from lepton_sdk import errors
 from lepton_sdk._plugins.status import PluginState
 from lepton_sdk.cli.main import _COMMANDS
+from lepton_sdk.domain.events import AnyEvent, Step
 from lepton_sdk.domain.run import RunState
+from lepton_sdk.domain.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +68,18 @@ def test_every_error_is_in_the_reference(site: Path) -> None:
 def test_every_state_is_in_the_reference(site: Path, page: str, kind: type[PluginState] | type[RunState]) -> None:
     text = (site / f"reference/{page}/index.html").read_text()
     assert [str(state) for state in kind if f"<code>{state}</code>" not in text] == []
+
+
+def test_the_pictures_of_the_architecture_are_the_codes_own(site: Path) -> None:
+    text = (site / "explanation/architecture/index.html").read_text()
+    assert [str(stage) for stage in Stage if f">{stage}</text>" not in text] == []
+    assert [name for name in ("cli", "_engine", "spi", "domain") if f">{name}</text>" not in text] == []
+
+
+def test_every_kind_of_entry_is_in_the_reference(site: Path) -> None:
+    text = (site / "reference/journal/index.html").read_text()
+    notes = {cls.kind for cls in get_args(AnyEvent) if not issubclass(cls, Step)}
+    assert [kind for kind in sorted(notes) if f"<code>{kind}</code>" not in text] == []
 
 
 def test_no_generator_is_published(site: Path) -> None:
