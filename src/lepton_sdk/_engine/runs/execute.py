@@ -20,7 +20,7 @@ from lepton_sdk.domain.events import NodeFinished, NodeLost, NodeReleasing, Node
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.run import Run
 from lepton_sdk.domain.stage import Stage
-from lepton_sdk.errors import JobCancelled, JobSpecError, JournalError, LeptonError, NodeUnreachable, StaleEpoch
+from lepton_sdk.errors import JobCancelled, JobSpecError, JournalError, LeptonError, NodeUnreachable, PluginError, StaleEpoch
 from lepton_sdk.errors import NodeLost as Lost
 from lepton_sdk.spi.executor import Execution
 
@@ -30,6 +30,12 @@ __all__ = ["begin", "provider_word", "start"]
 async def start(engine: Engine, run: Run, epoch: int, secrets: Mapping[str, str], throttle: Throttle) -> Run:
     """Announce the start on every node of the attempt that is ready for it, then start."""
     waiting = [record for record in run.members if record.stage is Stage.REACHABLE]
+    for record in waiting:
+        try:
+            engine.executor(Member(engine, run, record, throttle).access)
+        except PluginError as error:
+            # Nothing has begun, and nobody here could begin it.
+            return await _not_started(Member(engine, run, record, throttle), "refused", words_of(error))
     ready = {record.token for record in waiting}
     steps = (NodeRunning(epoch, engine.executor_plugin(record.node)).about(record.token) for record in waiting)
     run = await engine.write(run.id, *steps)
