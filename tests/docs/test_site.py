@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -74,6 +75,15 @@ def test_the_pictures_of_the_architecture_are_the_codes_own(site: Path) -> None:
     text = (site / "explanation/architecture/index.html").read_text()
     assert [str(stage) for stage in Stage if f">{stage}</text>" not in text] == []
     assert [name for name in ("cli", "_engine", "spi", "domain") if f">{name}</text>" not in text] == []
+
+
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    text = (ROOT / "docs/explanation/architecture.md").read_text()
+    named = set(re.findall(r"`([\w./-]+(?:\.py|/))`", text))
+    assert len(named) > 50
+    places = (ROOT, ROOT / "src/lepton_sdk", ROOT / "src/lepton_sdk/_engine", ROOT / "src/lepton_sdk/_journal", ROOT / "tests")
+    alone = {path.name for path in (ROOT / "src").rglob("*.py")}
+    assert [name for name in sorted(named) if name not in alone and not any((place / name).exists() for place in places)] == []
 
 
 def test_every_kind_of_entry_is_in_the_reference(site: Path) -> None:

@@ -37,9 +37,9 @@ _VALUES: dict[Any, st.SearchStrategy[Any]] = {
 }
 
 
-def _value(hint: Any) -> st.SearchStrategy[Any]:
+def _value(hint: Any) -> Any:
     if get_origin(hint) is UnionType:
-        return st.one_of(map(_value, get_args(hint)))
+        return st.one_of([_value(one) for one in get_args(hint)])
     if get_origin(hint) is tuple:
         return st.lists(_value(get_args(hint)[0]), max_size=3).map(tuple)
     return _VALUES[hint]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -163,7 +164,7 @@ def test_what_is_queued_keeps_its_first_time_and_its_newest_reason() -> None:
 
 def test_a_note_about_a_node_moves_it_nowhere() -> None:
     run = _at(Stage.OWNED)
-    notes = [
+    notes: list[AnyEvent] = [
         NodeAnnounced("disk", "d-1"),
         NodeAnnounced("network", "n-1"),
         NodeRepeated(),
@@ -177,7 +178,7 @@ def test_a_note_about_a_node_moves_it_nowhere() -> None:
         after = apply(after, note.about("t").stamped("r", NOW))
     assert after.state is run.state
     (before,), (record,) = run.nodes, after.nodes
-    told = {
+    told: dict[str, Any] = {
         "announced": ("disk d-1", "network n-1"),
         "repeated_at": NOW,
         "armed_at": NOW,

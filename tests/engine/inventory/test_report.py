@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from members import engine_over, stand
@@ -81,7 +82,7 @@ def test_what_a_listing_shows_beside_the_rows_costs_from_when_it_began(tmp_path:
 def test_the_report_as_json_names_whom_nobody_could_ask(tmp_path: Path) -> None:
     with engine_over(tmp_path) as engine:
         stand(engine)
-        told = Report(tuple(held(engine)), (("acme", "it is down"),)).to_dict()
+        told: Any = Report(tuple(held(engine)), (("acme", "it is down"),)).to_dict()
         assert told["unasked"] == [{"provider": "acme", "message": "it is down"}]
-        (line,) = told["nodes"]  # type: ignore[misc]
+        (line,) = told["nodes"]
         assert line["difference"] == "held"

@@ -11,6 +11,7 @@ from members import engine_over, stand
 from lepton_sdk import Client, Job, RunState
 from lepton_sdk._engine.launch.environment import describe
 from lepton_sdk.domain.access import CustomAccess, SSHAccess
+from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.stage import Stage
 from lepton_sdk.testing import FakeProvider
 
@@ -48,7 +49,7 @@ def test_nodes_meet_at_the_first_one_and_know_their_own_place(tmp_path: Path) ->
             stand(engine, Stage.REACHABLE, rank=rank, nodes=2)
         run = engine.journal.run(engine.journal.open_runs()[0])
         hosts = [SSHAccess("203.0.113.7", private_address="10.0.0.7"), CustomAccess("slurm", {}, {"PARTITION": "a"}, "node-9")]
-        nodes = [evolve(one, node=evolve(one.node, access=access)) for one, access in zip(run.nodes, hosts, strict=True)]
+        nodes = [evolve(one, node=Node("fake", "m", access=access)) for one, access in zip(run.nodes, hosts, strict=True)]
         run = evolve(run, nodes=tuple(nodes))
         first, second = (describe(run, node) for node in nodes)
         assert first["HOST_ADDRS"] == second["HOST_ADDRS"] == "10.0.0.7,node-9"

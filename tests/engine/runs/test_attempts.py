@@ -19,12 +19,12 @@ from lepton_sdk._engine.runs.attempts import (
     after,
     blocked_names,
     blocks,
+    deciding_node,
     due_at,
-    is_judged,
+    is_explained,
     no_offer,
     pause_before,
     refusal,
-    telling,
     unasked,
 )
 from lepton_sdk.domain.events import AttemptFailed, RunFinished
@@ -271,7 +271,7 @@ def test_the_node_that_was_refused_goes_before_the_one_that_failed_and_that_befo
     later = _ended(2, reason="exit", exit_code=4, finished_at=NOW + timedelta(seconds=1))
     lost, refused = _ended(3, detail="gone"), _ended(4, node=None)
     told = [(innocent, failed, later, lost, refused), (innocent, failed, later, lost), (innocent, failed, later), (innocent,)]
-    assert [telling(_after(nodes=nodes)) for nodes in told] == [refused, lost, failed, innocent]
+    assert [deciding_node(_after(nodes=nodes)) for nodes in told] == [refused, lost, failed, innocent]
 
 
 @pytest.mark.parametrize(
@@ -314,8 +314,8 @@ def test_another_attempt_is_made_as_long_as_the_job_allows_it_and_nobody_stopped
 
 def test_what_its_provider_refused_stands_in_the_history_already() -> None:
     assert list(after(_after(_tried(), nodes=(_ended(node=None),)), NOW)) == []
-    assert is_judged(_after(_tried(), nodes=(_ended(),)))
-    assert not is_judged(_after(_tried(error="NoOffers"), nodes=(_ended(),)))
+    assert is_explained(_after(_tried(), nodes=(_ended(),)))
+    assert not is_explained(_after(_tried(error="NoOffers"), nodes=(_ended(),)))
 
 
 def test_a_market_that_has_nothing_is_looked_at_again_or_ends_the_run() -> None:
