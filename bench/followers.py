@@ -97,7 +97,7 @@ async def play(runs: int, folder: Path) -> None:
         load_config(state=folder / "state", cache=folder / "cache", environ={"LEPTON_SDK_PLUGINS": "", "HOME": str(folder)}),
         clock=process,
         providers={SIM_SPEC: _Counted(process)},
-        executors={"SSHAccess": _Indexed(process)},
+        executors={"ssh": _Indexed(process)},
         open_journal=open_journal,
         entropy=world.random.randbytes,
     )

@@ -27,7 +27,7 @@ from ssh import sshd
 from lepton_byoc.bundle import bundle
 from lepton_byoc.link import ask
 from lepton_sdk._clock import SystemClock
-from lepton_sdk._executors.ssh.executor import SSHExecutor
+from lepton_sdk._executors.transports.ssh.executor import SSHExecutor
 from lepton_sdk._plugins.shell import ExecutorShell
 from lepton_sdk.spi import ExecutorContext, SSHAccess
 

@@ -105,7 +105,7 @@ class Ours:
 
     def fresh(self) -> Any:
         from lepton_sdk._clock import SystemClock
-        from lepton_sdk._executors.ssh.executor import SSHExecutor
+        from lepton_sdk._executors.transports.ssh.executor import SSHExecutor
         from lepton_sdk.spi.executor import ExecutorContext
 
         return SSHExecutor(ExecutorContext(clock=SystemClock(), runs_dir=self.folder / "state/runs"))

@@ -59,7 +59,7 @@ def test_listing_plugins_brings_their_records_and_no_factory(loaded: Loaded) -> 
     modules = loaded(_lepton("plugins", "--json"))
     assert "lepton_byoc.plugin" in modules
     assert {name for name in modules if name.startswith("lepton_byoc")} == {"lepton_byoc", "lepton_byoc.plugin"}
-    assert modules & {"httpx", "pluggy", "pynvml", "tenacity", "yaml", "lepton_sdk._executors.local"} == set()
+    assert modules & {"httpx", "pluggy", "pynvml", "tenacity", "yaml", "lepton_sdk._executors.transports.local.executor"} == set()
 
 
 def test_a_price_question_brings_no_network(loaded: Loaded) -> None:

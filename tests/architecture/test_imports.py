@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Third-party modules with one home each. Type checkers may see them anywhere: that costs nothing at run time.
 _HOMES = {
     "httpx": {"lepton_crusoe._credentials", "lepton_sdk.spi.http"},
-    "pathspec": {"lepton_sdk._executors.ignore"},
+    "pathspec": {"lepton_sdk._executors.workdir.ignore"},
     "psycopg": {"lepton_sdk._journal.postgres"},
     "pynvml": {"lepton_byoc.gpus", "lepton_byoc.onhost.cards"},
     "sqlite3": {"lepton_sdk._journal.sqlite"},

@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.executors.process_table import marked
 
 from lepton_sdk._clock import SystemClock
-from lepton_sdk._executors._kernel import process_table
-from lepton_sdk._executors.local import LocalExecutor
+from lepton_sdk._executors.transports.local.executor import LocalExecutor
 from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.node import Node
 from lepton_sdk.spi.executor import Execution, ExecutionStatus, ExecutorContext
+
+_ROOT = Path(__file__).parents[2]
+# The last commit whose keeper on this host was a Python program.
+_EARLIER = "217fb10"
 
 
 class Host:
@@ -36,7 +40,7 @@ class Host:
         self.token = os.urandom(4).hex()
 
     def execution(self, command: str, *, run: str | None = None, epoch: int = 1, **more: Any) -> Execution:
-        own = {name: more.pop(name) for name in ("time_limit", "secrets", "environment") if name in more}
+        own = {name: more.pop(name) for name in ("time_limit", "idle_limit", "lease", "secrets", "environment") if name in more}
         job = Job(command, secrets=list(own.get("secrets", ())), **more)
         name = run or f"run{next(self._count)}"
         return Execution(name if name.endswith(self.token) else name + self.token, 1, epoch, 0, job, **own)
@@ -75,37 +79,37 @@ class Host:
             time.sleep(0.01)
         return value
 
-    @staticmethod
-    def having(name: bytes) -> set[int]:
-        """Live processes whose environment has this entry."""
-        found = set()
-        for pid, process in process_table().items():
-            try:
-                entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if process.runs and name in entries:
-                found.add(pid)
-        return found
-
     def none_of(self, execution: Execution) -> bool:
         return not self.processes(execution)
 
     def processes(self, execution: Execution) -> set[int]:
-        mark = f"LEPTON_RUN_MARK={execution.run_id}-{execution.attempt}-{execution.rank}"
-        return self.having(mark.encode())
+        return marked(f"LEPTON_RUN_MARK={execution.run_id}-{execution.attempt}-{execution.rank}")
+
+    def keeper(self, execution: Execution) -> int:
+        """The process that stays with a run."""
+        lines = dict(line.split(" ", 1) for line in (self.folder(execution) / "start").read_text().splitlines())
+        return int(lines["pid"])
+
+    def move(self, runs: Path) -> None:
+        """Keep runs in another folder from now on."""
+        self.close()
+        self.executor = LocalExecutor(ExecutorContext(clock=SystemClock(), runs_dir=runs), grace=0.5)
+
+    def close(self) -> None:
+        asyncio.run(self.executor.aclose())
 
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     """The executor over a folder of its own; whatever a test started is ended after it."""
-    host = Host(tmp_path / "runs")
+    host = Host(tmp_path / "state/runs")
     yield host
     for execution in host.begun:
         host.cancel(execution)
     for execution in host.begun:
-        # The keeper itself leaves a moment after its last word.
+        # Processes that were killed leave a moment later.
         host.until(partial(host.none_of, execution))
+    host.close()
 
 
 @pytest.fixture
@@ -120,3 +124,20 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"a small file system cannot be mounted here: {done.stderr.decode().strip()}")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.fixture(scope="session")
+def earlier_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as it was then."""
+    folder = tmp_path_factory.mktemp("earlier")
+    made = subprocess.run(["git", "-C", str(_ROOT), "archive", _EARLIER, "src"], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip(f"git has no commit {_EARLIER} here, so no run of that version can be started")
+    subprocess.run(["tar", "-xf", "-", "-C", str(folder)], input=made.stdout, check=True)
+    return folder / "src"
+
+
+@pytest.fixture(name="until")
+def wait_until() -> Callable[..., Any]:
+    """Look again and again until something holds; its value."""
+    return Host.until

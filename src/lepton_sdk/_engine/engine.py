@@ -148,6 +148,13 @@ class Engine:
         """Whether some executor here reaches nodes so."""
         return access.kind in self._executors or bool(self.registry.executor_plugins(access.kind))
 
+    def is_here(self, access: Access) -> bool:
+        """Whether what runs on a node runs on this host, so that its files are here already."""
+        try:
+            return "here" in self.registry.executor_spec(access.kind).capabilities
+        except PluginError:
+            return False
+
     def executor_plugin(self, node: Node | None) -> str:
         """The plugin whose executor reaches a node, with its distribution; ``""`` where nobody knows."""
         try:

@@ -10,7 +10,7 @@ from shlex import quote
 
 from attrs import evolve
 
-from lepton_sdk._executors.launch import job_environment, mark_of
+from lepton_sdk._executors.environment import job_environment, mark_of
 from lepton_sdk.domain.checkpoint import is_folder
 from lepton_sdk.domain.container import Registry
 from lepton_sdk.spi.executor import Execution
@@ -129,7 +129,7 @@ def _options(execution: Execution) -> list[str]:
         folders.setdefault(place, place)
     mounts = [f"--volume {quote(f'{outside}:{inside}')}" for outside, inside in folders.items()]
     user = [f"--user {quote(box.user)}"] if box.user else []
-    names = sorted(set(job_environment(execution, {})) - (_OUTSIDE - set(execution.job.env)))
+    names = sorted(set(job_environment(execution)) - (_OUTSIDE - set(execution.job.env)))
     return [*network, *mounts, *user, *_hosts(execution), *(f"--env {name}" for name in names)]
 
 

@@ -9,7 +9,7 @@ __all__ = ["EXECUTOR"]
 EXECUTOR = ExecutorSpec(
     "local",
     access="local",
-    factory="lepton_sdk._executors.local:create",
+    factory="lepton_sdk._executors.transports.local.executor:create",
     title="Processes of this host",
-    capabilities={"fetch"},
+    capabilities={"fetch", "forward", "here", "shell"},
 )

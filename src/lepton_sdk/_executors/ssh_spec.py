@@ -9,7 +9,7 @@ __all__ = ["EXECUTOR"]
 EXECUTOR = ExecutorSpec(
     "ssh",
     access="ssh",
-    factory="lepton_sdk._executors.ssh.executor:create",
+    factory="lepton_sdk._executors.transports.ssh.executor:create",
     title="Processes of hosts behind SSH",
-    capabilities={"command", "fetch", "forget", "guard"},
+    capabilities={"command", "fetch", "forget", "forward", "guard", "shell", "ssh_config"},
 )

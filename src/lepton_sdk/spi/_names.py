@@ -36,12 +36,15 @@ from lepton_sdk.errors import Unavailable as Unavailable
 from lepton_sdk.errors import UsageError as UsageError
 from lepton_sdk.spi.capabilities import Accounting as Accounting
 from lepton_sdk.spi.capabilities import Commanding as Commanding
+from lepton_sdk.spi.capabilities import Configuring as Configuring
 from lepton_sdk.spi.capabilities import Diagnosing as Diagnosing
 from lepton_sdk.spi.capabilities import Fetching as Fetching
 from lepton_sdk.spi.capabilities import Forgetting as Forgetting
+from lepton_sdk.spi.capabilities import Forwarding as Forwarding
 from lepton_sdk.spi.capabilities import Grouping as Grouping
 from lepton_sdk.spi.capabilities import GroupReleasing as GroupReleasing
 from lepton_sdk.spi.capabilities import Guarding as Guarding
+from lepton_sdk.spi.capabilities import Shelling as Shelling
 from lepton_sdk.spi.executor import CommandResult as CommandResult
 from lepton_sdk.spi.executor import Execution as Execution
 from lepton_sdk.spi.executor import ExecutionState as ExecutionState

@@ -20,16 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXECUTOR_CAPABILITIES",
+    "EXECUTOR_FACTS",
     "PROVIDER_CAPABILITIES",
     "PROVIDER_FACTS",
     "Accounting",
     "Commanding",
+    "Configuring",
     "Diagnosing",
     "Fetching",
     "Forgetting",
+    "Forwarding",
     "GroupReleasing",
     "Grouping",
     "Guarding",
+    "Shelling",
     "lacking",
     "methods_of",
     "misfit",
@@ -154,6 +158,49 @@ class Forgetting(Protocol):
         ...
 
 
+@runtime_checkable
+class Shelling(Protocol):
+    """Flag ``shell``: the executor can say how a person opens a shell on a node."""
+
+    def shell(self, node: Node, execution: Execution, command: str | None, *, outside: bool) -> Sequence[str]:
+        """The program and its arguments, to run on this host, that open a shell in the run's folder on the node.
+
+        Args:
+            command: a shell's command line to run there instead; ``None`` for an interactive shell.
+            outside: on the machine itself, also where the run has a container there.
+
+        Raises:
+            UsageError: it cannot be had for this node.
+        """
+        ...
+
+
+@runtime_checkable
+class Forwarding(Protocol):
+    """Flag ``forward``: the executor can say how a port of a node comes to this host."""
+
+    def forward(self, node: Node, execution: Execution, here: int, there: int) -> Sequence[str]:
+        """The program and its arguments that bring the node's port ``there`` to this host's loopback at ``here``, while they run.
+
+        Raises:
+            UsageError: it cannot be had for this node, or is here already.
+        """
+        ...
+
+
+@runtime_checkable
+class Configuring(Protocol):
+    """Flag ``ssh_config``: the executor can write a block for ``~/.ssh/config``, for editors that connect by a host's name."""
+
+    def ssh_config(self, node: Node, execution: Execution, name: str) -> str:
+        """The block, whose host is called ``name``.
+
+        Raises:
+            UsageError: it cannot be had for this node.
+        """
+        ...
+
+
 # --- flags ------------------------------------------------------------------------------------------------------------
 
 PROVIDER_CAPABILITIES: Mapping[str, type] = {
@@ -166,7 +213,14 @@ EXECUTOR_CAPABILITIES: Mapping[str, type] = {
     "command": Commanding,
     "fetch": Fetching,
     "forget": Forgetting,
+    "forward": Forwarding,
     "guard": Guarding,
+    "shell": Shelling,
+    "ssh_config": Configuring,
+}
+# Flags without methods: facts about an executor.
+EXECUTOR_FACTS: Mapping[str, str] = {
+    "here": "what it runs is on this host, and its files lie below `runs_dir`: nothing has to be fetched before a release",
 }
 # Flags without methods: facts about a provider.
 PROVIDER_FACTS: Mapping[str, str] = {

@@ -8,10 +8,9 @@ from pathlib import Path
 from lepton_sdk._engine.calls.gate import checked_chunk, checked_fetched
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.launch.execution import execution_of
-from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.domain.run import Run
-from lepton_sdk.domain.stage import Stage
+from lepton_sdk.domain.stage import GIVEN_BACK, Stage
 from lepton_sdk.domain.words import one_line
 from lepton_sdk.errors import NodeError, UsageError
 from lepton_sdk.spi.capabilities import Fetching
@@ -22,7 +21,6 @@ __all__ = ["fetch", "from_node", "kept_log", "kept_outputs", "named", "output_of
 _AWAY_SECONDS = 1.0
 _CHUNK = 1 << 16
 _MOST_NAMED = 20
-_GIVEN_BACK = frozenset({Stage.RELEASING, Stage.RELEASED})
 
 
 async def fetch(
@@ -90,7 +88,8 @@ async def output_of(engine: Engine, run: Run, record: NodeRecord, begin: int, *,
         NodeError: without ``follow``, it did not answer, and nothing was kept of it.
     """
     kept, at = kept_log(engine, record), begin
-    is_here = record.node is not None and isinstance(record.node.access, LocalAccess)
+    access = record.node.access if record.node is not None else None
+    is_here = access is not None and engine.is_here(access)
     while is_here or not (_stage(engine, record) is Stage.RELEASED and kept.exists()):
         try:
             async for chunk in from_node(engine, run, record, at, follow=follow):
@@ -98,7 +97,7 @@ async def output_of(engine: Engine, run: Run, record: NodeRecord, begin: int, *,
                 yield chunk
             return
         except NodeError:
-            is_given_back = _stage(engine, record) in _GIVEN_BACK
+            is_given_back = _stage(engine, record) in GIVEN_BACK
             if is_given_back and kept.exists() and not is_here:
                 # It is kept before the machine is given back, as far as it could be had.
                 break

@@ -14,7 +14,6 @@ from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.launch.budget import bill_left
 from lepton_sdk._engine.member import Member
 from lepton_sdk._engine.output.fetch import fetch, from_node, kept_log, kept_outputs, named, part_of
-from lepton_sdk.domain.access import LocalAccess
 from lepton_sdk.domain.events import NodeUnkept
 from lepton_sdk.domain.quantity import show_duration
 from lepton_sdk.domain.record import NodeRecord
@@ -39,7 +38,7 @@ async def keep(member: Member, *, silent: bool) -> Run:
     """
     engine, run, record = member.engine, member.run, member.record
     access = record.node.access if record.node else None
-    if access is None or isinstance(access, LocalAccess) or record.running_at is None:
+    if access is None or engine.is_here(access) or record.running_at is None:
         return run
     budget = _Budget(engine, run, record, silent=silent)
     lost = await _keep_log(engine, run, record, budget)

@@ -7,16 +7,13 @@ from pathlib import Path
 
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.output.fetch import fetch, kept_outputs, part_of, tell_missing
-from lepton_sdk._executors.outputs import copied
-from lepton_sdk.domain.access import LocalAccess
+from lepton_sdk._executors.workdir.outputs import copied
 from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.domain.run import Run
-from lepton_sdk.domain.stage import Stage
+from lepton_sdk.domain.stage import GIVEN_BACK
 from lepton_sdk.errors import LeptonError, NodeError, UsageError
 
 __all__ = ["pull"]
-
-_GIVEN_BACK = frozenset({Stage.RELEASING, Stage.RELEASED})
 
 
 async def pull(engine: Engine, run_id: str, target: Path, patterns: Sequence[str]) -> tuple[str, ...]:
@@ -57,7 +54,8 @@ async def pull(engine: Engine, run_id: str, target: Path, patterns: Sequence[str
 
 async def _of_node(engine: Engine, run: Run, record: NodeRecord, wanted: Sequence[str], target: Path) -> tuple[str, ...]:
     assert record.node is not None
-    if record.stage not in _GIVEN_BACK or isinstance(record.node.access, LocalAccess):
+    access = record.node.access
+    if record.stage not in GIVEN_BACK or (access is not None and engine.is_here(access)):
         fetched = await fetch(engine, run, record, wanted, target)
     else:
         fetched = await copied(_kept(engine, run, record), wanted, target)

@@ -1,24 +1,17 @@
-"""The user's own ssh on a machine of a run: the same address, keys and host keys that the executor uses."""
+"""A person's own way onto a machine of a run: its executor says which program opens a shell there, or brings a port here."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-from pathlib import Path
-from shlex import quote
-
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.launch.execution import execution_of
-from lepton_sdk._executors.container import entered
-from lepton_sdk._executors.ssh.hostkeys import HostKeys, machine_of
-from lepton_sdk.domain.access import LocalAccess, SSHAccess
+from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.domain.run import Run
-from lepton_sdk.errors import NodeUnreachable, UsageError
+from lepton_sdk.errors import ContractViolation, NodeUnreachable, UsageError
+from lepton_sdk.spi.capabilities import Configuring, Forwarding, Shelling
+from lepton_sdk.spi.executor import Executor
 
 __all__ = ["Reach", "node_called"]
-
-_FOLDER = ".lepton/runs"
 
 
 class Reach:
@@ -30,59 +23,61 @@ class Reach:
     Raises:
         UsageError: the run has no such node.
         NodeUnreachable: it is not there yet, or not any more.
+        PluginError: nothing is installed that reaches it.
     """
 
     def __init__(self, engine: Engine, run_id: str, node: int, *, outside: bool = False) -> None:
-        self._engine = engine
-        self._run = engine.journal.run(run_id)
-        self._record = _reachable(self._run, node)
-        self._outside = outside or self._run.job.image is None
+        run = engine.journal.run(run_id)
+        self._record = _reachable(engine, run, node)
+        self._node: Node = self._record.node  # type: ignore[assignment] # a reachable one has it
+        self._executor: Executor = engine.executor(self._node.access)  # type: ignore[arg-type] # and its access
+        self._execution = execution_of(engine, run, self._record, {})
+        self._outside = outside
 
     def shell(self, command: str | None = None) -> list[str]:
         """The program and arguments that open a shell in the run's folder, or run a shell's command line there; in the run's
-        container where it has one."""
-        record = self._record
-        place = f"{record.run}/{record.attempt}-{record.rank}/work"
-        if _is_here(record):
-            folder = quote(str(self._engine.runs_dir / place))
-            return ["/bin/sh", "-c", f"cd {folder} && {self._inner(command, 'exec ${SHELL:-/bin/sh}')}"]
-        # As the executor does it: a login may begin somewhere else than in the home that the environment names.
-        inner = f'cd "$HOME"/{quote(f"{_FOLDER}/{place}")} 2>/dev/null; {self._inner(command, "exec ${SHELL:-/bin/sh} -l")}'
-        terminal = [] if command else ["-t"]
-        # The user's shell there, whichever it is, reads one word: a script for sh.
-        return ["ssh", *_options(self._engine, record), *terminal, _host(record), f"exec /bin/sh -c {quote(inner)}"]
+        container where it has one.
 
-    def _inner(self, command: str | None, shell: str) -> str:
-        if self._outside:
-            return command or shell
-        return entered(execution_of(self._engine, self._run, self._record, {}), command)
+        Raises:
+            UsageError: its executor opens no shell.
+        """
+        if not isinstance(self._executor, Shelling):
+            raise self._unable("no shell can be opened there")
+        return _words(self._executor.shell(self._node, self._execution, command, outside=self._outside))
 
     def forward(self, here: int, there: int) -> list[str]:
         """The program and arguments that bring a port of the node to this host's loopback for as long as they run.
 
         Raises:
-            UsageError: the node is this host, where the port is already.
+            UsageError: the node is this host, where the port is already, or its executor brings no ports.
         """
-        record = self._record
-        if _is_here(record):
-            raise UsageError(f"run {record.run} runs on this host", hint=f"its port is here already: http://127.0.0.1:{there}")
-        way = ["-L", f"127.0.0.1:{here}:127.0.0.1:{there}"]
-        return ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", *way, *_options(self._engine, record), _host(record)]
+        if not isinstance(self._executor, Forwarding):
+            raise self._unable("no port of it can be brought here")
+        return _words(self._executor.forward(self._node, self._execution, here, there))
 
     def config(self) -> str:
-        """A block for ``~/.ssh/config``, for editors that connect by a host's name."""
-        access, name = _ssh(self._record), f"{self._record.run}-{self._record.rank}"
-        own = [*_settings(self._engine, self._record)]
-        own += [("User", access.user)] if access.user else []
-        own += [("Port", str(access.port))] if access.port else []
-        said = {word.lower() for word, _ in own}
-        host, theirs = _inherited(_host(self._record), name)
-        settings = [("HostName", host), *((word, value) for word, value in theirs if word not in said), *own]
-        return "\n".join([f"Host {name}", *(f"  {word} {value}" for word, value in settings)]) + "\n"
+        """A block for ``~/.ssh/config``, for editors that connect by a host's name.
+
+        Raises:
+            UsageError: it is not reached by SSH.
+        """
+        if not isinstance(self._executor, Configuring):
+            raise self._unable("it is not reached by SSH")
+        return str(self._executor.ssh_config(self._node, self._execution, f"{self._record.run}-{self._record.rank}"))
+
+    def _unable(self, why: str) -> UsageError:
+        kind = self._node.access.kind if self._node.access is not None else "nothing"
+        return UsageError(
+            f"node {self._record.rank} of run {self._record.run} is reached by {kind!r}: {why}",
+            hint="lepton ssh RUN opens a shell where its executor can; lepton logs and lepton pull show what the job left",
+        )
 
 
-def _is_here(record: NodeRecord) -> bool:
-    return record.node is not None and isinstance(record.node.access, LocalAccess)
+def _words(argv: object) -> list[str]:
+    """The arguments of a program, as an executor gave them."""
+    if not isinstance(argv, list | tuple) or not argv or not all(isinstance(one, str) and "\0" not in one for one in argv):
+        raise ContractViolation(f"an executor gave {argv!r:.120}, which names no program")
+    return list(argv)
 
 
 def node_called(engine: Engine, name: str) -> tuple[str, int] | None:
@@ -94,86 +89,14 @@ def node_called(engine: Engine, name: str) -> tuple[str, int] | None:
     return None
 
 
-def _reachable(run: Run, node: int) -> NodeRecord:
+def _reachable(engine: Engine, run: Run, node: int) -> NodeRecord:
     record = next((member for member in run.members if member.rank == node), None)
     if record is None:
         raise UsageError(f"run {run.id} has no node {node}", hint=f"its nodes are 0 to {run.job.nodes - 1}")
     if record.node is None or record.node.access is None:
         raise NodeUnreachable(f"node {node} of run {run.id} cannot be reached: it is {record.stage}", hint="look with lepton ps")
-    if not record.open and not isinstance(record.node.access, LocalAccess):
+    if not record.open and not engine.is_here(record.node.access):
         raise NodeUnreachable(
             f"the machine of run {run.id} was given back", hint="lepton logs and lepton pull have what was kept"
         )
     return record
-
-
-def _ssh(record: NodeRecord) -> SSHAccess:
-    access = record.node.access if record.node else None
-    if not isinstance(access, SSHAccess):
-        raise UsageError(
-            f"node {record.rank} of run {record.run} is not reached by SSH", hint="lepton ssh RUN opens a shell there"
-        )
-    return access
-
-
-def _host(record: NodeRecord) -> str:
-    host = _ssh(record).host
-    # ssh would take it for an option.
-    if host.startswith("-"):
-        raise UsageError(f"{host!r} is no host name")
-    return host
-
-
-def _options(engine: Engine, record: NodeRecord) -> list[str]:
-    access = _ssh(record)
-    words = [word for name, value in _settings(engine, record) for word in ("-o", f"{name}={value}")]
-    words += ["-l", access.user] if access.user else []
-    return words + (["-p", str(access.port)] if access.port else [])
-
-
-def _settings(engine: Engine, record: NodeRecord) -> list[tuple[str, str]]:
-    access = _ssh(record)
-    found = [("ProxyJump", access.proxy_jump)] if access.proxy_jump else []
-    if access.identity:
-        found += [("IdentityFile", f'"{access.identity}"'), ("IdentitiesOnly", "yes")]
-    if access.host_keys:
-        found += [("UserKnownHostsFile", f'"{_vouched(engine, record, access)}"'), ("StrictHostKeyChecking", "yes")]
-        return [*found, ("HostKeyAlias", record.token)]
-    keys = HostKeys(engine.runs_dir.parent / "known_hosts")
-    if machine := machine_of(record.node, engine.has_own_hosts) if record.node else "":
-        pinned = keys.of(machine)
-        # The executor has been there, so the key is known; where it has not, ssh may be the first.
-        check = "yes" if pinned.exists() else "accept-new"
-        pinned.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return [*found, ("UserKnownHostsFile", f'"{pinned}"'), ("StrictHostKeyChecking", check), ("HostKeyAlias", machine)]
-    places = f'"{Path.home() / ".ssh/known_hosts"}" "{keys.path}"'
-    return [*found, ("UserKnownHostsFile", places), ("StrictHostKeyChecking", "yes")]
-
-
-def _inherited(host: str, name: str) -> tuple[str, list[tuple[str, str]]]:
-    """The real name of a host that the user's SSH settings have under another one, and what else they say of it there.
-
-    A block of its own inherits nothing from the host that it names, so what ssh would take from there is written out.
-    """
-    there, plain = _resolved(host), _resolved(name)
-    theirs = [pair for pair in there if pair not in plain and pair[0] not in ("host", "originalhost", "hostname")]
-    return dict(there).get("hostname", host), theirs
-
-
-def _resolved(host: str) -> list[tuple[str, str]]:
-    """What ssh itself makes of a name with the user's settings; nothing where there is no ssh."""
-    try:
-        done = subprocess.run(["ssh", "-G", host], capture_output=True, text=True, check=False)  # noqa: S603, S607 - the user's own
-    except OSError:
-        return []
-    return [(word, value) for word, _, value in (line.partition(" ") for line in done.stdout.splitlines()) if value]
-
-
-def _vouched(engine: Engine, record: NodeRecord, access: SSHAccess) -> Path:
-    """The host keys that the provider vouches for, as a file that ssh reads."""
-    path = engine.runs_dir / record.run / f"{record.attempt}-{record.rank}" / "known_hosts"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.writelines(f"{record.token} {key}\n" for key in access.host_keys)
-    return path

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lepton_sdk._engine.engine import Engine
-from lepton_sdk._executors.workdir import check_workdir
+from lepton_sdk._executors.workdir.walk import check_workdir
 from lepton_sdk.domain.events import RunPlanned
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.run import Run

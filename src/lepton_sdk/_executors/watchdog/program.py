@@ -66,5 +66,5 @@ def install_script(plan: WatchdogPlan, folder: str = FOLDER) -> str:
 @cache
 def _program() -> str:
     """The program as one file: what the kernel says is read as the keeper of runs reads it."""
-    parts = (_HERE / "watchdog.sh", _HERE.parent / "ssh/keeper/facts.sh")
+    parts = (_HERE / "watchdog.sh", _HERE.parent / "keeper/program/facts.sh")
     return "".join(part.read_text() for part in parts) + '"$@"\n'

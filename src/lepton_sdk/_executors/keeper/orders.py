@@ -1,0 +1,69 @@
+"""What the keeper is told of a run: text for a POSIX shell in which every value is quoted once and read once."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from lepton_sdk._executors.container import contained
+from lepton_sdk._executors.environment import job_environment, mark_of
+from lepton_sdk._executors.places import place_of
+from lepton_sdk.errors import JobSpecError
+from lepton_sdk.spi.executor import Execution
+
+__all__ = ["hundredths", "orders", "run_path"]
+
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def run_path(execution: Execution) -> str:
+    """The run's folder below the folder of runs; made of letters that no shell and no file system minds.
+
+    Raises:
+        JobSpecError: the run's id has others.
+    """
+    if not _SAFE.fullmatch(execution.run_id):
+        text = f"{execution.run_id!r} cannot name a run"
+        raise JobSpecError(text, hint="use letters, digits, dots, dashes and underscores, no dot or dash first")
+    return place_of(execution.run_id, execution.attempt, execution.rank)
+
+
+def hundredths(seconds: float | None) -> int:
+    """Hundredths of a second, rounded up; 0 for ``None``."""
+    return 0 if seconds is None else max(1, math.ceil(seconds * 100))
+
+
+def orders(execution: Execution, grace: float) -> bytes:
+    """All that the keeper must know of an execution. It goes through the connection only: secrets stand in it.
+
+    Raises:
+        JobSpecError: a variable has a name or a value that no shell can pass on.
+    """
+    variables, execution = job_environment(execution), contained(execution)
+    values: dict[str, object] = {
+        "epoch": execution.epoch,
+        "mark": mark_of(execution),
+        "grace": hundredths(grace),
+        "limit": "" if execution.time_limit is None else hundredths(execution.time_limit),
+        "idle": "" if execution.idle_limit is None else hundredths(execution.idle_limit),
+        "lease": "" if execution.lease is None else hundredths(execution.lease),
+        "watchdog": execution.watchdog,
+        "again": execution.job.max_failure_retry,
+        "setup": execution.job.setup or "",
+        "command": execution.job.command,
+    }
+    lines = [b"%s=%s" % (name.encode(), _quoted(str(value))) for name, value in values.items()]
+    exports = [b"export %s=%s" % (_name(name), _quoted(value)) for name, value in variables.items()]
+    return b"\n".join([*lines, b"variables() {", *exports, b"}", b"#end\n"])
+
+
+def _name(name: str) -> bytes:
+    if not _VARIABLE.fullmatch(name):
+        raise JobSpecError(f"{name!r} cannot name an environment variable", hint="use letters, digits and underscores")
+    return name.encode()
+
+
+def _quoted(text: str) -> bytes:
+    """Text that a shell reads as it was written."""
+    return b"'" + text.encode("utf-8", "surrogateescape").replace(b"'", b"'\\''") + b"'"
