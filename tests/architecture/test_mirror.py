@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 _SHORT = 40
 _SIMULATED = "the simulation and its deliberate bugs play with nothing else: tests/simulation"
+_ON_NODES = "executors are held by what a job goes through on a node: tests/executors/keeper, tests/executors/transports"
 # Longer files without a test of their own name, and why. The list may only shrink.
 _WITHOUT = {
     "_engine/doctor.py": "one command shows all of it: tests/cli/test_setup.py, tests/engine/calls/test_gate.py",
@@ -19,21 +21,36 @@ _WITHOUT = {
     "_engine/inventory/leftovers.py": "what turns up late is a story: test_recover.py and test_reconcile.py in tests/engine",
     "_engine/inventory/lost_journals.py": "a journal that is gone is a story: tests/journal/test_lost.py",
     "_engine/jobs.py": "what the client's methods do: tests/test_aio.py, tests/scenarios/test_one_run.py",
-    "_engine/launch/mpi/daemon.py": "it runs on nodes: tests/executors/ssh/mpi",
-    "_engine/output/fetch.py": "files come from nodes: tests/executors/test_outputs.py",
-    "_engine/output/keep.py": "files come from nodes: tests/executors/test_outputs.py",
-    "_engine/output/shell.py": "it needs hosts behind SSH: tests/executors/ssh",
+    "_engine/launch/mpi/daemon.py": "it runs on nodes: tests/executors/transports/ssh/mpi",
+    "_engine/output/fetch.py": "files come from nodes: tests/executors/workdir/test_outputs.py",
+    "_engine/output/keep.py": "files come from nodes: tests/executors/workdir/test_outputs.py",
+    "_engine/output/shell.py": "it needs hosts behind SSH: tests/executors/transports/ssh",
     "_engine/runs/drive.py": "it chooses the next step: every scenario goes through it, tests/scenarios and tests/simulation",
     "_engine/runs/execute.py": "starts are held on nodes: tests/executors, tests/scenarios/test_one_run.py",
     "_engine/runs/observe.py": "how jobs end is held on nodes: tests/executors, tests/scenarios, tests/simulation",
     "_engine/runs/release.py": "every scenario ends in it; its troubles are in tests/simulation",
-    "_executors": "the executors' tests stand in tests/executors, by what a job goes through",
+    "_executors/container.py": "words of containers: tests/executors/transports/ssh/containers/test_words.py",
+    "_executors/environment.py": _ON_NODES,
+    "_executors/keeper/orders.py": _ON_NODES,
+    "_executors/keeper/talk.py": _ON_NODES,
+    "_executors/transports/local/log.py": _ON_NODES,
+    "_executors/transports/ssh/channel.py": _ON_NODES,
+    "_executors/transports/ssh/executor.py": _ON_NODES,
+    "_executors/transports/ssh/first_output.py": _ON_NODES,
+    "_executors/transports/ssh/host.py": _ON_NODES,
+    "_executors/transports/ssh/login.py": _ON_NODES,
+    "_executors/transports/ssh/progress.py": _ON_NODES,
+    "_executors/workdir/landing.py": "files are sent, fetched and kept whole or not at all: tests/executors/workdir",
+    "_executors/workdir/pack.py": "files are sent, fetched and kept whole or not at all: tests/executors/workdir",
+    "_executors/workdir/tree.py": "files are sent, fetched and kept whole or not at all: tests/executors/workdir",
+    "_executors/workdir/unpacking.py": "files are sent, fetched and kept whole or not at all: tests/executors/workdir",
+    "_executors/workdir/walk.py": "files are sent, fetched and kept whole or not at all: tests/executors/workdir",
     "_journal/postgres_schema.py": "the same tables for a server: tests/journal runs on both",
     "_journal/store.py": "the seam of the two databases: tests/journal runs on both",
     "_lazy.py": "tests/architecture/test_import_cost.py holds that a name costs nothing before its use",
     "_names.py": "a list: tests/architecture/test_public_api.py holds it",
     "_plugins/shell.py": "it needs hosts behind SSH: plugins/lepton-byoc/tests/test_fleet.py",
-    "cli/reach.py": "it needs hosts behind SSH: tests/executors/ssh",
+    "cli/reach.py": "it needs hosts behind SSH: tests/executors/transports/ssh",
     "domain/_gpu_table.py": "it reads a table: tests/domain/test_gpu.py holds what comes of it",
     "errors.py": "classes with facts: tests/architecture/test_public_api.py and tests/docs hold the tree",
     "spi/_names.py": "a list: tests/architecture/test_public_api.py holds it",
@@ -77,6 +94,11 @@ def test_every_file_has_its_test(files: list[Path], root: Path) -> None:
 def test_nothing_is_excused_that_has_its_test_or_is_gone(files: list[Path], root: Path) -> None:
     needed = {_excused(file) for file in files if not (root / _test_of(file)).exists()}
     assert sorted(set(_WITHOUT) - needed) == []
+
+
+def test_what_an_excuse_names_is_there(root: Path) -> None:
+    named = {path for why in _WITHOUT.values() for path in re.findall(r"(?:tests|plugins)/[\w/.-]*\w", why)}
+    assert [path for path in sorted(named) if not (root / path).exists()] == []
 
 
 def test_every_test_in_a_folder_of_the_mirror_is_the_test_of_a_file(core: list[Source], root: Path) -> None:
