@@ -93,6 +93,15 @@ def test_every_file_that_the_architecture_names_is_there() -> None:
     assert [name for name in sorted(named) if name not in alone and not any((place / name).exists() for place in places)] == []
 
 
+def test_every_name_that_the_architecture_looks_for_in_a_file_is_there() -> None:
+    text = (ROOT / "docs/explanation/architecture.md").read_text()
+    pairs = re.findall(r"`(\w+)`(?: and `(\w+)`)? in `([\w/]+\.py)`", text)
+    assert len(pairs) > 8
+    places = {file: ROOT / ("" if file.startswith("tests/") else "src/lepton_sdk") / file for *_, file in pairs}
+    wanted = [(name, file) for first, second, file in pairs for name in (first, second) if name]
+    assert [(name, file) for name, file in wanted if name not in places[file].read_text()] == []
+
+
 def test_every_kind_of_entry_is_in_the_reference(site: Path) -> None:
     text = (site / "reference/journal/index.html").read_text()
     notes = {cls.kind for cls in get_args(AnyEvent) if not issubclass(cls, Step)}
