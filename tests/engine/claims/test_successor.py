@@ -25,7 +25,8 @@ def test_a_follower_that_has_ended_stays_in_no_list_of_processes(tmp_path: Path)
         run = client.submit(Job("true"))
         assert client.wait(run.id).exit_code == 0
         end = time.monotonic() + 60
-        while _children() != before:
+        # One that an earlier test has left may end meanwhile.
+        while not _children() <= before:
             assert time.monotonic() < end, "its process is still there"
             time.sleep(0.05)
 

@@ -334,6 +334,6 @@ def test_a_provider_that_could_not_be_asked_is_asked_again_and_not_one_that_refu
 
 
 def test_a_refusal_says_what_can_be_done_and_hides_secrets() -> None:
-    error = QuotaExceeded("no more for s3cret", provider="fake", hint="ask for more")
-    row = refusal(_after(), fake_offer(seen_at=NOW), error, lambda text: text.replace("s3cret", "***"))
+    error = QuotaExceeded("no more for somebody", provider="fake", hint="ask for more")
+    row = refusal(_after(), fake_offer(seen_at=NOW), error, lambda text: text.replace("somebody", "***"))
     assert (row.message, row.next, row.blocked) == ("no more for ***; next: ask for more", "next offer", "region fake nowhere-1")
