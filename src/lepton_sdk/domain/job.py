@@ -302,7 +302,7 @@ class Job:
         env: environment variables of setup and command.
         secrets: names of variables whose values come from the submitting environment and are never stored.
         outputs: which files come back before a machine is given back, as patterns of ``.gitignore`` (what they name is
-            taken): ``["results/", "*.pt"]``. They are had with ``lepton pull``.
+            taken): ``["results/", "*.pt"]``. Fetch them with ``lepton pull``.
         checkpoint: a folder that every node has, or a URI; ``LEPTON_CHECKPOINT`` is the run's own place in it, the same for
             every attempt and node.
         workload: ``training``, ``inference`` or ``interactive``; guides the router.
