@@ -15,7 +15,7 @@ from odd import VALUES, Impostor
 from lepton_sdk._gate import values
 from lepton_sdk._gate.values import Check, Wrong
 from lepton_sdk.domain.money import Money
-from lepton_sdk.spi import NodeState
+from lepton_sdk.spi import NodeState, Secret, SSHAccess
 
 
 class Loud(str):
@@ -137,3 +137,11 @@ def test_what_is_shown_of_a_value_is_one_short_line() -> None:
     assert len(shown) < 200
     assert shown.isprintable()
     assert values.shown(Impostor()) == "something of type Impostor"
+
+
+def test_half_a_secret_is_not_shown() -> None:
+    """A value is cut to be shown, and its secrets are taken out before that."""
+    secret = "s3cret-" + "x" * 100
+    Secret(secret)
+    for value in (secret, SSHAccess(f"host-{secret}"), [f"a {secret}"], {"key": secret}):
+        assert "s3cret" not in values.shown(value)

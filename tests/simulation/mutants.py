@@ -68,15 +68,6 @@ def mutant(*, finds: str, where: str = "replay", aim: tuple[str, str] | None = N
     return add
 
 
-def _nobody_cleans(patch: pytest.MonkeyPatch) -> None:
-    """Machines beyond the one of their row are shown and left alone."""
-
-    async def settle_duplicates(*_: object) -> None: ...
-
-    patch.setattr(reconcile, "_released_unasked", lambda _: False)
-    patch.setattr(late, "settle_duplicates", settle_duplicates)
-
-
 @mutant(finds="was closed while its machine")
 def create_retried_blindly(patch: pytest.MonkeyPatch) -> None:
     """A lost answer is taken for a refusal, so the next offer is asked at once."""
@@ -144,7 +135,11 @@ def stopped_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
 @mutant(finds=r"is still billed|in no cost")
 def duplicate_ignored(patch: pytest.MonkeyPatch) -> None:
     """A machine that turns up late under a token of ours is shown and left alone."""
-    _nobody_cleans(patch)
+
+    async def settle_duplicates(*_: object) -> None: ...
+
+    patch.setattr(reconcile, "_released_unasked", lambda _: False)
+    patch.setattr(late, "settle_duplicates", settle_duplicates)
 
 
 @mutant(finds=r"of .* was released and is not ours to release")

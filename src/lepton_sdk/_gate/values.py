@@ -40,7 +40,20 @@ Check = Callable[[Any], Any]
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _A_TIME = "write a datetime with its zone, between 2000 and 2200, such as datetime.now(UTC)"
 _SHOWN = 120
-_REPR = Repr()
+
+
+class _Repr(Repr):
+    """Shortens what is shown; secrets go first, because nobody would know one that is cut in half."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(redacted(x), level)
+
+    def repr_instance(self, x: object, level: int) -> str:
+        told = redacted(repr(x))
+        return told if len(told) <= self.maxother else f"{told[: self.maxother // 2]}...{told[-self.maxother // 2 :]}"
+
+
+_REPR = _Repr()
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = _SHOWN
 
 
@@ -57,8 +70,7 @@ def shown(value: object) -> str:
     """A value for people, on one short line, with its type; works also when its ``repr`` raises."""
     kind_of = one_line(type(value).__name__, 60)
     try:
-        # Redact before cutting: half a secret would not be recognised.
-        value = redacted(str.__str__(value)) if is_a(value, str) else value
+        value = str.__str__(value) if is_a(value, str) else value
         return f"{one_line(_REPR.repr(value), _SHOWN)} ({kind_of})"
     except (Exception, SystemExit):
         return f"something of type {kind_of}"

@@ -36,8 +36,8 @@ class BlockingProvider(Protocol):
         """Yield the offers. Core reads a generator as it goes."""
         ...
 
-    def acquire(self, offer: Offer, launch: Launch, announce: Callable[[str, str], None]) -> Node:
-        """Create one billable machine; ``announce(kind, name)`` returns when its journal entry is durable."""
+    def acquire(self, offer: Offer, launch: Launch, announce: Callable[..., None]) -> Node:
+        """Create one billable machine; ``announce(kind, name, shared=False)`` returns when its journal entry is durable."""
         ...
 
     def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> Iterable[Node]:
@@ -189,14 +189,17 @@ class Threaded:
                 self._pool.submit(getattr(iterator, "close", lambda: None))
 
 
-def _announce(launch: Launch, loop: AbstractEventLoop) -> Callable[[str, str], None]:
+def _announce(launch: Launch, loop: AbstractEventLoop) -> Callable[..., None]:
     """``launch.announce`` for a thread."""
     import asyncio
 
-    async def row(kind: str, name: str) -> None:
-        await launch.announce(kind, name)
+    async def row(kind: str, name: str, shared: bool) -> None:
+        await launch.announce(kind, name, shared=shared)
 
-    return lambda kind, name: asyncio.run_coroutine_threadsafe(row(kind, name), loop).result()
+    def announce(kind: str, name: str, *, shared: bool = False) -> None:
+        asyncio.run_coroutine_threadsafe(row(kind, name, shared), loop).result()
+
+    return announce
 
 
 def _announcing(arguments: Sequence[object], loop: AbstractEventLoop) -> list[Callable[..., None]]:
@@ -205,7 +208,7 @@ def _announcing(arguments: Sequence[object], loop: AbstractEventLoop) -> list[Ca
     if isinstance(last, Launch):
         return [_announce(last, loop)]
     if isinstance(last, Sequence) and last and all(isinstance(launch, Launch) for launch in last):
-        return [lambda launch, kind, name: _announce(launch, loop)(kind, name)]
+        return [lambda launch, kind, name, **shared: _announce(launch, loop)(kind, name, **shared)]
     return []
 
 
