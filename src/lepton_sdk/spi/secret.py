@@ -17,16 +17,14 @@ _KNOWN: tuple[str, ...] = ()
 _SHORTEST = 6
 
 
-def _quoted(text: str) -> tuple[str, str]:
-    # A variable of the environment may hold bytes that are not UTF-8, which Python keeps as surrogates.
-    return quote(text, safe="", errors="surrogatepass"), quote_plus(text, errors="surrogatepass")
-
-
 def forms_of(secrets: Iterable[str]) -> tuple[str, ...]:
     """The forms in which a text may contain secrets; the longest first, so that a secret inside another leaves no tail."""
+    from functools import partial
     from urllib.parse import quote, quote_plus
 
-    found = {form for text in secrets if text for form in (text, *_quoted(text), repr(text)[1:-1])}
+    # A variable of the environment may hold bytes that are not UTF-8, which Python keeps as surrogates.
+    ways = (partial(quote, safe="", errors="surrogatepass"), partial(quote_plus, errors="surrogatepass"))
+    found = {form for text in secrets if text for form in (text, *(way(text) for way in ways), repr(text)[1:-1])}
     return tuple(sorted(found, key=len, reverse=True))
 
 
