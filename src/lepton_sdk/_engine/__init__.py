@@ -1,12 +1,12 @@
-"""What happens to a job: it takes a machine, runs, and gives the machine back. This file is the map; begin at `runs.drive`.
+"""The engine: a job takes a machine, runs, and gives the machine back. This file is the map; begin at `runs.drive`.
 
 ====================  ================================================================================================
-``engine``            what every part needs: configuration, clock, plugins, journal, and who we are
+``engine``            what every part needs: configuration, clock, plugins, journal, our identity
 ``runs``              one run, step by step: take a machine, let it boot, run the job, give the machine back
 ``followers``         who drives runs: the client that waits, the follower that stays behind, the service
 ``claims``            the right to drive a run, and the process that holds it
 ``launch``            what goes onto a node: the execution, its environment and launcher, its limits, the watchdog
-``inventory``         what providers list, held against the journal: leftovers, duplicates, accounts, lost journals
+``inventory``         what providers list, compared with the journal: leftovers, duplicates, accounts, lost journals
 ``output``            logs and files of a run: kept, fetched, and the user's own shell on a node
 ``calls``             one call into a plugin: bounded in time, its answer checked
 ``providers``         the questions to a provider

@@ -1,4 +1,4 @@
-"""What holds and what does not, on this host and at each usable provider."""
+"""Health checks of this host's state folder and plugins, and of each usable provider. Begin with `examine`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["examine", "state_of"]
 
 
 async def examine(engine: Engine, only: str | None = None) -> list[Diagnosis]:
-    """Look at the state folder, the plugins and each usable provider."""
+    """Check the state folder, the plugins and each usable provider."""
     lines: list[Diagnosis] = [] if only else [_journal(engine), *_plugins(engine)]
     names = [only] if only else sorted(name for name, state in engine.standing().items() if state.usable)
     for answer in await asyncio.gather(*(_provider(engine, name) for name in names)):
@@ -38,7 +38,7 @@ def _journal(engine: Engine) -> Diagnosis:
 
 
 def state_of(engine: Engine) -> dict[str, object]:
-    """Where the journal is, whose it is, and whether it may act."""
+    """The journal's place, its owner, and whether it may act."""
     if (why := trouble(engine)) is not None:
         return {"path": engine.journal_name, "exists": False, "lost": why.message}
     state: dict[str, object] = {"path": engine.journal_name, "exists": engine.has_journal()}

@@ -1,4 +1,4 @@
-"""What every part of the engine needs: configuration, clock, plugins, journal, and who we are."""
+"""What every part of the engine needs: configuration, clock, plugins, journal, and the identity of this process."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ from lepton_sdk.spi.spec import ProviderSpec
 
 __all__ = ["Engine"]
 
-# Clocks that are kept by a time service differ by less.
+# Clocks that a time service keeps differ by less.
 _MOVED_SECONDS = 60.0
 
 
 class Engine:
-    """One client's view of the world. Everything in it opens on first use.
+    """One client's plugins, journal and caches. Each of them opens on first use.
 
     Args:
-        providers: provider objects that the application brings itself, by spec; they stand beside the installed plugins.
-        executors: executors by the kind of their access, which go before the installed ones; for simulations,
+        providers: provider objects that the application brings itself, by spec; used beside the installed plugins.
+        executors: executors by the kind of their access; used before the installed ones. For simulations,
             like the next two.
         open_journal: makes the journal.
         entropy: random bytes for ids.
-        timing: how long things are waited for; tests and simulations bring their own.
+        timing: the engine's waiting times; tests and simulations bring their own.
     """
 
     def __init__(
@@ -78,21 +78,21 @@ class Engine:
         self._open_journal = open_journal
         self._accounts: dict[str, tuple[float | None, str | None]] = {}
         self.throttle = Throttle(self.clock)
-        # By run: how much time is left for what stands before its machines' release.
+        # By run: the time that is left for the work before its machines' release.
         self._hurries: dict[str, Hurry] = {}
-        # By token: create calls that have not answered, which go on when their caller is cancelled; and those that never did.
+        # By token: create calls without an answer yet, which go on if their caller is cancelled; and those that never answered.
         self.creating: dict[str, asyncio.Future[Run]] = {}
         self.called: set[str] = set()
         self.listings: Cached[Mapping[str, Node]] = Cached(self.clock)
         self.releases: Cached[Mapping[str, Node]] = Cached(self.clock)
         self.markets: Cached[tuple[list[Offer], LeptonError | None]] = Cached(self.clock)
-        # Providers that the last look at the market could not ask, for a reason that may pass.
+        # Providers that could not be asked when the market was last asked, for a reason that may pass.
         self.passing: dict[str, LeptonError] = {}
         self.notices: list[str] = []
         self._moved, self._said, self._onlookers = False, set[str](), list[Callable[[str], None]]()
-        # What is claimed by some work of this very process, whatever the clock says of it, and whom to tell of its loss.
+        # Claims that some work of this process has, whatever the clock says, and whom to tell when one is lost.
         self.claims: dict[str, tuple[int, Callable[[int], object]]] = {}
-        # How many runs are driven here under the eye of the thread that sees a blocked loop.
+        # How many runs are driven here while a thread checks for a blocked event loop.
         self.watchers, self.watch_over = 0, threading.Event()
         self.renewal: asyncio.Future[None] | None = None
         self.holder = this_process(self.new_id())
@@ -104,12 +104,12 @@ class Engine:
     # --- providers and executors -----------------------------------------------------------------------------------
 
     def standing(self) -> dict[str, Standing]:
-        """For every known provider: can it be used, and if not, why and what helps."""
+        """For every known provider: whether it can be used, and if not, why and what helps."""
         brought = {name: Standing(True, launch_gap=spec.launch_gap) for name, (spec, _) in self._brought.items()}
         return self.registry.standing() | brought
 
     def spec(self, name: str) -> ProviderSpec:
-        """What a provider says of itself."""
+        """The provider's spec: what it says about itself."""
         return self._brought[name][0] if name in self._brought else self.registry.spec(name)
 
     def provider(self, name: str) -> Provider:
@@ -117,7 +117,7 @@ class Engine:
         return self._brought[name][1] if name in self._brought else self.registry.provider(name)
 
     async def account(self, name: str) -> str | None:
-        """Which account a provider's credentials open; ``None`` when it cannot tell yet. Asked again after a few minutes."""
+        """The account that a provider's credentials open; ``None`` if it cannot tell yet. Asked again after a few minutes."""
         if "account" not in self.spec(name).capabilities:
             return None
         now, (asked, account) = self.clock.monotonic(), self._accounts.get(name, (None, None))
@@ -130,7 +130,7 @@ class Engine:
         return account
 
     def hurry(self, run_id: str) -> Hurry:
-        """How much time is left for what stands before the release of a run's machines."""
+        """The time that is left for the work before the release of a run's machines."""
         if run_id not in self._hurries:
             self._hurries[run_id] = Hurry(self.clock, self.timing.stopped)
         return self._hurries[run_id]
@@ -140,48 +140,48 @@ class Engine:
         self._hurries.pop(run_id, None)
 
     def executor_name(self, access: Access) -> str | None:
-        """The plugin whose executor is in use for nodes that are reached so; ``None`` before it was."""
+        """The plugin whose executor is in use for this kind of access; ``None`` if none was used yet."""
         executor = self._executors.get(access.kind)
         return None if executor is None else _module_of(executor)
 
     def reaches(self, access: Access) -> bool:
-        """Whether some executor here reaches nodes so."""
+        """Return True if an executor here serves this kind of access."""
         return access.kind in self._executors or bool(self.registry.executor_plugins(access.kind))
 
     def is_here(self, access: Access) -> bool:
-        """Whether what runs on a node runs on this host, so that its files are here already."""
+        """Return True if nodes with this access run on this host, so that their files are here already."""
         try:
             return "here" in self.registry.executor_spec(access.kind).capabilities
         except PluginError:
             return False
 
     def executor_plugin(self, node: Node | None) -> str:
-        """The plugin whose executor reaches a node, with its distribution; ``""`` where nobody knows."""
+        """The plugin whose executor reaches a node, with its distribution; ``""`` if nobody knows."""
         try:
             return self.registry.executor_plugin(node.access.kind) if node is not None and node.access is not None else ""
         except PluginError:
             return ""
 
     def plugin_modules(self) -> dict[str, str]:
-        """The code of the plugins that are in use: module, or package of modules, and the plugin's name."""
+        """The plugins in use: module (or package of modules) → the plugin's name."""
         used = [*self._executors.values(), *self.registry.providers()]
         names = {_module_of(one) for one in used}
         return {name: name for name in names}
 
     @property
     def brings_providers(self) -> bool:
-        """Whether the application brought providers, which no other process knows."""
+        """Return True if the application brought providers, which no other process knows."""
         return bool(self._brought)
 
     def executor(self, access: Access) -> Executor:
-        """The way to run on a node that is reached so."""
+        """The executor for nodes with this access."""
         if access.kind not in self._executors:
             context = ExecutorContext(clock=self.clock, runs_dir=self.runs_dir, progress=self._show, own=self.has_own_hosts)
             self._executors[access.kind] = self.registry.executor(access.kind, context)
         return self._executors[access.kind]
 
     def has_own_hosts(self, name: str) -> bool:
-        """Whether a provider's machines are hosts of the user's own, as far as a node does not say so itself."""
+        """Return True if a provider's machines are the user's own hosts; asked for nodes that do not say so themselves."""
         try:
             return "local" in self.spec(name).capabilities
         except LeptonError:
@@ -190,16 +190,16 @@ class Engine:
 
     @property
     def is_busy(self) -> bool:
-        """Whether so many runs are driven here that what all of them want to know is asked once."""
+        """Return True if one listing shall replace single polls, because many runs are driven here."""
         return len(self.claims) > self.timing.few
 
     def poll_seconds(self) -> float:
-        """How often each node is polled, at least."""
+        """The longest time between two polls of a node."""
         return max(self.timing.longest_poll, self.timing.poll_each * len(self.claims))
 
     @contextmanager
     def shown_to(self, on_event: Callable[[Event], None] | None, on_progress: Callable[[str], None] | None) -> Iterator[None]:
-        """Let somebody see each row of the journal, and what takes long while it does."""
+        """Show each new entry of the journal, and the progress of what takes long, to the given callbacks."""
         stop_listening = self.journal.listen(on_event) if on_event else None
         onlookers = [on_progress] if on_progress else []
         self._onlookers += onlookers
@@ -218,25 +218,25 @@ class Engine:
     # --- words -----------------------------------------------------------------------------------------------------
 
     def tell(self, line: str) -> None:
-        """Keep a line that the user should see, once."""
+        """Keep a line that the user should see; the same line is kept only once."""
         line = self.redacted(line)
         if line not in self.notices:
             self.notices.append(line)
 
     def say(self, line: str) -> None:
-        """Show a line at once, and once, to whoever sees this process; `tell` keeps one for the end."""
+        """Show a line at once, and only once, in this process's log; `tell` keeps a line for the end."""
         line = self.redacted(line)
         if line not in self._said:
             self._said.add(line)
             logging.getLogger("lepton_sdk").warning(line)
 
     def say_away(self, error: JournalError) -> None:
-        """Tell that the journal does not answer and is waited for."""
+        """Tell the user that the journal does not answer and that we wait for it."""
         words = f"{error.message}; it is waited for, and until then nothing is created and nothing is given back"
         self.say(f"{words}; next: {error.hint}" if error.hint else words)
 
     def tell_of_clock(self) -> None:
-        """Tell once when the wall clock was moved while something is open."""
+        """Tell the user, once, that the wall clock was set while something is open."""
         moved = self._journal.moved() if self._journal is not None else 0.0
         if abs(moved) > _MOVED_SECONDS and not self._moved:
             self._moved = True
@@ -247,7 +247,7 @@ class Engine:
             )
 
     def redacted(self, text: str) -> str:
-        """A text on its way to people or to the journal: without secrets, and as observers want it seen."""
+        """A text for people or for the journal: without secrets, and shortened as observers want it."""
         text = redacted(text)
         observers = self.registry.observers()
         for shorter in observers.hook.redact(text=text) if observers is not None else ():
@@ -258,7 +258,7 @@ class Engine:
 
     @property
     def runs_dir(self) -> Path:
-        """Where files of runs lie."""
+        """The folder for the files of runs."""
         return self.config.state_dir / "runs"
 
     @property
@@ -268,13 +268,13 @@ class Engine:
 
     @property
     def journal_name(self) -> str:
-        """Where the journal is, as people are told."""
+        """The journal's place, as people see it: without a password."""
         place = self.journal_place
         return str(place) if isinstance(place, Path) else shown_address(place)
 
     @property
     def marks(self) -> Path:
-        """Where this host notes what it has seen of each journal."""
+        """The folder where this host notes what it has seen of each journal."""
         return self.config.cache_dir / "journals"
 
     @property
@@ -282,7 +282,7 @@ class Engine:
         """The journal, made on first use.
 
         Raises:
-            JournalLost: there was one, and something of it may be billed: none is made in its place.
+            JournalLost: there was one, and something of it may be billed, so no new one is made.
             JournalError: it cannot be used.
         """
         if self._journal is None:
@@ -294,7 +294,7 @@ class Engine:
         return self._journal
 
     def has_journal(self) -> bool:
-        """Whether anything was ever written; a question alone must not make a journal."""
+        """Return True if a journal exists. Only asking must not make one."""
         if self._journal is not None or exists(self.journal_place):
             return True
         if lost := lost_at(self.marks, self.journal_place):
@@ -303,21 +303,21 @@ class Engine:
         return False
 
     def resolve(self, run: str) -> str:
-        """The id of the run that somebody names.
+        """The id of the run that this text names.
 
         Raises:
-            UsageError: none or several.
+            UsageError: no run or several runs match.
         """
         if not self.has_journal():
             raise UsageError(f"no run is called {run!r}: there is no journal yet", hint="start one with lepton run")
         return self.journal.resolve(run)
 
     async def write(self, run_id: str, *events: AnyEvent, caps: Caps | None = None) -> Run:
-        """Write entries of one run durably, all or none, and give the run after them."""
+        """Write entries of one run durably, all or none; the run after them."""
         return await self.journal.write(*self._stamped(run_id, events), caps=caps)
 
     def append(self, run_id: str, *events: AnyEvent) -> Run:
-        """`write` for who cannot wait."""
+        """`write` for callers that cannot await."""
         return self.journal.append(*self._stamped(run_id, events))
 
     def _stamped(self, run_id: str, events: tuple[AnyEvent, ...]) -> list[AnyEvent]:
@@ -325,12 +325,12 @@ class Engine:
         return [event.stamped(run_id, now) for event in events]
 
     def open(self) -> Journal:
-        """Open the journal; `journal` for who only wants to know whether it can be."""
+        """Open the journal: the same as `journal`, for callers that only want to know whether it opens."""
         return self.journal
 
     @property
     def opened(self) -> bool:
-        """Whether the journal is open here."""
+        """Return True if the journal is open here."""
         return self._journal is not None
 
     def close_journal(self) -> None:
@@ -340,12 +340,12 @@ class Engine:
             self._journal = None
 
     def open_heir(self, owners: tuple[str, ...]) -> Journal:
-        """Begin a new journal where others were lost; what carries the names of those is asked for as its own is."""
+        """Begin a new journal in the place of lost ones. It lists what carries their owner names as its own."""
         self._journal = Journal(self.journal_place, self.clock, marks=self.marks, heir_of=owners)
         return self._journal
 
     async def aclose(self) -> None:
-        """Close providers, executors and the journal; create calls that are under way get their answer written down first."""
+        """Close providers, executors and the journal. First wait until the answers of create calls under way are written."""
         if self.creating:
             await asyncio.wait(list(self.creating.values()))
         for executor in self._executors.values():
@@ -358,7 +358,7 @@ class Engine:
 
 
 def _able(spec: ProviderSpec, provider: Provider) -> Provider:
-    """The provider, which can do what its spec says.
+    """Check that the provider can do what its spec says, and return it.
 
     Raises:
         PluginBroken: a method is missing or does not take what core gives it, or a field of the spec is wrong.
@@ -370,7 +370,7 @@ def _able(spec: ProviderSpec, provider: Provider) -> Provider:
 
 
 def _module_of(plugin: object) -> str:
-    """A stranger's package, and of our own the one module: both are called by where their code is."""
+    """The plugin's name, taken from where its code is: a third party's package, or our own single module."""
     module = type(plugin).__module__
     package = module.partition(".")[0]
     return module if package == "lepton_sdk" else package

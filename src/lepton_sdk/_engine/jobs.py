@@ -1,4 +1,4 @@
-"""A job from the client's door to its end, or to the follower that is left with it."""
+"""A job from the client's call to its end (`run_to_end`), or to a follower process that goes on with it (`submit`, `detach`)."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ OnPlan = Callable[[Plan], None]
 async def _examined(
     engine: Engine, job: Job, environment: Mapping[str, str], on_plan: OnPlan | None
 ) -> tuple[Plan, dict[str, str]]:
-    """The plan and the secrets, after everything that can fail without cost: the journal is not touched."""
+    """The plan and the secrets, after every check that can fail without cost. Nothing of this job is in the journal yet."""
     check(job)
     secrets = read_secrets(job, environment)
     if engine.has_journal():
-        # What a dead client still holds is given back first: this job may need it.
+        # First give back the machines of clients that died: this job may need them.
         await catch_up(engine)
     plan = await plan_for(engine, job, live=True)
-    # A provider that only could not be asked just now is asked again by the run.
+    # If a provider only could not be asked just now, the run will ask it again.
     if plan.best is None and job.retry.no_capacity.duration is None and not engine.passing:
         raise NoOffers(plan.nearest_miss(), hint="lepton route shows why each offer was left out")
     plan.aftermath = after_the_job(engine, plan)
@@ -45,7 +45,7 @@ async def _examined(
 async def submit(
     engine: Engine, job: Job, environment: Mapping[str, str], *, on_plan: OnPlan | None, accept_exposure: bool
 ) -> Run:
-    """Take a job in and leave a follower process that drives it."""
+    """Accept a job and leave a follower process that drives it."""
     plan, secrets = await _examined(engine, job, environment, on_plan)
     if not accept_exposure:
         refuse_exposure(exposures(engine, (one.offer for one in plan), job.nodes))
@@ -83,7 +83,7 @@ async def run_to_end(
 
 
 async def _driven(engine: Engine, run_id: str, secrets: Mapping[str, str], plan: Plan) -> Run:
-    """Another follower takes a run over from a client that stood still for too long; its end is waited for all the same."""
+    """Drive the run. If we stood still for too long and another follower has taken over, wait for the end all the same."""
     return await drive(engine, run_id, secrets=secrets, plan=plan) or await wait_for(engine, run_id)
 
 

@@ -1,4 +1,4 @@
-"""The output of a run, attempt after attempt, live while it runs."""
+"""The output of a run, attempt after attempt, live while it runs. Begin with `read_logs`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _LOOK_SECONDS = 0.02
 def read_logs(
     engine: Engine, run_id: str, *, offset: int = 0, follow: bool = False, node: int | None = None
 ) -> AsyncIterator[bytes]:
-    """The run's output, of all attempts in a row; with ``follow``, until the run has ended.
+    """The run's output, all attempts one after the other; with ``follow``, until the run has ended.
 
     Args:
-        offset: bytes to leave out, of one node.
-        node: only the output of this rank, as it is. Without it the lines of several nodes come as they are written, each
-            with its node before it.
+        offset: bytes to skip; only for the output of one node.
+        node: only the output of this rank, unchanged. Without it, the lines of several nodes come as they are written, each
+            with a mark that names its node.
 
     Raises:
         UsageError: an offset into the output of several nodes, or a node that the run does not have.
@@ -48,7 +48,7 @@ def read_logs(
 
 
 async def _marked(mark: bytes, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Whole lines, each with its mark; the last one gets the line end that it may lack."""
+    """Whole lines, each with its mark. If the last line has no line end, it gets one."""
     rest = b""
     async for chunk in stream:
         *lines, rest = (rest + chunk).split(b"\n")
@@ -59,7 +59,7 @@ async def _marked(mark: bytes, stream: AsyncIterator[bytes]) -> AsyncIterator[by
 
 
 async def _merged(streams: list[AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
-    """What any of the streams gives, when it gives it."""
+    """The chunks of all streams, each as soon as it comes."""
     waiting = {asyncio.ensure_future(anext(stream, None)): stream for stream in streams}
     try:
         while waiting:
@@ -82,7 +82,7 @@ async def _read_node(engine: Engine, run_id: str, rank: int, *, offset: int, fol
             if record.token in shown:
                 continue
             shown.add(record.token)
-            # Only the newest attempt still grows; of the earlier ones the length must be known, so they are read.
+            # Only the newest attempt still grows. The lengths of the earlier ones are needed, so they are read.
             begin = 0 if len(started) > 1 else offset
             seen = begin
             async for chunk in _whole(engine, run, record, begin, follow=follow):
@@ -94,14 +94,14 @@ async def _read_node(engine: Engine, run_id: str, rank: int, *, offset: int, fol
             return
         with suppress(*AWAY):
             if shown and not is_driven(engine, run_id):
-                # Its client died: without us the end would never be written, and a reader would wait for it for ever. A run
-                # that has not started is left alone: its follower may be on the way, with the secrets.
+                # Its client died: without us the end would never be written, and a reader would wait forever. A run that
+                # has not started is left alone: its follower may be on the way, with the secrets.
                 await drive(engine, run_id, wait=False)
         await engine.clock.sleep(_LOOK_SECONDS)
 
 
 async def _whole(engine: Engine, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:
-    """The output of one attempt; a journal that is away while it is followed leaves nothing of it out."""
+    """The output of one attempt. If the journal does not answer for a while, reading goes on after that and omits nothing."""
     absence, at = Absence(engine), begin
     while True:
         try:
@@ -122,7 +122,7 @@ def _started(run: Run, rank: int) -> list[NodeRecord]:
 async def with_output(
     engine: Engine, run_id: str, work: Coroutine[Any, Any, Run], on_output: Callable[[bytes], object] | None
 ) -> Run:
-    """The result of ``work`` on a run, with its output passed on as it comes, to its last byte."""
+    """The result of ``work`` on a run. Meanwhile the run's output goes to ``on_output`` as it comes, to its last byte."""
     if on_output is None:
         return await work
     pump = _Pump(engine, run_id, on_output)
@@ -131,22 +131,22 @@ async def with_output(
     try:
         await asyncio.wait({live, driven}, return_when=asyncio.FIRST_COMPLETED)
         if live.done() and (error := live.exception()) is not None and not isinstance(error, NodeError):
-            # Whoever wanted the output does not take it any more.
+            # The receiver of the output does not take it any more.
             raise error
         result = await driven
         if result.job.nodes > 1:
-            # Lines of several nodes come in no fixed order, so the rest cannot be asked for by a place in them.
+            # Lines of several nodes come in no fixed order, so no offset can name the rest.
             await pump.told(live)
             return result
     finally:
         await end_all([live, driven])
-    # Whatever came between the last look and the end.
+    # The output that came between the last read and the end.
     await pump.told(pump.go_on(follow=False))
     return result
 
 
 class _Pump:
-    """Passes the output of a run on, from where it stood, whatever happened in between."""
+    """Passes the output of a run on, from where it stopped, whatever happened in between."""
 
     def __init__(self, engine: Engine, run_id: str, on_output: Callable[[bytes], object]) -> None:
         self._engine, self._run_id, self._on_output = engine, run_id, on_output
@@ -160,7 +160,7 @@ class _Pump:
                 await answer
 
     async def told(self, rest: Awaitable[None]) -> None:
-        """See the rest passed on; where it cannot be had, say so: an end without it must not look whole."""
+        """Pass the rest on. If it cannot be read, tell the user: an end without it must not look complete."""
         try:
             await rest
         except (NodeError, OSError) as error:

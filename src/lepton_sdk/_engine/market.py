@@ -1,4 +1,7 @@
-"""The market as it is now: every usable provider is asked at once, each behind its own wall."""
+"""Ask the market: all usable providers at the same time. One that fails or is slow does not affect the others.
+
+Begin with `plan_for`, which routes a job over the answers.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +22,22 @@ from lepton_sdk.router import Plan, Standing, route
 
 __all__ = ["Market", "ask_market", "plan_for"]
 
-# No vendor has as many; a listing without end would fill the memory before its time is over.
+# No vendor has this many offers. A listing without end would fill the memory before its time is over.
 _MOST = 1_000_000
-# Observers see so many candidates, so that no hook runs once per offer.
+# Observers see this many candidates, so that no hook runs once per offer.
 _RESCORED = 200
 
 
 @frozen
 class Market:
-    """Offers, and who can be used."""
+    """The offers, and which providers can be used."""
 
     catalog: Catalog
     standing: Mapping[str, Standing]
 
 
 async def ask_market(engine: Engine, resources: Resources, *, live: bool) -> Market:
-    """The reference offers, over them what providers say.
+    """The reference offers, updated with the answers of providers.
 
     Args:
         live: ask every usable provider; else only those whose offers need no network (capability ``local``).
@@ -55,7 +58,7 @@ async def ask_market(engine: Engine, resources: Resources, *, live: bool) -> Mar
         if error is not None:
             hint = error.hint or f"lepton doctor {name}"
             engine.tell(f"{name}: {error.message}; next: {hint}")
-            # What is at hand does not mend itself while somebody waits for it.
+            # A local provider does not repair itself while somebody waits for it.
             if error.disposition is Disposition.RETRY_SAME and "local" not in engine.spec(name).capabilities:
                 engine.passing[name] = error
             if not offers:
@@ -66,7 +69,7 @@ async def ask_market(engine: Engine, resources: Resources, *, live: bool) -> Mar
 
 
 async def _answer(engine: Engine, name: str, resources: Resources) -> tuple[list[Offer], LeptonError | None]:
-    """What a provider offers now; for many runs of one kind, what it offered to the one before."""
+    """What a provider offers now. If many runs are driven here, they share recent answers."""
     if not engine.is_busy:
         return await _ask(engine, name, resources)
     seconds = engine.spec(name).timings.poll
@@ -74,7 +77,7 @@ async def _answer(engine: Engine, name: str, resources: Resources) -> tuple[list
 
 
 async def _ask(engine: Engine, name: str, resources: Resources) -> tuple[list[Offer], LeptonError | None]:
-    """What a provider offers, also when it breaks off in the middle, and the error that it broke off with."""
+    """What a provider offers, and the error if the listing broke off: the offers before the error still count."""
     offers: list[Offer] = []
     faults = Faults(name)
 
@@ -94,7 +97,7 @@ async def _ask(engine: Engine, name: str, resources: Resources) -> tuple[list[Of
 
 
 async def _broken_off(engine: Engine, name: str, list_them: Callable[[], Awaitable[None]]) -> LeptonError | None:
-    """What a listing ended with before its end."""
+    """The error that ended a listing early; ``None`` if it came to its end."""
     try:
         await bounded(list_them, engine.timing.market, engine.clock)
     except TimeoutError:
@@ -102,13 +105,13 @@ async def _broken_off(engine: Engine, name: str, list_them: Callable[[], Awaitab
     except LeptonError as error:
         return error
     except Exception as error:
-        # A plugin's own bug must not take the others' offers with it.
+        # A bug of one plugin must not cost the offers of the others.
         return ContractViolation(words_of(error), provider=name)
     return None
 
 
 async def plan_for(engine: Engine, job: Job, *, live: bool) -> Plan:
-    """Route a job over the market as it is now. A machine is only taken at a price that its provider has told."""
+    """Route a job over the market as it is now. A machine is only taken at a price that its provider itself has given."""
     market = await ask_market(engine, job.resources, live=live)
     plan = route(
         job,
@@ -122,12 +125,12 @@ async def plan_for(engine: Engine, job: Job, *, live: bool) -> Plan:
 
 
 def _narrower(engine: Engine, job: Job) -> list[Resources]:
-    """What observers want of every offer."""
+    """What observers require of every offer."""
     observers = engine.registry.observers()
     found: list[Resources] = []
     for answer in observers.hook.filter_offers(job=job) if observers is not None else ():
         try:
-            # What a hook does not say about spot stays as the job has it.
+            # If a hook does not say anything about spot, the job's own value stays.
             found += [Resources.parse({"spot": "any", **keys})] if (keys := checked_keys(answer)) else []
         except Exception as error:
             engine.tell(f"an observer's filter does not hold and is left out: {words_of(error)}")

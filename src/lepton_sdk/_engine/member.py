@@ -1,4 +1,4 @@
-"""Member: one node of one run in the engine's hands."""
+"""Member: one node of one run, with all that a step needs to work on it. Steps get a member and return the run."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = ["Member"]
 
 @frozen(eq=False)
 class Member:
-    """One node of one run, as its journal says at one moment.
+    """One node of one run, as the journal has it at one moment.
 
     Attributes:
-        throttle: when it was last asked what, by this process.
+        throttle: when this process last asked each question about it.
     """
 
     engine: Engine
@@ -37,17 +37,17 @@ class Member:
 
     @property
     def token(self) -> str:
-        """Names the node in the journal and at its provider."""
+        """The node's name in the journal and at its provider."""
         return self.record.token
 
     @property
     def provider_name(self) -> str:
-        """Where its machine is."""
+        """The name of its machine's provider."""
         return self.record.offer.provider
 
     @property
     def spec(self) -> ProviderSpec:
-        """What its provider says of itself."""
+        """What its provider says about itself."""
         return self.engine.spec(self.provider_name)
 
     @property
@@ -57,16 +57,16 @@ class Member:
 
     @property
     def node(self) -> Node:
-        """Its machine, where it has one."""
+        """Its machine; only for a node that has one."""
         assert self.record.node is not None
         return self.record.node
 
     @property
     def access(self) -> Access:
-        """How its machine is reached.
+        """How to reach its machine.
 
         Raises:
-            NodeLost: nobody knows.
+            NodeLost: the journal does not know it.
         """
         if self.record.node is None or self.record.node.access is None:
             raise NodeLost(f"node {self.token} has no way to be reached", provider=self.provider_name)
@@ -74,10 +74,10 @@ class Member:
 
     @property
     def executor(self) -> Executor:
-        """The way to run on it.
+        """The executor that reaches it.
 
         Raises:
-            NodeUnreachable: its plugin has blocked whoever asked it about this node.
+            NodeUnreachable: the plugin blocked the event loop when it was asked about this node, or it cannot be used.
         """
         if self.record.hung:
             raise NodeUnreachable(
@@ -87,13 +87,13 @@ class Member:
         try:
             return self.engine.executor(access)
         except PluginError as error:
-            # Its job goes on, and only nobody here can ask it: that is silence, and no nonsense of the node.
+            # The job goes on; only nobody here can ask for it. So the node is silent: this is no garbled answer.
             name = self.record.executor or f"the executor for {access.kind}"
             raise NodeUnreachable(f"{name} cannot be used: {error.message}", hint=error.hint) from error
 
     @property
     def hurry(self) -> Hurry:
-        """How much time is left for what stands before its machine's release."""
+        """The time that is left for the work before its machine's release."""
         return self.engine.hurry(self.run.id)
 
     @property
@@ -106,7 +106,7 @@ class Member:
         return self.engine.clock.now()
 
     def again(self) -> Member:
-        """The same node, as the journal says now."""
+        """The same node, as the journal has it now."""
         return self.in_run(self.engine.journal.run(self.run.id))
 
     def in_run(self, run: Run) -> Member:
@@ -121,30 +121,30 @@ class Member:
         return await self.engine.write(self.run.id, *(event if event.token else event.about(self.token) for event in events))
 
     async def step(self, step: AnyStep, *before: AnyEvent) -> Run:
-        """Write a step that was decided on what the record says.
+        """Write a step that was decided from this record's stage.
 
-        Another follower may have gone on meanwhile, and from where the row stands now the same step may be legal and wrong: it is
-        refused then.
+        Another follower may have gone on meanwhile. From the newer stage the same step may be legal and wrong, so the journal
+        refuses it then.
 
         Args:
-            before: entries that go before it, in the same transaction.
+            before: entries to write before it, in the same transaction.
         """
         return await self.write(*before, step.decided(self.record.stage))
 
     # --- how often it is asked --------------------------------------------------------------------------------------
 
     def due(self, what: str, seconds: float | None = None) -> bool:
-        """Whether to ask for something now, which is then noted; ``None`` for once and never again."""
+        """Return True if something is due now, and note that it is done; ``seconds=None`` means only once."""
         return self.throttle.due(what, self.token, seconds)
 
     def mark(self, what: str) -> None:
-        """Note that something was seen now."""
+        """Note that something was done or seen now."""
         self.throttle.mark(what, self.token)
 
     def elapsed(self, what: str) -> float | None:
-        """Seconds since something was last seen; ``None`` when it never was."""
+        """Seconds since something was last done or seen; ``None`` if it never was."""
         return self.throttle.elapsed(what, self.token)
 
     def forget(self, what: str) -> None:
-        """Something is as if it had never been seen."""
+        """Forget that something was done or seen."""
         self.throttle.forget(what, self.token)

@@ -1,4 +1,4 @@
-"""Giving a journal a new owner, once somebody has made sure that nobody else acts from its history."""
+"""Give a journal a new owner, after the user has made sure that nobody else acts from its history."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["adopt", "new_state"]
 
 
 def adopt(engine: Engine) -> dict[str, object]:
-    """Make the journal this place's own, and say what it is then.
+    """Make the journal this place's own; its state after that.
 
-    Two that act on one history release each other's machines. After a roll-back its open runs are stopped: what became of
-    them since is lost.
+    Two clients that act on one history release each other's machines. After a roll-back the journal's open runs are stopped:
+    nobody knows what became of them since.
     """
     if trouble(engine) is not None:
         return new_state(engine)
@@ -29,9 +29,9 @@ def adopt(engine: Engine) -> dict[str, object]:
 
 
 def new_state(engine: Engine) -> dict[str, object]:
-    """Begin a new journal where one was lost, and say what it is then, and where the rest of the old one lies (``kept``).
+    """Begin a new journal where one was lost; its state, and the path of the rest of the old one (``kept``).
 
-    It takes the owner names of the lost ones over, so that reconcile lists their machines as strays of its own.
+    The new journal takes over the owner names of the lost ones, so that reconcile lists their machines as its own strays.
     """
     kept = begin_anew(engine)
     return state_of(engine) | ({"kept": kept} if kept else {})

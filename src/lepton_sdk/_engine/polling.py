@@ -1,4 +1,4 @@
-"""How often something is asked: not again after a moment, and once for all who want to know the same."""
+"""Limit how often something is asked: `Throttle` for how often, `Cached` to ask once for all who want the same answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Cached", "Throttle"]
 
 _T = TypeVar("_T")
 
-# Trouble is asked about again soon, however old an answer may be otherwise.
+# An error is kept no longer than this, however old an answer may be otherwise.
 _TROUBLE_SECONDS = 5.0
 
 
@@ -41,10 +41,10 @@ class Throttle:
         self._done: dict[tuple[str, str], float] = {}
 
     def due(self, what: str, token: str, seconds: float | None = None) -> bool:
-        """Whether to do it now, which is then noted.
+        """Return True if it is due now, and note that it is done now.
 
         Args:
-            seconds: how long to leave it after it was done; ``None`` for once and never again.
+            seconds: the time until it is due again; ``None`` means never again.
         """
         now, last = self._clock.monotonic(), self._done.get((what, token))
         if last is not None and (seconds is None or now - last < seconds):
@@ -57,20 +57,20 @@ class Throttle:
         self._done[what, token] = self._clock.monotonic()
 
     def elapsed(self, what: str, token: str) -> float | None:
-        """Seconds since it was last done in this process; ``None`` when it never was."""
+        """Seconds since it was last done in this process; ``None`` if it never was."""
         last = self._done.get((what, token))
         return None if last is None else self._clock.monotonic() - last
 
     def forget(self, what: str, token: str) -> None:
-        """Let it be due again at once."""
+        """Make it due again at once."""
         self._done.pop((what, token), None)
 
 
 class Cached(Generic[_T]):
     """The last answer to each question.
 
-    Ten thousand runs that want to know what a provider lists need one listing, and a provider that is down must not be
-    asked ten thousand times to say so.
+    If ten thousand runs want to know what a provider lists, one listing is enough. And a provider that is down must not be
+    asked ten thousand times.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -79,10 +79,10 @@ class Cached(Generic[_T]):
         self._turns: defaultdict[Hashable, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def get(self, question: Hashable, seconds: float, ask: Callable[[], Awaitable[_T]]) -> _T:
-        """An answer that was asked for no more than ``seconds`` ago, or else now.
+        """The last answer if it is at most ``seconds`` old, else a new one.
 
         Raises:
-            LeptonError: asking failed, be it for somebody else.
+            LeptonError: asking failed, for this caller or for another one.
         """
         came = self._clock.monotonic()
         async with self._turns[question]:
@@ -95,7 +95,7 @@ class Cached(Generic[_T]):
         return known.value
 
     def last(self, question: Hashable) -> _T | None:
-        """The last answer, however old; ``None`` when there is none, or asking failed."""
+        """The last answer, however old; ``None`` if there is none, or if asking failed."""
         known = self._answers.get(question)
         return known.value if known is not None else None
 

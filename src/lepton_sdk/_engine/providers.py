@@ -1,4 +1,4 @@
-"""The questions to a provider: each is one bounded attempt, and each answer is checked."""
+"""The questions to a provider: inspect, release, find. Each is one bounded attempt, and each answer is checked."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from lepton_sdk.spi.capabilities import GroupReleasing
 
 __all__ = ["checked_answer", "found", "found_of", "inspected", "released", "released_group"]
 
-# No vendor lists as many for one owner.
+# No vendor lists this many things for one owner.
 _MOST = 1_000_000
 _READ = "it is passed over, and the node is not"
 
 
 async def inspected(engine: Engine, node: Node) -> Node:
-    """The node as its provider has it now.
+    """The node's state at its provider now.
 
     Raises:
-        LeptonError: the provider's own; `Unavailable` for what else it raised, or gave not in time.
-        ContractViolation: the answer is none.
+        LeptonError: the provider's own; `Unavailable` if it raised anything else, or did not answer in time.
+        ContractViolation: the answer is not valid.
     """
     name = node.provider
     answer = await ask_provider(
@@ -34,7 +34,7 @@ async def inspected(engine: Engine, node: Node) -> Node:
 
 
 async def released(engine: Engine, node: Node) -> Node:
-    """Ask once for a node to be given back, and hear in which state it is then.
+    """Ask once for a node's release; the node with its state after that.
 
     Raises:
         LeptonError, ContractViolation: as for `inspected`.
@@ -47,7 +47,7 @@ async def released(engine: Engine, node: Node) -> Node:
 
 
 async def released_group(engine: Engine, nodes: Sequence[Node]) -> dict[str, Node]:
-    """Ask once for all nodes of an attempt to be given back; each node's state by its id, as far as the answer names it.
+    """Ask once for the release of all nodes of an attempt; each node by its id.
 
     Raises:
         LeptonError, ContractViolation: as for `inspected`.
@@ -65,7 +65,7 @@ async def released_group(engine: Engine, nodes: Sequence[Node]) -> dict[str, Nod
     answers = await ask_provider(name, f"releasing {len(nodes)} nodes", ask, engine.timing.provider, engine.clock)
     checked = (checked_answer(engine, name, answer) for answer in answers)
     told = {node.id: _checked(engine, node, known[node.id]) for node in checked if node.id in known}
-    # What the answer does not name is not gone.
+    # A node that the answer does not name is not gone.
     return {node.id: told.get(node.id, node.with_state(NodeState.RELEASING)) for node in nodes}
 
 
@@ -78,11 +78,11 @@ async def found(
     regions: Collection[str] = (),
     into: list[Node] | None = None,
 ) -> list[Node]:
-    """Everything that a provider lists for an owner. What cannot be a node is left out and told.
+    """Everything that a provider lists for an owner. What cannot be a node is left out, and the user is told.
 
     Args:
-        regions: where it may be; everywhere without one. What is elsewhere may be missing from the answer.
-        into: takes each node as it comes, so that those before an error are there.
+        regions: where to search; empty for everywhere. The answer may omit what is elsewhere.
+        into: receives each node as it comes, so that the nodes before an error are not lost.
 
     Raises:
         LeptonError, ContractViolation: as for `inspected`; a listing that breaks off is no listing.
@@ -104,14 +104,14 @@ async def found(
     try:
         await ask_provider(name, "listing what is ours", list_them, engine.timing.provider, engine.clock)
     finally:
-        # One line for a listing: what cannot be a node goes before what is only wrong in one.
+        # One line for a listing: something that cannot be a node is more important than a wrong field of a node.
         _tell(engine, name, hidden.first, "it is left out of what is listed")
         _tell(engine, name, wrong.first if hidden.first is None else None, _READ)
     return nodes[begin:]
 
 
 async def found_of(engine: Engine, record: NodeRecord) -> list[Node]:
-    """Everything that its provider lists under one token, in the region where it was asked for.
+    """Everything that the provider lists under the node's token, in the region of its offer.
 
     Raises:
         LeptonError, ContractViolation: as for `found`.
@@ -123,14 +123,14 @@ async def found_of(engine: Engine, record: NodeRecord) -> list[Node]:
 
 
 def checked_answer(engine: Engine, name: str, answer: object, wrong: Faults | None = None, known: Node | None = None) -> Node:
-    """A node that a provider gave, through the gate.
+    """Check a node that a provider gave, and return it.
 
     Args:
-        wrong: takes what was put right in it.
-        known: the node that was asked about.
+        wrong: receives the faults that were corrected in it.
+        known: the node that we asked about.
 
     Raises:
-        ContractViolation: it is no node, or not the one that was asked about.
+        ContractViolation: it is no node, or not the one that we asked about.
     """
     note = (wrong or Faults(name)).note
     return checked_node(answer, name, known, note, local=engine.has_own_hosts(name))

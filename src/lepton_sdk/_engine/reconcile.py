@@ -1,4 +1,4 @@
-"""Holding the journal against what providers list: adopt, release or show each difference."""
+"""Compare the journal with what providers list: adopt, release or show each difference. Begin with `reconcile`."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ async def reconcile(
     """Take the steps that are due, then list providers and compare.
 
     Args:
-        give_up: a node whose row is closed first, without its provider's word.
-        release_strays: also give back what carries our owner and no open row explains.
+        give_up: a node whose entry is closed first, without its provider's word.
+        release_strays: also give back what carries our owner and belongs to no open entry.
         all_owners: also show the machines of other owners.
     """
     why = trouble(engine)
@@ -62,7 +62,7 @@ async def reconcile(
 
 
 async def nodes(engine: Engine) -> list[HeldNode]:
-    """Everything that the journal holds, and what is still billed of a journal that was lost here."""
+    """Everything that is open in the journal, and what is still billed of a journal that was lost here."""
     why, lines = trouble(engine), []
     try:
         if why is None and engine.has_journal():
@@ -85,7 +85,7 @@ async def _held_against(engine: Engine, *, release_strays: bool, all_owners: boo
     names = sorted(usable.union(engine.journal.providers_with_open_nodes()))
     asked_at = engine.clock.now()
     answers = await asyncio.gather(*(_list(engine, name, all_owners=all_owners) for name in names))
-    # The providers were listed first: a row that is written in between can only explain more, never less.
+    # The providers were listed before the journal is read: an entry written in between can only explain more, never less.
     lines: list[HeldNode] = []
     unasked: list[tuple[str, str]] = []
     for name, answer in zip(names, answers, strict=True):
@@ -121,7 +121,7 @@ async def _list(engine: Engine, name: str, *, all_owners: bool) -> list[Node] | 
 
 
 def _out_of_reach(engine: Engine, name: str, error: LeptonError) -> list[HeldNode]:
-    """What is held where nobody can be asked: it costs on."""
+    """The lines of a provider that cannot be asked: its open nodes go on costing money."""
     now, action = engine.clock.now(), f"out of reach: {error.message}; next: {error.hint or f'lepton doctor {name}'}"
     lines = [record_line(record, now, Difference.MISSING, action) for record in _open_records(engine, name).values()]
     return lines + _unlisted_duplicates(engine, name, set())
@@ -167,7 +167,7 @@ async def _compare(engine: Engine, name: str, nodes: list[Node], asked_at: datet
 
 
 def _unlisted_duplicates(engine: Engine, name: str, shown: set[str]) -> list[HeldNode]:
-    """What is being given back beside the rows and is in no listing: it costs on until its provider says that it is gone."""
+    """Duplicates that are being given back and are in no listing. They cost money until their provider says they are gone."""
     records = [n for run in engine.journal.runs(open_only=True) for n in run.nodes if n.offer.provider == name]
     now = engine.clock.now()
     return [line for record in records for line in duplicate_lines(record, now) if line.id not in shown]
@@ -178,7 +178,7 @@ def _fits(engine: Engine, node: Node, record: NodeRecord) -> bool:
 
 
 async def _unlisted(engine: Engine, record: NodeRecord, now: datetime) -> HeldNode:
-    """A row that the listing does not show: another page, a listing that lags, or tags that somebody has taken off."""
+    """A node that the listing does not show: another page, a listing that lags, or tags that somebody has removed."""
     if record.node is None:
         return record_line(record, now, None if record.late else Difference.MISSING)
     try:
@@ -193,7 +193,7 @@ async def _unlisted(engine: Engine, record: NodeRecord, now: datetime) -> HeldNo
 
 
 async def _surplus(engine: Engine, node: Node, asked_at: datetime, *, release_strays: bool) -> HeldNode:
-    """A machine that no open row explains: of a token of ours it is released when it fits, all else is shown."""
+    """A machine that belongs to no open entry. It is released if its token is ours and it fits; all others are shown."""
     difference, doubt = _standing(engine, node)
     now = engine.clock.now()
     action = f"{doubt}: perhaps a copy; {_SHOWN}" if doubt else _SHOWN
@@ -223,9 +223,9 @@ def _released_unasked(difference: Difference) -> bool:
 
 
 async def _given_back(engine: Engine, node: Node, record: NodeRecord | None, asked_at: datetime) -> tuple[Node, str]:
-    """Give a machine back; ``record`` is the row that it doubles."""
+    """Give a machine back; ``record`` is the node of which it is a duplicate."""
     try:
-        # One that its row had, and that is there again, is in the row's cost.
+        # A machine that the node itself had, and that is there again, is already in the node's cost.
         if record is not None and (record.node is None or record.node.id != node.id):
             node = await give_back_duplicate(engine, record, node, asked_at)
         else:

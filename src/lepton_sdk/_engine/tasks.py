@@ -1,4 +1,4 @@
-"""Pieces of work that go on at the same time."""
+"""Work that goes on at the same time: `gather_all` waits for all, `Workers` keeps one task for each node."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _T = TypeVar("_T")
 
 
 async def gather_all(*work: Coroutine[Any, Any, _T]) -> list[_T]:
-    """What each piece of work gave, in order.
+    """The results of all coroutines, in order.
 
     Raises:
-        Exception: the first error, once everything has ended: a node that cannot be asked must not keep the others of its
+        Exception: the first error, once all have ended: a node that cannot be asked must not keep the other nodes of its
             run from being released.
     """
     if len(work) == 1:
@@ -30,7 +30,7 @@ async def gather_all(*work: Coroutine[Any, Any, _T]) -> list[_T]:
 
 
 async def end_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancel pieces of work, and wait until each has ended, whatever it ends with."""
+    """Cancel tasks, and wait until each has ended, with a result or an error."""
     ending = list(tasks)
     for task in ending:
         task.cancel()
@@ -38,42 +38,42 @@ async def end_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
 
 
 class Workers(Generic[_T]):
-    """What is going on, by node. A long piece of work on one node keeps none of the others waiting."""
+    """The tasks that go on, by node. A long task on one node does not make the others wait."""
 
     def __init__(self) -> None:
         self._going: dict[str, asyncio.Task[_T]] = {}
         self._kept: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
-        """Whether something is going on there."""
+        """Return True if a task goes on for this node."""
         return name in self._going
 
     def __bool__(self) -> bool:
-        """Whether anything is going on anywhere."""
+        """Return True if any task goes on."""
         return bool(self._going)
 
     def begin(self, name: str, work: Coroutine[Any, Any, _T], *, to_the_end: bool = False) -> None:
-        """Begin a piece of work; the one before it on the same node has ended.
+        """Begin a task. The one before it on the same node must have ended.
 
         Args:
-            to_the_end: `break_off` leaves it alone.
+            to_the_end: `break_off` does not cancel it.
         """
         self._going[name] = asyncio.create_task(work)
         if to_the_end:
             self._kept.add(name)
 
     def break_off(self) -> None:
-        """Cancel everything that need not come to its end."""
+        """Cancel every task that was not begun with ``to_the_end``."""
         for name, task in self._going.items():
             if name not in self._kept and not task.cancelling():
                 task.cancel()
 
     async def some(self, seconds: float) -> list[_T | None]:
-        """What has ended, waiting for the first of it, or for so many seconds; ``None`` for what was broken off.
+        """Wait for the first task to end, at most ``seconds``; the results of those that ended, ``None`` for a cancelled one.
 
         Raises:
-            Exception: the first error, once everything has ended: a node that cannot be asked must not cut off what is
-                being done on the others of its run.
+            Exception: the first error, once all have ended: a node that cannot be asked must not cut off the work on the
+                other nodes of its run.
         """
         done, _ = await asyncio.wait(self._going.values(), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if any(not task.cancelled() and task.exception() for task in done):
@@ -81,7 +81,7 @@ class Workers(Generic[_T]):
         ended = [task for task in self._going.values() if task in done]
         self._going = {name: task for name, task in self._going.items() if task not in done}
         self._kept &= set(self._going)
-        # All of them are asked, because an error that nobody asked for is logged as one that got lost.
+        # Read every task's exception, because asyncio logs an exception that nobody has read.
         errors = [None if task.cancelled() else task.exception() for task in ended]
         if error := next(filter(None, errors), None):
             raise error
@@ -90,6 +90,6 @@ class Workers(Generic[_T]):
         return [None if task.cancelled() else task.result() for task in ended]
 
     async def stop(self) -> None:
-        """Break everything off."""
+        """Cancel all tasks and wait for their ends."""
         await end_all(self._going.values())
         self._going.clear()

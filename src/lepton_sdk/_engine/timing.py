@@ -1,6 +1,6 @@
-"""How long the engine waits, and how often it asks: one value with every such time, of which tests bring their own.
+"""All waiting times and polling intervals of the engine in one value. Tests bring their own.
 
-What a vendor's clockwork needs stands in its `lepton_sdk.spi.Timings`; what a job may take stands in its limits.
+A vendor's own times are in its `lepton_sdk.spi.Timings`; the times of a job are in its limits.
 """
 
 from __future__ import annotations
@@ -14,58 +14,59 @@ __all__ = ["USUAL", "Timing"]
 
 @frozen
 class Timing:
-    """Waiting times; seconds where nothing else is said.
+    """Waiting times, in seconds unless said otherwise.
 
     Attributes:
-        answer: one question to a node whose machine shall go, while it may still say something of use.
-        question: one question to a node whose job goes on.
-        ending: ending what runs on a machine that goes back to its vendor, who ends it anyhow.
-        ending_own: the same on a host of one's own, on which it would run on.
-        silent: fetching log and outputs from a node whose last answer was of no use.
-        stopped: all of the above together, once the run was stopped.
-        provider: one call of a provider's plugin.
-        create: the create call, which may have to wait for its turn.
-        keeping: log and outputs of a job that is over.
-        stall: an event loop that stands still for so long is blocked; ``None``: nobody watches it.
-        market: a provider that has not listed its offers by then costs only its own rows.
-        account: how long an answer to "which account is this" holds.
+        answer: limit for one question to a node whose machine is about to go, while it may still answer usefully.
+        question: limit for one question to a node whose job goes on.
+        ending: limit for ending a job on a machine that goes back to its vendor, who ends it anyway.
+        ending_own: the same on the user's own host, where the job would run on.
+        silent: limit for fetching log and outputs from a node whose last answer was of no use.
+        stopped: limit for all of the above together, once the run was stopped.
+        provider: limit for one call of a provider's plugin.
+        create: limit for the create call, which may have to wait for its turn.
+        keeping: limits for fetching log and outputs of a job that is over.
+        stall: an event loop that does not react for this time is blocked; ``None``: nobody checks it.
+        market: limit for listing offers; a provider that is slower loses only its own offers.
+        account: how long an answer to "which account is this" is valid.
 
-        claim: the right to drive a run lasts so long after it was renewed.
+        claim: how long a claim on a run lasts after it was renewed.
         renewal: how often it is renewed.
-        secrets: a detached follower has its secrets by then, or was killed.
+        secrets: a detached follower has its secrets after this time, or was killed.
 
-        longest_poll: each node is polled at least so often where few runs are driven.
-        poll_each: for every run that one process drives, its nodes are polled so much less often: ten thousand every forty
-            seconds are still 250 polls a second.
-        few: beyond so many runs, one listing costs fewer calls than a poll of each machine (a number of runs).
-        shortest_poll: a part of the longest: a job that has just begun or changed is polled soon, and then ever less often.
+        longest_poll: the longest time between two polls of a node, if few runs are driven.
+        poll_each: with many runs that time is this one times the number of runs that the process drives: ten thousand nodes
+            every forty seconds are still 250 polls a second.
+        few: above this number of runs, one listing costs fewer calls than a poll of each machine.
+        shortest_poll: a fraction of the longest time: a job that has just begun or changed is polled soon, then less and less
+            often.
         next_attempt: how often a run that waits for its next attempt checks for a stop request.
-        elsewhere: how often a run that another process drives is looked up.
-        creates_at_once: create calls of one attempt that are under way at the same time (a number).
+        elsewhere: how often a run that another process drives is read from the journal.
+        creates_at_once: how many create calls of one attempt may be under way at the same time (a number).
 
-        health: how often a provider that looks at its machines is asked while a job runs there.
-        silence: a node that answers nothing of use for so long is lost. A node that is silent is not.
-        in_flight: a system goes on for so long to send what a client left in its buffers, on a connection that nobody answers on
+        health: how often a provider with health checks is asked while a job runs there.
+        silence: a node that answers only nonsense for this time is lost. A node that does not answer at all is not.
+        in_flight: how long the system goes on sending what a client left in its buffers, on a connection without answers
             (Linux, tcp(7), tcp_retries2: 924 s): a start that was never answered may still arrive.
-        start: a start that no limit of the job ends.
-        cancel_again: a tree of processes that did not end is asked to once more.
-        arming: installing a watchdog sends a script and waits for its first sign of life.
+        start: limit for a start that no limit of the job ends.
+        cancel_again: a tree of processes that did not end is asked again after this time.
+        arming: limit for installing a watchdog: sending a script and waiting for its first sign of life.
 
-        release: how long a provider that cannot be asked is retried before its machine's release is tried anew.
-        leave: the same for a machine on which nothing runs and which nobody can reach: after that it is left to a sweep.
-        unasked: a provider that does not say what became of a create call is asked for so long.
-        prerequisites: what was made once for an attempt is given back at once; after so long a sweep goes on with it.
+        release: how long a release is retried while its provider cannot be asked, before the release is tried anew.
+        leave: the same for a machine on which nothing runs and which nobody can reach; after that it is left to a sweep.
+        unasked: how long a provider is asked what became of a create call, if it does not say.
+        prerequisites: how long a run waits for the release of an attempt's prerequisites; after that a sweep goes on with it.
 
-        sweep: how often a follower looks for leftovers of runs that have ended.
+        sweep: how often a follower checks for leftovers of runs that have ended.
         listing: how often a follower of many runs lists their machines.
-        admitted: a listing that is no older than this says that the journal has lost nothing.
-        doubled: how often every row is held against a listing, for duplicates that are not shown any more.
-        catch_up: steps that are due are taken for so long before a question is answered.
-        trouble: a run that cannot be driven is taken up again after so long.
-        held: a run that another follower drives is tried again after so long.
-        reconcile: one provider's answer to the whole sweep.
-        doctor: one provider's answer to ``lepton doctor``.
-        told: only what takes longer is told to somebody who waits.
+        admitted: a listing at most this old is enough to know that the journal has lost nothing.
+        doubled: how often every entry is compared with a listing, for duplicates that are not listed any more.
+        catch_up: limit for taking the steps that are due before a question is answered.
+        trouble: pause before a run that could not be driven is tried again.
+        held: pause before a run that another follower drives is tried again.
+        reconcile: limit for one provider's answer to the whole sweep.
+        doctor: limit for one provider's answer to ``lepton doctor``.
+        told: a waiting user is told only about what takes longer.
     """
 
     answer: float = 5.0
@@ -117,9 +118,9 @@ class Timing:
     told: float = 3.0
 
     def with_keeping(self, keeping: Keeping) -> Timing:
-        """The same, with what the user set."""
+        """The same times, with the user's settings for keeping outputs."""
         return evolve(self, keeping=keeping, stopped=float(keeping.after_stop))
 
 
-# What an engine takes that is given nothing else.
+# The default of an engine.
 USUAL = Timing()

@@ -1,2 +1,2 @@
-"""One call into code that is not ours. `bounded` gives it an end, `gate` checks what it answered, `hurry` shortens it when
-the run shall end."""
+"""One call into code that is not ours. `bounded` limits its time, `gate` checks its answer, `hurry` shortens it when the run is
+stopped, and `create` is the create call."""

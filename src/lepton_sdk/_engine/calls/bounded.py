@@ -1,6 +1,6 @@
-"""One attempt at what a node, an executor or a provider's plugin does: bounded in time, whatever it raises or never gives back.
+"""One call of a node, an executor or a provider's plugin, bounded in time, whatever it raises and even if it never returns.
 
-What comes from there is input. Whoever asks here gets a value, or one error of our own tree, in the time that was allowed.
+What comes from there is input. The caller gets a value, or one error of our own tree, within the time that it allowed.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from lepton_sdk.spi.secret import redacted, without_secrets
 __all__ = ["ask_node", "ask_provider", "bounded", "words_of"]
 
 _T = TypeVar("_T")
-# A piece of work that was cancelled gets so long to tidy up. One that does not heed it is left behind.
+# Cancelled work gets this long to tidy up. If it ignores the cancellation, it is left behind.
 _FAREWELL = 0.5
-# Less than that is no time: a clock of floats may not even move by it.
+# Less time than this counts as none: a clock that uses floats may not even advance by it.
 _TICK = 1e-3
 # A simulated death is no error of a plugin.
 _OWN = "lepton_sdk.testing."
 
 
 class _Raised(Exception):
-    """What a piece of work raised, carried out of its task: a SystemExit in a task would end the whole event loop."""
+    """Carries what the work raised out of its task: a SystemExit in a task would end the whole event loop."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__()
@@ -40,18 +40,18 @@ async def bounded(work: Callable[[], Awaitable[_T]], seconds: float, clock: Cloc
     """The result of ``work()``.
 
     Args:
-        seconds: it may take so long.
-        hurry: shortens that while it is waited for.
+        seconds: the time limit.
+        hurry: shortens the limit while we wait.
 
     Raises:
-        TimeoutError: the time is used up. The work was cancelled; where it does not heed that, nobody waits for it.
-        Exception: what it raised. What is no Exception (a SystemExit, a cancellation of its own) comes as a RuntimeError.
+        TimeoutError: the time is used up. The work was cancelled; if it ignores that, nobody waits for it.
+        Exception: what the work raised. Anything else (a SystemExit, a cancellation of its own) becomes a RuntimeError.
     """
     task = asyncio.create_task(_contained(work))
     # We may be cancelled just when it fails.
     task.add_done_callback(_heard)
     try:
-        # Most answers are there at once, and need no clock.
+        # Most answers come at once and need no clock.
         await clock.sleep(0)
         await _until(task, seconds, clock, hurry)
         if not task.done():
@@ -73,7 +73,7 @@ async def _until(task: asyncio.Future[_T], seconds: float, clock: Clock, hurry: 
         if hurry is not None:
             left = min(left, hurry.left())
         if left <= _TICK:
-            # Whatever is there without waiting is taken all the same.
+            # Still take an answer that comes without waiting.
             await clock.sleep(0)
             return
         timer = asyncio.create_task(clock.sleep(left))
@@ -101,7 +101,7 @@ async def _end(task: asyncio.Future[_T], clock: Clock) -> None:
 
 
 def _heard(task: asyncio.Future[Any]) -> None:
-    """Nobody waits for it any more, so nobody is told that nobody asked for its error."""
+    """Read the error of a task that nobody waits for any more, so that asyncio does not log it."""
     if not task.cancelled():
         task.exception()
 
@@ -109,10 +109,10 @@ def _heard(task: asyncio.Future[Any]) -> None:
 async def _contained(work: Callable[[], Awaitable[_T]]) -> _T:
     task = asyncio.current_task()
     try:
-        # Even to make the call may raise: a plugin may not be there any more, or claim what another one claims.
+        # Even making the call may raise: a plugin may be gone, or claim what another plugin claims.
         return await work()
     except BaseException as error:
-        # The one place through which every error of a plugin comes.
+        # Every error of a plugin passes through this one place.
         without_secrets(error)
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             raise
@@ -122,7 +122,7 @@ async def _contained(work: Callable[[], Awaitable[_T]]) -> _T:
 
 
 def _is_ours() -> bool:
-    """Whether a KeyboardInterrupt may be the user's: only where Python itself raises it, in the middle of whatever runs."""
+    """Return True if a KeyboardInterrupt may be the user's: only if Python itself raises it, in the middle of whatever runs."""
     is_main = threading.current_thread() is threading.main_thread()
     return is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -136,14 +136,14 @@ async def ask_node(
     hurry: Hurry | None = None,
     passed: tuple[type[LeptonError], ...] = (),
 ) -> _T:
-    """One attempt at what an executor does on a node.
+    """Call an executor about a node, once.
 
     Args:
         what: for the message, such as ``"asking i-1 for its job"``.
-        passed: errors of the contract that mean something to whoever asks.
+        passed: errors of the contract that the caller handles itself; they are raised unchanged.
 
     Raises:
-        NodeUnreachable: it gave nothing in time, or said so itself.
+        NodeUnreachable: no answer came in time, or the executor raised this error itself.
         NodeGarbled: it raised anything else.
     """
     try:
@@ -161,10 +161,10 @@ async def ask_node(
 async def ask_provider(
     name: str, what: str, work: Callable[[], Awaitable[_T]], seconds: float, clock: Clock, *, hurry: Hurry | None = None
 ) -> _T:
-    """One attempt at what a provider's plugin does.
+    """Call a provider's plugin, once.
 
     Raises:
-        LeptonError: the plugin's own, or `Unavailable` for anything else that it raised, and for an answer that did not come.
+        LeptonError: the plugin's own; `Unavailable` if it raised anything else, or did not answer in time.
     """
     try:
         return await bounded(work, seconds, clock, hurry)
@@ -175,12 +175,12 @@ async def ask_provider(
 
 
 def words_of(error: BaseException) -> str:
-    """What an error of a plugin says, for people and for the journal: one line, no control characters, of bounded length."""
+    """The text of a plugin's error for people and for the journal: one line, no control characters, of bounded length."""
     try:
         text = error.message if isinstance(error, LeptonError) else str(error)
         text = text if isinstance(text, str) else repr(text)
     except Exception:
-        # Even its words may be a bug.
+        # Even making the text may be a bug of the plugin.
         text = ""
     text = one_line(redacted(text))
     if isinstance(error, LeptonError | TimeoutError):

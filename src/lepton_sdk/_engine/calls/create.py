@@ -1,7 +1,7 @@
-"""The create call of a provider: what comes of it is an answer, a refusal, an unknown outcome, or a plugin that is broken.
+"""The create call of a provider. It ends with an answer, a refusal, an unknown outcome, or a broken plugin.
 
-The difference that counts is whether the call has left this host. A bug of the plugin before that moment made nothing, and is
-named with its place in the plugin's code. After it, or where nobody can know, something may exist: the journal asks `find`.
+What matters is whether the call has left this host. A bug of the plugin before that moment made nothing, and the error names its
+place in the plugin's code. After that moment, or if nobody can know, something may exist: the run's next step asks `find`.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _LIBRARIES = (_CORE, str(Path(asyncio.__file__).parents[1]), str(Path(attrs.__fi
 
 
 def departure_of(engine: Engine, provider: str) -> Departure:
-    """What notes whether a create call of this provider leaves; one that nobody notes counts as left from the beginning."""
+    """Make the object that notes when a create call leaves. If the provider cannot note it, the call counts as left at once."""
     marks = "marks_leaving" in engine.spec(provider).capabilities
-    # A plugin may make its client as late as in this very call.
+    # A plugin may make its HTTP client only in this call.
     return Departure(tracked=lambda: marks or engine.registry.speaks_http(provider))
 
 
@@ -46,23 +46,23 @@ async def create_call(
 
     Args:
         seconds: it may take this long.
-        departure: see `departure_of`; whoever keeps it can take the call back until it leaves.
+        departure: see `departure_of`; with it the caller can withdraw the call until it leaves.
 
     Returns:
-        The plugin's answer as it is: the gate comes next.
+        The plugin's answer, unchecked: the gate comes next.
 
     Raises:
         LeptonError: the provider's own refusal.
-        OutcomeUnknown: it left, or nobody can know, and the plugin raised something else or gave nothing in time.
-        PluginBroken: the plugin raised something else before it left; nothing was made.
-        Unavailable: it did not leave in time.
-        Withdrawn: it was taken back in time.
+        OutcomeUnknown: the call left, or nobody can know, and the plugin raised another error or did not answer in time.
+        PluginBroken: the plugin raised another error before the call left; nothing was made.
+        Unavailable: the call did not leave in time.
+        Withdrawn: the call was withdrawn in time.
     """
     name = offer.provider
     departure = departure or departure_of(engine, name)
 
     async def work() -> Any:
-        # A context of its own: the task was made for this call.
+        # The task was made for this call, so it has its own context.
         DEPARTURE.set(departure)
         task = asyncio.current_task()
         assert task is not None
@@ -77,7 +77,7 @@ async def create_call(
             raise Withdrawn("the create call was taken back before it left", provider=name) from None
         raise
     except Exception as error:
-        # What the plugin has left running here must not create anything from now on.
+        # Tasks that the plugin has left running here must not create anything from now on.
         left = not departure.withdraw()
         if isinstance(error, LeptonError) and not _is_from_values(error):
             raise
@@ -96,7 +96,7 @@ async def _called(provider: Provider, offer: Offer, launches: list[Launch]) -> A
 
 
 def _judged(engine: Engine, name: str, error: Exception, *, left: bool) -> LeptonError:
-    """What a bug, or a call that took too long, means."""
+    """The error that a plugin's bug, or a call that took too long, becomes."""
     if left:
         return OutcomeUnknown(words_of(error), provider=name)
     if isinstance(error, TimeoutError):
@@ -112,7 +112,7 @@ def _judged(engine: Engine, name: str, error: Exception, *, left: bool) -> Lepto
 
 
 def _is_from_values(error: LeptonError) -> bool:
-    """Whether it is about a value of ours that the plugin made wrongly, such as Money of a float: it says nothing of the call."""
+    """Return True if the plugin used one of our values wrongly, such as Money of a float: that says nothing about the call."""
     files = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
     if not files or not files[-1].startswith(_VALUES):
         return False
@@ -125,7 +125,7 @@ def _packages(engine: Engine, name: str) -> set[str]:
     modules = [engine.spec(name).factory.partition(":")[0]]
     try:
         provider: Any = engine.provider(name)
-        # Behind an adapter of ours is the one who wrote it.
+        # The plugin's own object may be behind an adapter of ours.
         modules += [type(provider).__module__, type(getattr(provider, "_provider", provider)).__module__]
     except LeptonError:
         pass
@@ -133,7 +133,7 @@ def _packages(engine: Engine, name: str) -> set[str]:
 
 
 def _place(trace: TracebackType | None, packages: set[str]) -> str:
-    """Where in the plugin's own code it happened: file, line and function."""
+    """The place of the error in the plugin's own code: file, line and function."""
     frames = [(frame.f_code, line, str(frame.f_globals.get("__name__", ""))) for frame, line in walk_tb(trace)]
     own = [entry for entry in frames if entry[2].partition(".")[0] in packages]
     strange = [entry for entry in frames if not entry[0].co_filename.startswith(_LIBRARIES)]

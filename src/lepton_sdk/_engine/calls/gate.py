@@ -1,4 +1,4 @@
-"""What the engine lets in from providers and executors; the checks are those of `lepton_sdk._gate`."""
+"""The checks on every answer of providers and executors; they are those of `lepton_sdk._gate`."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ __all__ = [
 
 
 def each(answer: Any, method: str, provider: str) -> AsyncIterator[Any]:
-    """What a method gave that lists things, as something that can be read one by one.
+    """The answer of a listing method, as an async iterator.
 
     Raises:
-        ContractViolation: it gave something else, most likely because it never yields.
+        ContractViolation: the answer is none, most likely because the method never yields.
     """
     if not hasattr(type(answer), "__aiter__"):
         if iscoroutine(answer):

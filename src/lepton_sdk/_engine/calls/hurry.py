@@ -1,4 +1,4 @@
-"""How much time is left for what stands before a machine's release: a stop shortens it, a second one ends it."""
+"""The time that is left for the work before a machine's release: a stop shortens it, a second stop ends it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Hurry"]
 
 
 class Hurry:
-    """Since when a run shall end, as its follower has heard it.
+    """The time limit that a stop request sets, from the moment when the follower has read the request.
 
     Args:
         stopped: seconds from a stop to the release of a machine that says nothing of use.
@@ -25,11 +25,11 @@ class Hurry:
 
     @property
     def begun(self) -> bool:
-        """Whether a stop was heard."""
+        """Return True if a stop request came."""
         return self._end < inf
 
     def stop(self, *, now: bool = False) -> None:
-        """The run shall end; with ``now`` nothing is waited for any more."""
+        """Begin the time limit; with ``now`` wait for nothing any more."""
         end = self._clock.monotonic() + (0.0 if now else self._stopped)
         if end < self._end:
             self._end = end
@@ -37,9 +37,9 @@ class Hurry:
             moved.set()
 
     def left(self) -> float:
-        """Seconds that are left; without a stop there is no end to them."""
+        """Seconds that are left; infinite without a stop."""
         return self._end - self._clock.monotonic() if self.begun else inf
 
     async def changed(self) -> None:
-        """Return when less time is left than before."""
+        """Wait until a new stop has shortened the time."""
         await self._moved.wait()

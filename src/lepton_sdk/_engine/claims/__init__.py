@@ -1,1 +1,4 @@
-"""The right to drive a run, renewed while this process works on it, and what happens when the process cannot go on."""
+"""Claims: the right to drive a run. Begin with `renewal`, which renews a claim while this process works on the run.
+
+`holder` names the process that has a claim. `stall` and `successor` act when this process cannot go on.
+"""

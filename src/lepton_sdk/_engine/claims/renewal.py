@@ -1,4 +1,4 @@
-"""Renewing a claim for as long as its work lasts."""
+"""Claim a run and renew the claim for as long as the work on it lasts. Begin with `claimed`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["claimed", "is_claimed", "is_ours", "told_holder"]
 
 @asynccontextmanager
 async def claimed(engine: Engine, name: str, lost: Callable[[int], object]) -> AsyncIterator[int | None]:
-    """Hold the claim on ``name``; yields its epoch, or ``None`` while somebody else has it.
+    """Claim ``name`` for the time of the context; yields the claim's epoch, or ``None`` if somebody else has it.
 
     Args:
-        lost: called with the epoch when somebody else has taken the claim over, while the work still goes on.
+        lost: called with the epoch if somebody else takes the claim over while the work still goes on.
     """
-    # The clock may have jumped, so that a claim of our own looks free while its work goes on.
+    # If the clock has jumped, a claim of our own looks free although its work goes on.
     held = name in engine.claims
     epoch = None if held else engine.journal.claim(name, engine.holder, engine.timing.claim, is_alive, here=is_here)
     if epoch is None:
@@ -34,13 +34,13 @@ async def claimed(engine: Engine, name: str, lost: Callable[[int], object]) -> A
     finally:
         del engine.claims[name]
         await _rest(engine)
-        # A journal that is out of reach keeps it until it runs out, and we may take our own again at any time.
+        # If the journal cannot be reached, the claim stays until it runs out. We may take our own claim again at any time.
         with suppress(JournalError):
             engine.journal.let_go(name, engine.holder, epoch)
 
 
 def is_claimed(engine: Engine, name: str) -> bool:
-    """Whether a follower, be it of this very client, has the claim on ``name``."""
+    """Return True if a follower has the claim on ``name``, also one of this client."""
     if name in engine.claims:
         return True
     holder = engine.journal.holder(name)
@@ -50,13 +50,13 @@ def is_claimed(engine: Engine, name: str) -> bool:
 
 
 def is_ours(engine: Engine, name: str) -> bool:
-    """Whether nobody else has the claim on ``name``, by the journal's word."""
+    """Return True if the journal says that nobody else has the claim on ``name``."""
     holder = engine.journal.holder(name)
     return holder is None or holder[0] == engine.holder
 
 
 def told_holder(engine: Engine, name: str) -> str | None:
-    """Who else has the claim on ``name``, and until when, in words; ``None`` for nobody."""
+    """A text that says who else has the claim on ``name``, and until when; ``None`` if nobody has."""
     if name in engine.claims or not is_claimed(engine, name):
         return None
     holder, until = engine.journal.holder(name) or ("", None)
@@ -80,14 +80,14 @@ async def _rest(engine: Engine) -> None:
 
 
 async def _renew(engine: Engine) -> None:
-    """Renew every claim of this client together: one row group in a quarter of a minute, however many runs it drives."""
+    """Renew all claims of this client together: one transaction each time, however many runs it drives."""
     while True:
         await engine.clock.sleep(engine.timing.renewal)
         engine.tell_of_clock()
         try:
             held = engine.journal.renew_all(engine.holder, engine.timing.claim)
         except JournalError as error:
-            # The claims run out by themselves, and others take over, if it stays so.
+            # If this goes on, the claims run out by themselves and others take over.
             engine.tell(f"claims could not be renewed: {error.message}")
             continue
         for name, (epoch, lost) in list(engine.claims.items()):

@@ -1,4 +1,7 @@
-"""A plugin that blocks the event loop keeps every machine of its client: a thread of its own sees that, and names the plugin."""
+"""Find a plugin that blocks the event loop: no machine of this client could be given back any more. Begin with `watched`.
+
+A separate thread checks whether the loop still reacts. If not, it names the plugin and leaves the runs to a new follower.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from lepton_sdk.errors import JournalError
 
 __all__ = ["end_this_process", "watched"]
 
-# A loop that was only slow has answered by then.
+# A loop that was only slow reacts within this time.
 _SECOND_CHANCE = 5.0
 _LOOK_SECONDS = 1.0
 _EXIT_CODE = 70
@@ -27,13 +30,13 @@ _ends_process = threading.Event()
 
 
 def end_this_process() -> None:
-    """From now on this process is a follower and nothing else: it ends when a plugin blocks it, and its successor goes on."""
+    """This process is only a follower from now on: if a plugin blocks it, it ends and its successor goes on."""
     _ends_process.set()
 
 
 @contextmanager
 def watched(engine: Engine) -> Iterator[None]:
-    """Watch the running event loop while runs are driven on it; several at once share one thread."""
+    """Check the running event loop while runs are driven on it. Several runs share one thread."""
     engine.watchers += 1
     if engine.watchers == 1 and engine.timing.stall is not None:
         engine.watch_over = over = threading.Event()
@@ -54,9 +57,9 @@ def _watch(engine: Engine, over: threading.Event, loop: asyncio.AbstractEventLoo
         try:
             loop.call_soon_threadsafe(beat.set)
         except RuntimeError:
-            # It is closed.
+            # The loop is closed.
             return
-        # The second look is for a process that stood still itself: it has only just come back.
+        # The second wait is for a process that was suspended itself and has only just come back.
         if not beat.wait(seconds) and not over.is_set() and not beat.wait(_SECOND_CHANCE):
             _blocked(engine, thread, seconds)
             return
@@ -70,7 +73,7 @@ def _blocked(engine: Engine, thread: int, seconds: float) -> None:
         log.warning("the event loop has stood still for %.0f seconds, in %s; runs of this client wait for it", seconds, place)
         return
     log.error("the plugin %s has blocked the event loop for %.0f seconds, in %s: it must not", name, seconds, place)
-    # The journal may be away, and the loop stands still all the same.
+    # The journal may not answer either. The loop is blocked all the same.
     with suppress(JournalError, OSError):
         _hand_on(engine, name)
     if _ends_process.is_set():
@@ -80,7 +83,7 @@ def _blocked(engine: Engine, thread: int, seconds: float) -> None:
 
 
 def blamed(frame: FrameType | None, modules: Mapping[str, str]) -> tuple[str | None, str]:
-    """Whose code a thread stands in, by the innermost frame of a plugin, and where; the name is ``None`` for nobody's.
+    """The plugin whose code a thread is in, from the innermost frame of a plugin, and the place; ``None`` if it is no plugin's.
 
     Args:
         modules: module, or package of modules → the plugin's name.
@@ -99,14 +102,14 @@ def blamed(frame: FrameType | None, modules: Mapping[str, str]) -> tuple[str | N
 
 
 def _hand_on(engine: Engine, name: str) -> None:
-    """Write for each node of our runs that its executor is not asked about it any more, and leave all of them to a successor."""
+    """Write that the plugin's executor is not asked about its nodes any more, and leave our runs to a successor."""
     open_runs = set(engine.journal.open_runs())
     mine = [run_id for run_id in list(engine.claims) if run_id in open_runs]
     for run in map(engine.journal.run, mine):
         hung = [node for node in run.nodes if node.awaited and _is_reached_by(engine, node, name)]
         if hung:
             engine.append(run.id, *(NodeHung(name).about(node.token) for node in hung))
-    # What the application brought no other process knows.
+    # No other process knows the providers that the application brought.
     if mine and not engine.brings_providers:
         leave_follower(engine, mine, {})
 

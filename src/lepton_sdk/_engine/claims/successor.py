@@ -1,4 +1,4 @@
-"""A follower that goes on when this process ends: it is started here and outlives us."""
+"""Start a follower process that goes on with runs and outlives this process."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["leave_follower"]
 def leave_follower(engine: Engine, run_ids: Sequence[str], secrets: Mapping[str, str]) -> int:
     """Start a follower process for these runs that outlives us; its process id.
 
-    The secrets go through its standard input, so that no process list, file or environment holds them.
+    The secrets go through its standard input, so that no process list, file or environment contains them.
     """
     config, words = engine.config, [word for run_id in run_ids for word in ("--run", run_id)]
-    # It must see what this client sees, also what came as arguments.
+    # It must use the same places as this client, also those that were given as arguments.
     state = str(config.state_dir) if config.database is None else config.database.reveal()
     places = {"LEPTON_SDK_STATE": state, "LEPTON_SDK_CACHE": str(config.cache_dir)}
     if config.path.exists():
@@ -43,6 +43,6 @@ def leave_follower(engine: Engine, run_ids: Sequence[str], secrets: Mapping[str,
     assert process.stdin is not None
     with process.stdin as stdin:
         stdin.write(json.dumps(dict(secrets)).encode())
-    # It may outlive us. Where it ends before us, somebody must take note of its end, or it stays in the list of processes.
+    # It may outlive us. But if it ends before us, somebody must wait for it, or it stays in the process list as a zombie.
     threading.Thread(target=process.wait, name="lepton-follower", daemon=True).start()
     return process.pid

@@ -1,2 +1,5 @@
-"""Who drives runs: `follow` is the work of every follower, the foreground client included; the other files are what it does
-when the journal is away, when its caller leaves, and what a run may cost without it."""
+"""Who drives runs. Begin with `follow`: it is the work of every follower, and the foreground client is one, too.
+
+The other files: what a follower does when the journal does not answer (`journal_away`), what happens when its caller leaves
+(`leaving`), and what a run may cost without a follower (`exposure`).
+"""

@@ -1,4 +1,4 @@
-"""What may go on costing money when nobody follows a run: it is shown before leaving, and must be accepted."""
+"""What may go on costing money if no follower drives a run. The user sees it before leaving and must accept it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _WORDS = {
 
 @frozen
 class Exposure:
-    """A provider whose machines nothing ends without a follower.
+    """A provider whose machines go on without a follower: nothing else ends their bill.
 
     Attributes:
-        hourly: the highest price of all nodes for one hour; ``None`` where it is not known.
+        hourly: the highest price of all nodes together for one hour; ``None`` if it is not known.
     """
 
     provider: str
@@ -45,7 +45,7 @@ class Exposure:
 
 
 def exposures(engine: Engine, offers: Iterable[Offer], nodes: int) -> tuple[Exposure, ...]:
-    """What a run on these offers may go on to cost without a follower, one line for each provider."""
+    """What a run on these offers may go on costing without a follower, one exposure for each provider."""
     dearest: dict[str, Money | None] = {}
     for offer in offers:
         if offer.price is not None and not offer.price:
@@ -58,7 +58,7 @@ def exposures(engine: Engine, offers: Iterable[Offer], nodes: int) -> tuple[Expo
 
 
 def _reason(spec: ProviderSpec) -> str:
-    """Why nothing ends its machines; ``""`` where a watchdog does, and on this host, which nobody rents."""
+    """Why nothing ends its machines; ``""`` if a watchdog does, or on this host, which nobody rents."""
     if "local" in spec.capabilities:
         return ""
     if spec.power_off is not PowerOff.ENDS:
@@ -67,7 +67,7 @@ def _reason(spec: ProviderSpec) -> str:
 
 
 def refuse_exposure(found: tuple[Exposure, ...]) -> None:
-    """Raise when there is any.
+    """Raise an error if there is any exposure.
 
     Raises:
         ExposureNotAccepted: with each provider, its price and the reason.
@@ -80,16 +80,16 @@ def refuse_exposure(found: tuple[Exposure, ...]) -> None:
 
 
 async def exposures_of(engine: Engine, run: Run) -> tuple[Exposure, ...]:
-    """What an open run may go on to cost without a follower: on the machines that it holds, else on those that it may take."""
+    """What an open run may go on costing without a follower: on its machines, or, if it has none, on those that it may take."""
     offers = [node.offer for node in run.nodes if node.open]
     if not offers:
-        # A follower would take a machine that nobody has agreed to leave alone.
+        # The follower would take a machine, and nobody has accepted what that one costs without a follower.
         offers = [one.offer for one in await plan_for(engine, run.job, live=False)]
     return exposures(engine, offers, run.job.nodes)
 
 
 def unfollowed(engine: Engine, run_id: str) -> list[str]:
-    """Which limits act on the node itself when nobody follows the run, a line each."""
+    """The limits that act on the node itself if nobody follows the run, one line each."""
     run = engine.journal.run(run_id)
     specs = [engine.spec(node.offer.provider) for node in run.nodes if node.open]
     watched = bool(specs) and all(spec.watched for spec in specs)
@@ -107,7 +107,7 @@ def unfollowed(engine: Engine, run_id: str) -> list[str]:
 
 
 def after_the_job(engine: Engine, plan: Plan) -> tuple[str, ...]:
-    """What the best offer's machine goes on to cost once its job is over, a line each; nothing for one that costs nothing."""
+    """What the best offer's machine goes on costing after its job, in lines; empty for a machine that costs nothing."""
     if plan.best is None or not plan.best.hourly:
         return ()
     offer, limits = plan.best.offer, plan.job.limits

@@ -1,4 +1,9 @@
-"""A follower drives runs: it claims them, keeps the claim alive, and lets go when somebody else has taken over."""
+"""A follower drives runs. Begin with `drive` for one run, or with `follow_all` for a service that drives all of them.
+
+It claims a run, renews the claim while it drives, and stops when another process has taken the run over: two must never drive
+one run. If the journal does not answer, it waits. A run whose follower died is taken up by the next one: `wait_for`, `catch_up`
+and `follow_all` all do so.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +34,9 @@ async def drive(
     plan: Plan | None = None,
     wait: bool = True,
 ) -> Run | None:
-    """Drive one run to its end; ``None`` when another follower holds it, takes it over or is on its way to it.
+    """Drive one run to its end; ``None`` if another follower has the claim, takes it over, or will soon come for the run.
 
-    A journal that is away for a while is waited for. The claim may run out meanwhile, so that it goes on under a fresh one.
+    If the journal does not answer for a while, wait for it. The claim may run out meanwhile, so driving goes on under a new one.
     """
     absence = Absence(engine)
     while True:
@@ -51,7 +56,7 @@ async def _drive(engine: Engine, run_id: str, *, secrets: Mapping[str, str] | No
     if is_driven(engine, run_id) or _is_awaited(engine, run_id, secrets or {}):
         return None
     lost: list[asyncio.Future[Run]] = []
-    # Somebody else drives the run once our claim is lost: two must not.
+    # Once our claim is lost, somebody else drives the run. Two must not.
     async with claimed(engine, run_id, lambda _: [work.cancel() for work in lost]) as epoch:
         if epoch is None:
             return None
@@ -60,10 +65,10 @@ async def _drive(engine: Engine, run_id: str, *, secrets: Mapping[str, str] | No
         try:
             return _told_of_late(engine, await work)
         except StaleEpoch:
-            # The node has been told of a newer follower than us; so has the journal, or will be.
+            # The node knows a newer follower than us; the journal knows it as well, or soon will.
             return None
         except (asyncio.CancelledError, ContractViolation):
-            # A row that is not legal any more was legal to us: the other one has gone on while we stood still.
+            # We wrote an entry that is not legal any more: another follower has gone on while we stood still.
             with suppress(*AWAY):
                 if not is_ours(engine, run_id):
                     return None
@@ -83,7 +88,7 @@ def _told_of_late(engine: Engine, run: Run) -> Run:
 
 
 def _is_awaited(engine: Engine, run_id: str, secrets: Mapping[str, str]) -> bool:
-    """Whether the follower that has the run's secrets may still come: without them we could only refuse the job."""
+    """Return True if the follower with the run's secrets may still come: without them we could only refuse the job."""
     run = engine.journal.run(run_id)
     started = any(node.running_at for node in run.nodes)
     if run.stop_requested or started or all(name in secrets for name in run.job.secrets):
@@ -92,7 +97,7 @@ def _is_awaited(engine: Engine, run_id: str, secrets: Mapping[str, str]) -> bool
 
 
 async def wait_for(engine: Engine, run_id: str) -> Run:
-    """Wait until a run has ended, and drive it when nobody else does."""
+    """Wait until a run has ended, and drive it if nobody else does."""
     began, told = engine.clock.monotonic(), False
     while True:
         run = await patient(engine, lambda: engine.journal.run(run_id))
@@ -107,7 +112,7 @@ async def wait_for(engine: Engine, run_id: str) -> Run:
 
 
 def _tell_who_drives(engine: Engine, run_id: str) -> bool:
-    """Tell whom we wait for, and until when; whether there was anybody."""
+    """Tell the user which process we wait for, and until when. Return True if there is one."""
     if (who := told_holder(engine, run_id)) is None:
         return False
     engine.say(f"waiting for run {run_id}: it is driven by {who}")
@@ -117,7 +122,7 @@ def _tell_who_drives(engine: Engine, run_id: str) -> bool:
 async def catch_up(engine: Engine) -> None:
     """Take every step that is due in runs that nobody drives, without waiting for anything.
 
-    A provider that does not answer in time holds nobody up: its runs stay as they are, for the next one who looks.
+    A provider that does not answer in time must not delay the caller: its runs stay as they are until the next call.
     """
     if engine.journal.frozen:
         return
@@ -132,7 +137,7 @@ async def catch_up(engine: Engine) -> None:
 
 
 async def listed(engine: Engine, *, open_only: bool, limit: int | None) -> list[Run]:
-    """Runs, newest first, once every step that is due was taken."""
+    """Runs, newest first, after every step that is due was taken."""
     if not engine.has_journal():
         return []
     await catch_up(engine)
@@ -140,7 +145,7 @@ async def listed(engine: Engine, *, open_only: bool, limit: int | None) -> list[
 
 
 def is_driven(engine: Engine, run_id: str) -> bool:
-    """Whether a follower, be it of this very client, holds the run."""
+    """Return True if a follower has the claim on the run, also one of this client."""
     return is_claimed(engine, run_id)
 
 
@@ -151,22 +156,22 @@ async def follow_all(
     until_idle: bool = False,
     secrets: Mapping[str, str] | None = None,
 ) -> int:
-    """Drive every open run, and those that come, as a service.
+    """Drive all open runs, and new ones as they come, as a service.
 
     Args:
-        only: nothing but these runs.
-        until_idle: end when no open run is left.
+        only: drive only these runs; empty for all.
+        until_idle: return when no open run is left.
         secrets: values for jobs that name secrets and have not started yet.
 
     Returns:
-        How many runs it drove.
+        The number of runs that it drove.
     """
     tasks: dict[str, asyncio.Task[Run | None]] = {}
     sweeping, listing = asyncio.create_task(_sweep_again_and_again(engine)), asyncio.create_task(_list_often(engine))
     driven: set[str] = set()
     try:
         while True:
-            # While it is away nothing is begun, and what goes on waits for it by itself.
+            # While the journal does not answer, nothing new begins. Runs that go on wait for it by themselves.
             open_runs = [
                 run_id for run_id in await patient(engine, lambda: engine.journal.open_runs()) if not only or run_id in only
             ]
@@ -192,11 +197,11 @@ async def _sweep_again_and_again(engine: Engine) -> None:
 
 
 async def _list_often(engine: Engine) -> None:
-    """Where there are so many nodes that each is looked at seldom, a listing tells in time which one has died."""
+    """List often if there are so many nodes that each is polled rarely: a listing shows in time which one has died."""
     while engine.is_busy:
         await engine.clock.sleep(engine.timing.listing)
         for name in await patient(engine, lambda: engine.journal.providers_with_open_nodes()):
-            # Who cannot be asked, or has a bug, says nothing of any node; those who need its word tell of it.
+            # A provider that cannot be asked, or has a bug, says nothing of any node. The code that needs its answer reports it.
             with suppress(Exception):
                 poll = engine.spec(name).timings.poll
                 if poll < engine.poll_seconds():
@@ -204,7 +209,7 @@ async def _list_often(engine: Engine) -> None:
 
 
 def _is_owed(engine: Engine, only: frozenset[str]) -> bool:
-    """Whether something may still turn up of runs that have ended."""
+    """Return True if a machine of a run that has ended may still turn up."""
     late = [run for run in engine.journal.runs(open_only=True) if not only or run.id in only]
     return any(node.open and not node.awaited for run in late for node in run.nodes)
 
@@ -215,7 +220,7 @@ async def _after(engine: Engine, pause: float, run_id: str, secrets: Mapping[str
 
 
 def _told(engine: Engine, run_id: str, task: asyncio.Task[Run | None] | None) -> float:
-    """One run's trouble must not end the service: it is told, and the run is taken up again after a pause."""
+    """The pause before a run is tried again. Trouble with one run must not end the service: the user is told of it."""
     if task is None or task.cancelled():
         return 0
     error = task.exception()
@@ -229,10 +234,10 @@ def _told(engine: Engine, run_id: str, task: asyncio.Task[Run | None] | None) ->
 
 
 def request_stop(engine: Engine, run_id: str, *, now: bool = False) -> None:
-    """Write that the run shall end; whoever drives it sees the row.
+    """Write that the run shall end. The follower that drives it sees the entry.
 
     Args:
-        now: wait for nothing any more, also not for log and outputs.
+        now: wait for nothing any more, not even for log and outputs.
     """
     run = engine.journal.run(run_id)
     if not run.state.ended and not (run.stop_now if now else run.stop_requested):

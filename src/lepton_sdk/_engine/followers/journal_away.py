@@ -1,7 +1,7 @@
-"""A journal that is away for a while (a server that restarts, a disk that is full) is waited for.
+"""Wait for a journal that does not answer for a while (a server that restarts, a disk that is full).
 
-Meanwhile nothing is created and nothing is given back: no effect goes without its row. What the nodes' own limits and
-watchdogs do goes on.
+Meanwhile nothing is created and nothing is given back: nothing may happen without its entry. The nodes' own limits and
+watchdogs still act. Begin with `patient`, which repeats a question until the journal answers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FIRST, _LONGEST, _GROWTH = 0.5, 10.0, 1.6
 
 
 class Absence:
-    """The waiting for a journal: told once, with growing pauses, and told again when it is over."""
+    """One time of waiting for the journal, with growing pauses. The user is told when it begins and when it is over."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -29,7 +29,7 @@ class Absence:
         self._pause = _FIRST
 
     async def wait(self, error: JournalError) -> None:
-        """Wait a little, after the journal has failed once more."""
+        """Pause, after the journal has failed once more."""
         if self._since is None:
             self._since = self._engine.clock.monotonic()
             self._engine.say_away(error)
@@ -45,10 +45,10 @@ class Absence:
 
 
 async def patient(engine: Engine, ask: Callable[[], _T]) -> _T:
-    """What the journal answers, once it does.
+    """Ask the journal until it answers; its answer.
 
     Raises:
-        JournalError: it cannot be waited for.
+        JournalError: waiting would not help.
     """
     absence = Absence(engine)
     while True:

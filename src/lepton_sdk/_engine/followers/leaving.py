@@ -1,4 +1,4 @@
-"""Leaving an open run: what its caller is told when a call ends before the run does, and stopping it on the way out."""
+"""Leave an open run: if a call ends before its run, tell the caller that the run goes on, or stop the run first."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ OnCancel = Literal["leave", "stop"]
 
 _T = TypeVar("_T")
 _LOOK_SECONDS = 0.1
-# So long a cancelled call stays to see its run stopped and its machines given back.
+# How long a cancelled call waits until its run is stopped and its machines are given back.
 _STOP_SECONDS = 180.0
-# Work on a run that has come so far is not ended for a stop: a create call that is cut off would have to be looked for, and
-# what brings outputs here or gives a machine back is what a stop wants.
+# Work in these stages is not cancelled for a stop. If a create call were cut off, its machine would have to be searched for; and
+# fetching outputs and giving machines back is what a stop wants anyway.
 _LET_BE = frozenset({Stage.INTENDED, Stage.FINISHED, Stage.LOST, Stage.RELEASING})
 _LOGGER = logging.getLogger("lepton_sdk.leaving")
 
 
 async def or_leave(engine: Engine, run_id: str, work: Coroutine[Any, Any, _T], on_cancel: OnCancel = "leave") -> _T:
-    """The result of ``work`` on a run. When it does not come to its end, the error names the run that goes on.
+    """The result of ``work`` on a run. If the work does not come to its end, the error names the run that goes on.
 
     Args:
-        on_cancel: what a cancellation does to the run; ``"stop"`` ends it before the cancellation goes on, unless that takes
-            too long or the call is cancelled once more.
+        on_cancel: what a cancellation does to the run; ``"stop"`` ends it before the cancellation is passed on, unless that
+            takes too long or the call is cancelled once more.
     """
     task = asyncio.create_task(work)
     try:
@@ -69,7 +69,7 @@ def _is_let_be(run: Run) -> bool:
 
 
 async def _ended(task: asyncio.Future[Any]) -> asyncio.CancelledError | None:
-    """Cancel work and see it end; one more cancellation of our own waits for it as well, and is given back."""
+    """Cancel the task and wait for its end. If we are cancelled meanwhile, still wait, and return that cancellation."""
     again = None
     for _ in range(2):
         task.cancel()
@@ -79,7 +79,7 @@ async def _ended(task: asyncio.Future[Any]) -> asyncio.CancelledError | None:
         except asyncio.CancelledError as error:
             again = error
     if task.done() and not task.cancelled():
-        # What it ended with is of no use to anybody any more.
+        # Nobody needs its error any more. Read it, so that asyncio does not log it.
         task.exception()
     return again
 

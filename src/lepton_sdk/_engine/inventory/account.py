@@ -1,4 +1,4 @@
-"""Which account a provider's credentials open: a listing of another one says nothing about our machines."""
+"""Check which account a provider's credentials open: a listing of another account says nothing about our machines."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["assure", "note_account", "settle_account"]
 
 
 async def settle_account(engine: Engine, provider: str) -> None:
-    """Note, before anything is taken there, in which account it will be; the machines of one provider are all in one.
+    """Note a provider's account before a machine is taken there. All machines of one provider are in one account.
 
     Raises:
-        AuthError: open rows are in another account than the one that the credentials open.
+        AuthError: open nodes are in another account than the one that the credentials open.
     """
     seen, known = await engine.account(provider), engine.journal.account(provider)
     if seen == known:
@@ -25,17 +25,17 @@ async def settle_account(engine: Engine, provider: str) -> None:
 
 
 async def note_account(engine: Engine, provider: str) -> None:
-    """Note the account of what has just been taken, where it could not be told before anything of ours was in it."""
+    """Note the account after a machine was taken, if the provider could not tell the account before that."""
     if engine.journal.account(provider) is None:
         with suppress(LeptonError):
             await settle_account(engine, provider)
 
 
 async def assure(engine: Engine, provider: str) -> None:
-    """Return when what the provider says is about the account that our machines are in, as far as it can tell.
+    """Check that the provider's answers are about the account that our machines are in, as far as the provider can tell.
 
     Raises:
-        AuthError: the credentials open another one, or none that can be told.
+        AuthError: the credentials open another account, or one that cannot be told.
     """
     known = engine.journal.account(provider)
     if known is None or provider not in engine.journal.providers_with_open_nodes():

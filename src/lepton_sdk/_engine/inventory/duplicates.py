@@ -1,4 +1,4 @@
-"""Machines of a token beyond the one that its row adopted: written down, given back, and paid for by their run."""
+"""Duplicates: machines with the same token as the one that the run adopted. Write each down, give it back, add its cost."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["give_back_duplicate", "settle_duplicates"]
 
 
 async def settle_duplicates(engine: Engine, record: NodeRecord, nodes: Sequence[Node], seen_at: datetime) -> bool:
-    """Give back what a listing shows beside the machine of a row, and what was being given back and is not shown any more.
+    """Give back the duplicates of a node that a listing shows, and those being given back that it does not show any more.
 
     Args:
         seen_at: when the listing was asked for.
 
     Returns:
-        Whether there was anything, so that it should be looked at again soon.
+        True if there was any, so that the next check should come soon.
     """
     if record.node is None and record.held:
-        # One of them is still to be adopted, or to be taken for the late one.
+        # One of these machines may still be adopted, or be the one of the late create call.
         return False
     timings = engine.spec(record.offer.provider).timings
     ours = record.node.id if record.node else None
@@ -41,15 +41,15 @@ async def settle_duplicates(engine: Engine, record: NodeRecord, nodes: Sequence[
 
 
 async def give_back_duplicate(engine: Engine, record: NodeRecord, node: Node, seen_at: datetime) -> Node:
-    """Ask once for a duplicate to be given back; the row that names it comes first, so that its cost is known whatever dies.
+    """Ask once for a duplicate's release. Its entry is written first, so that its cost is known whatever dies.
 
     Args:
-        record: of its token; another machine is the winner there, or nothing can be any more.
-        seen_at: when it was certainly there.
+        record: the node with its token, which has adopted another machine, or can adopt none any more.
+        seen_at: a time at which it was certainly there.
     """
     row = NodeDuplicate(node, seen_at).about(record.token)
     if node.id not in {one.node.id for one in record.duplicates}:
-        # What it doubles may be closed, and the account have changed since: this one is in the account that shows it.
+        # The node may be closed, and the account may have changed since. The duplicate is in the account that lists it.
         await settle_account(engine, node.provider)
         await engine.write(record.run, row)
     answer = await released(engine, node)

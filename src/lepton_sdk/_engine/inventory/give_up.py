@@ -1,4 +1,4 @@
-"""Giving a row up by hand: its account can never be opened again, so no provider will ever say that its machine is gone."""
+"""Give a node up by hand: its account can never be opened again, so no provider will ever say that its machine is gone."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ __all__ = ["give_up", "words_for"]
 
 
 async def give_up(engine: Engine, name: str) -> NodeRecord:
-    """Close the row of a node without its provider's word, and end its run. It never counts as released.
+    """Close a node's entry without its provider's word, and end its run. The node never counts as released.
 
     Args:
-        name: the node's id at its provider, or its token, whole.
+        name: the node's whole id at its provider, or its whole token.
 
     Raises:
-        UsageError: no open row has this name, or several have.
+        UsageError: no open node has this name, or several have.
     """
     record = _named(engine, name)
     rows: list[AnyEvent] = [NodeGivenUp(words_for(record), seen=record.stage).about(record.token)]
     run = engine.journal.run(record.run)
     if not run.state.ended and not run.stop_requested:
-        # Another attempt would execute beside a machine of which nobody knows whether it still runs the job.
+        # The given-up machine may still run the job, and another attempt would then run beside it.
         rows.append(StopRequested())
     run = await engine.write(record.run, *rows)
     return next(node for node in run.nodes if node.token == record.token)
 
 
 def words_for(record: NodeRecord) -> str:
-    """What it may cost, in words."""
+    """The text that says what the node may cost."""
     price = "at an unknown price" if record.price is None else f"at {record.price.display()} an hour"
     if record.lasts is None:
         return f"given up by hand: it may be billed {price} until somebody ends it at {record.offer.provider}"

@@ -1,4 +1,4 @@
-"""Whether a thing that carries a token of ours can be what was asked for: tags are copied in consoles, and lost there."""
+"""Could this machine come from that create call? Compares type, region and time: people copy and remove tags in consoles."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from lepton_sdk.spi.spec import Timings
 
 __all__ = ["contradiction"]
 
-# Our clock and the vendor's differ; one that is further off makes us show a machine where we would have released it.
+# Our clock and the vendor's may differ by this. If they differ more, we show a machine that we would have released.
 _CLOCK_SECONDS = 600.0
 
 
 def contradiction(node: Node, record: NodeRecord, timings: Timings) -> str | None:
-    """Why the node cannot come from the record's create call; ``None`` when type, region and time fit."""
+    """Why the node cannot come from the record's create call; ``None`` if type, region and time fit."""
     offer = record.offer
     if node.kind == "machine" and node.instance_type and node.instance_type != offer.instance_type:
         return f"its type is {node.instance_type}, and {offer.instance_type} was asked for"

@@ -1,4 +1,9 @@
-"""What may still turn up of create calls that nobody waits for any more: sought in every listing, given back, never started."""
+"""Leftovers: machines that may still turn up of create calls that nobody waits for any more. Begin with `sweep`.
+
+A sweep searches a provider's listing for them and gives them back; no job is ever started on one. Once nothing can turn up any
+more, it closes the entry. It also settles duplicates. `admit` is the check before a new machine is taken: the listing must
+show nothing that the journal does not know, or the journal is an old copy and may not act (`freeze`).
+"""
 
 from __future__ import annotations
 
@@ -25,22 +30,25 @@ __all__ = ["admit", "listing", "shown", "sweep", "sweep_everywhere"]
 
 
 async def listing(engine: Engine, provider: str) -> list[Node]:
-    """Everything of ours that a provider shows, once it is certain that it speaks of our account."""
+    """Everything of ours that a provider lists, after the check that it lists our account."""
     await assure(engine, provider)
     nodes: list[Node] = []
     try:
         for owner in engine.journal.owners:
             await found(engine, provider, owner, into=nodes)
     finally:
-        # Listed first, and the journal read after: a row that is written in between can only explain more. What came before
-        # an error counts.
+        # List first and read the journal after: an entry written in between can only explain more. Nodes that came before an
+        # error count as well.
         for node in nodes:
             _freeze_if_older(engine, node)
     return nodes
 
 
 def _freeze_if_older(engine: Engine, node: Node) -> None:
-    """A token is written before its create call leaves, so one that the journal does not know is a row that it has lost."""
+    """Freeze the journal if it does not know a node's token.
+
+    A token is written before its create call leaves, so the journal has lost an entry.
+    """
     journal = engine.journal
     if node.owner == journal.owner and node.token and is_id(node.token) and not journal.knows(node.token):
         journal.freeze(
@@ -50,26 +58,26 @@ def _freeze_if_older(engine: Engine, node: Node) -> None:
 
 
 async def admit(engine: Engine, provider: str) -> None:
-    """Before anything is taken: the credentials open our account, and the provider shows nothing that the journal has lost.
+    """Check before a machine is taken: the credentials open our account, and the listing shows nothing unknown to the journal.
 
     Raises:
-        AuthError: open rows are in another account.
-        JournalRolledBack: a machine of ours is there that the journal does not know.
+        AuthError: open nodes are in another account.
+        JournalRolledBack: the provider lists a machine of ours that the journal does not know.
     """
     await settle_account(engine, provider)
-    # What a journal has lost it has lost for good: a pipeline of a thousand runs does not need a thousand listings to see it.
+    # A lost entry stays lost, so a recent listing is enough: a thousand runs do not need a thousand listings.
     try:
         await shown(engine, provider, engine.timing.admitted)
     except Unavailable as error:
         if not error.partly:
             raise
-        # One host of a fleet that does not answer costs itself; the others have shown what they hold.
+        # One host of a fleet does not answer: only that host is lost. The others have shown what they have.
         engine.tell(f"{provider}: {error.message}" + (f"; next: {error.hint}" if error.hint else ""))
     engine.journal.refuse_frozen()
 
 
 async def shown(engine: Engine, provider: str, seconds: float) -> Mapping[str, Node]:
-    """What a listing that is no older than ``seconds`` shows of ours, by the provider's id."""
+    """Our nodes by the provider's id, from a listing that is at most ``seconds`` old."""
 
     async def ask() -> Mapping[str, Node]:
         return {node.id: node for node in await listing(engine, provider)}
@@ -78,7 +86,7 @@ async def shown(engine: Engine, provider: str, seconds: float) -> Mapping[str, N
 
 
 async def sweep_everywhere(engine: Engine) -> None:
-    """Look at every provider where something is open; one that cannot be asked is asked the next time."""
+    """Sweep every provider where something is open. One that cannot be asked is asked the next time."""
     for name in engine.journal.providers_with_open_nodes():
         asked_at = engine.clock.now()
         try:
@@ -89,16 +97,16 @@ async def sweep_everywhere(engine: Engine) -> None:
 
 
 async def sweep(engine: Engine, provider: str, nodes: Sequence[Node], asked_at: datetime) -> None:
-    """Give back what a listing shows of late create calls and of duplicates, and close the calls of which nothing can appear.
+    """Give back the late machines and duplicates in a listing, and close the create calls that can make nothing any more.
 
     Args:
-        asked_at: when the listing was asked for: what it does not show was not there at that time, give or take its lag.
+        asked_at: when the listing was asked for: what it does not show was not there at that time, except for its lag.
     """
     engine.journal.refuse_frozen()
     timings, late = engine.spec(provider).timings, list(_late(engine, provider))
     shown_now = {node.token for node in nodes}
     if any(r.node is None and r.token not in shown_now and asked_at >= _horizon(engine, r) for _, r in late):
-        # What is not found now is closed for good, and a listing may be cut short: look once more.
+        # If nothing is found now, the entry is closed for good. A listing may be cut short, so list once more.
         await engine.clock.sleep(timings.poll)
         nodes = list({node.id: node for node in (*nodes, *await listing(engine, provider))}.values())
     errors: list[LeptonError] = []
@@ -110,7 +118,7 @@ async def sweep(engine: Engine, provider: str, nodes: Sequence[Node], asked_at: 
         except JournalError:
             raise
         except LeptonError as error:
-            # One that cannot be given back holds no other up.
+            # One machine that cannot be given back must not delay the others.
             errors += _in_the_way(engine, run, record, error)
     errors += await _settle_doubled(engine, provider, nodes, asked_at)
     if errors:
@@ -118,13 +126,13 @@ async def sweep(engine: Engine, provider: str, nodes: Sequence[Node], asked_at: 
 
 
 def _in_the_way(engine: Engine, run: Run, record: NodeRecord, error: LeptonError) -> list[LeptonError]:
-    """The error, unless it is nobody's."""
+    """The error, unless it needs no report."""
     if isinstance(error, ContractViolation) and error.provider is None:
-        # Another client has come to the same end a moment ago.
+        # Another client has just taken the same step.
         return []
     if not record.stopped:
         return [error]
-    # A host that was left may be away for days.
+    # A host that a run has left behind may be out of reach for days.
     engine.tell(f"run {run.id}: {record.offer.provider} cannot give back {record.node and record.node.id}: {words_of(error)}")
     return []
 
@@ -135,15 +143,15 @@ def _late(engine: Engine, provider: str) -> Iterator[tuple[Run, NodeRecord]]:
 
 
 async def _settle_doubled(engine: Engine, provider: str, nodes: Sequence[Node], asked_at: datetime) -> list[LeptonError]:
-    """Settle the duplicates of every row that may have some; all rows are read now and then, and while any is going.
+    """Settle the duplicates of every node that may have some. All nodes are read now and then, and while any duplicate goes.
 
     Returns:
-        What went wrong with single rows.
+        The errors of single nodes.
     """
     shown = Counter(node.token for node in nodes if node.token and node.kind == "machine")
     known = engine.journal.open_tokens(provider)
     doubled = (token for token, count in shown.items() if count > 1 or token not in known)
-    # Of rows that are closed only the listing tells, also while a machine of another row is not to be had back.
+    # Only the listing shows duplicates of closed nodes. That also holds while a machine of another node cannot be given back.
     runs = {run.id: run for token in doubled if (run := engine.journal.run_of(token))}
     if engine.throttle.due("duplicates", provider, engine.timing.doubled):
         runs |= {run.id: run for run in engine.journal.runs(open_only=True)}
@@ -173,7 +181,7 @@ async def _settle(engine: Engine, run: Run, record: NodeRecord, found: list[Node
         step = NodeReleasing("it turned up when its run had gone on: a duplicate", node=machine)
         run = await _write(engine, run, record, step)
         record = next(n for n in run.nodes if n.token == record.token)
-    # Every other machine of the token is a duplicate of this one.
+    # All other machines of the token are duplicates of this one.
     given = [node for node in found if node not in machines] + ([record.node] if record.node is not None else [])
     rests = [await released(engine, node) for node in given]
     if all(rest.state is NodeState.GONE for rest in rests) and (over or rests):

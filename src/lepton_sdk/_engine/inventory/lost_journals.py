@@ -1,7 +1,7 @@
-"""Journals that were lost on this host: what is still billed of them is shown, and given back when asked.
+"""Journals that were lost on this host: show what is still billed of them, and give it back on request. Begin with `lost_lines`.
 
-Only machines of the journal that was at this very place, and is missing or damaged, are ever given back. Those of other
-journals on this host are shown.
+Only machines of the journal that was at this same place, and is missing or damaged, are ever given back. Machines of other
+journals on this host are only shown.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from lepton_sdk.errors import (
 __all__ = ["begin_anew", "lost_lines", "lost_owners", "other_lines", "refuse_silence", "settle_marks", "trouble"]
 
 _TAKE = "of a journal that is lost; give it back with lepton reconcile --release-strays"
-# What is gone, or can be read no more; a place that only does not answer may be whole.
+# These journals are gone or cannot be read any more. One that only does not answer may be whole.
 _GONE = (JournalLost, JournalCorrupt)
 
 
 def trouble(engine: Engine) -> JournalError | None:
-    """Why there is no journal to ask, where one was lost; ``None`` where there is one, or never was."""
+    """Why there is no journal to ask, if one was lost; ``None`` if there is one, or never was."""
     try:
-        # Opening tells what is gone, and then makes nothing.
+        # Opening raises an error for a journal that is gone, and then makes no new one.
         if engine.opened or exists(engine.journal_place) or lost_owners(engine):
             engine.open()
     except _GONE as error:
@@ -54,10 +54,10 @@ def trouble(engine: Engine) -> JournalError | None:
 
 
 def _dropped(engine: Engine) -> JournalError:
-    """Why a database does not answer: one that was dropped is gone; of any other it is not known.
+    """Why a database does not answer: if it was dropped, it is gone; otherwise nobody knows.
 
     Raises:
-        JournalUnreachable: it may be whole.
+        JournalUnreachable: the database may be whole.
     """
     try:
         engine.open()
@@ -67,7 +67,7 @@ def _dropped(engine: Engine) -> JournalError:
 
 
 def lost_owners(engine: Engine) -> list[Noted]:
-    """The journals that were at our place, are not there any more, and had something that is billed."""
+    """The journals that were at our place, are gone from there, and had something that is billed."""
     try:
         known: Sequence[str] = engine.journal.owners if engine.opened else ()
     except JournalError:
@@ -76,10 +76,10 @@ def lost_owners(engine: Engine) -> list[Noted]:
 
 
 async def lost_lines(engine: Engine, *, release: bool = False) -> tuple[list[HeldNode], list[tuple[str, str]]]:
-    """A line for each machine of a journal that was lost at our place, and who could not be asked.
+    """A line for each machine of a journal that was lost at our place, and the providers that could not be asked.
 
     Args:
-        release: give each back.
+        release: give each machine back.
     """
     lines: list[HeldNode] = []
     unasked: list[tuple[str, str]] = []
@@ -93,14 +93,14 @@ async def lost_lines(engine: Engine, *, release: bool = False) -> tuple[list[Hel
 
 
 def refuse_silence(engine: Engine, why: JournalError) -> None:
-    """Tell why there is no journal to ask, or raise it when nothing else is known either."""
+    """Tell the user why there is no journal to ask, or raise that error if no lost journal is known either."""
     if not lost_owners(engine):
         raise why
     engine.say(f"{why.message}; next: {why.hint}" if why.hint else why.message)
 
 
 async def other_lines(engine: Engine) -> list[HeldNode]:
-    """A line for each machine of another journal of this host that had something when it was last seen."""
+    """A line for each machine of another journal of this host that had machines when it was last seen."""
     key, lines, now = key_of(engine.journal_place), [], engine.clock.now()
     for one in noted_in(engine.marks):
         if one.rented and one.place and one.place != key:
@@ -118,7 +118,7 @@ def _elsewhere(one: Noted) -> str:
 
 
 def settle_marks(engine: Engine, marks: Sequence[Noted]) -> None:
-    """Nothing of these journals is listed any more, and nothing can turn up late: they are no concern from now on."""
+    """Forget these journals once nothing can turn up late: nothing of them is listed any more."""
     for one in marks:
         timings = [engine.spec(name).timings for name in one.rented]
         late = max((t.create_horizon + t.listing_lag for t in timings), default=0.0)
@@ -127,7 +127,7 @@ def settle_marks(engine: Engine, marks: Sequence[Noted]) -> None:
 
 
 async def _found(engine: Engine, one: Noted) -> tuple[list[Node], list[tuple[str, str]]]:
-    """What its providers list of a lost journal, and which of them could not be asked."""
+    """What providers list of a lost journal, and the providers that could not be asked."""
     there: list[Node] = []
     unasked: list[tuple[str, str]] = []
     for name in one.rented:
@@ -152,10 +152,10 @@ async def _line(engine: Engine, node: Node, *, release: bool) -> HeldNode:
 
 
 def begin_anew(engine: Engine) -> str | None:
-    """Begin a new journal, and keep what is left of the old one beside it; where that is, ``None`` where nothing was left.
+    """Begin a new journal, and keep the rest of the old one beside it. Returns its path, ``None`` if nothing was left.
 
     Raises:
-        UsageError: the journal that is there holds machines.
+        UsageError: the journal at this place is whole and has open runs.
     """
     whole = trouble(engine) is None
     lost = lost_owners(engine)

@@ -1,4 +1,4 @@
-"""A line for each billable thing: whose it is, what it has cost, and how it stands to the journal."""
+"""A line for each billable thing: its run, its cost so far, and how it differs from the journal."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _TOLD_DAYS = 30
 
 
 class Difference(StrEnum):
-    """How a billable thing stands to the journal.
+    """How a billable thing differs from the journal.
 
-    ``held``: as the journal has it. ``unresolved``: a create call whose machine may still turn up. ``missing``: held, and not
-    in the provider's listing; it is still counted as costing. ``unmarked``: held, and its tags are gone. ``duplicate``: of a
-    token that the journal knows, beyond the one adopted. ``doubtful``: the same, but it cannot be what was asked for.
-    ``stray``: with our owner, of a token that the journal does not know. ``lost``: of the journal that was here and is gone or
-    damaged. ``given-up``: somebody gave its row up by hand, and nobody can say when its bill ends. ``other``: of another owner.
+    ``held``: no difference. ``unresolved``: a create call whose machine may still turn up. ``missing``: held, but not in the
+    provider's listing; it still counts as costing. ``unmarked``: held, but its tags are gone. ``duplicate``: its token is
+    known, but another machine was adopted for it. ``doubtful``: the same, but it cannot be what was asked for. ``stray``: it has
+    our owner, and a token that the journal does not know. ``lost``: of the journal that was here and is gone or damaged.
+    ``given-up``: somebody gave it up by hand, and nobody can say when its bill ends. ``other``: of another owner.
     """
 
     HELD = "held"
@@ -85,7 +85,7 @@ class HeldNode:
 
 @frozen
 class Report:
-    """What a reconciliation saw and did."""
+    """What a reconciliation found and did."""
 
     nodes: tuple[HeldNode, ...]
     unasked: tuple[tuple[str, str], ...] = ()
@@ -99,7 +99,7 @@ class Report:
 
 
 def held(engine: Engine) -> list[HeldNode]:
-    """Everything that the journal holds open, with its cost."""
+    """Everything that is open in the journal, with its cost."""
     now = engine.clock.now()
     records = [record for run in engine.journal.runs(open_only=True) for record in run.nodes]
     rows = [record_line(record, now, action=_missing(engine, record)) for record in records if record.held]
@@ -107,7 +107,7 @@ def held(engine: Engine) -> list[HeldNode]:
 
 
 def _missing(engine: Engine, record: NodeRecord) -> str:
-    """What is not installed here and is needed to ask for the node or its job; ``""`` for nothing."""
+    """The plugin that is needed to ask for the node or its job and is not installed here; ``""`` if none is missing."""
     name = record.offer.provider
     try:
         engine.spec(name)
@@ -120,7 +120,7 @@ def _missing(engine: Engine, record: NodeRecord) -> str:
 
 
 def given_up_lines(engine: Engine, now: datetime) -> list[HeldNode]:
-    """A line for each row that a person gave up, for as long as its machine may be billed, or a month where nobody knows."""
+    """A line for each node that a person gave up: as long as its machine may be billed, or for a month if nobody knows."""
     lines = []
     for record in (record for run in engine.journal.given_up() for record in run.nodes):
         if record.given_up_at is None or record.released_at is not None:
@@ -135,13 +135,13 @@ def given_up_lines(engine: Engine, now: datetime) -> list[HeldNode]:
 
 
 def duplicate_lines(record: NodeRecord, now: datetime) -> list[HeldNode]:
-    """A line for each other machine of a row's token that is not gone yet."""
+    """A line for each duplicate of a node that is not gone yet."""
     open_ones = [one.node for one in record.duplicates if one.gone_at is None]
     return [node_line(node, now, Difference.DUPLICATE, "being released") for node in open_ones]
 
 
 def record_line(record: NodeRecord, now: datetime, difference: Difference | None = None, action: str = "") -> HeldNode:
-    """The line of a row."""
+    """The line of a node in the journal."""
     node = record.node
     standing = Difference.UNRESOLVED if record.late and not record.stopped else Difference.HELD
     return HeldNode(
@@ -159,7 +159,7 @@ def record_line(record: NodeRecord, now: datetime, difference: Difference | None
 
 
 def child_line(node: Node, record: NodeRecord, now: datetime) -> HeldNode:
-    """The line of a disk or a network that goes with a machine."""
+    """The line of a disk or a network that belongs to a machine."""
     return HeldNode(
         node.id,
         node.provider,
@@ -172,7 +172,7 @@ def child_line(node: Node, record: NodeRecord, now: datetime) -> HeldNode:
 
 
 def node_line(node: Node, now: datetime, difference: Difference, action: str) -> HeldNode:
-    """The line of what a provider lists and no open row explains."""
+    """The line of a thing that a provider lists and that belongs to no open entry."""
     cost = _cost(node, now)
     return HeldNode(
         node.id, node.provider, str(node.state), None, node.price, cost, node.since, difference, action, cost_most=cost

@@ -1,2 +1,4 @@
-"""What goes onto a node: `execution` is what its executor is told. Everything here is a pure sum over a run's rows, except
-for the watchdog, which is installed."""
+"""What goes onto a node. Begin with `execution`, which makes what the executor is told.
+
+Everything here is computed only from the run's journal entries, except for the watchdog, which is installed on the node.
+"""

@@ -1,4 +1,4 @@
-"""What a run may still cost and how long that lasts: pure sums over its rows, the same whoever makes them."""
+"""What a run may still cost, and for how long: computed only from its journal entries, so every follower gets the same."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["bill_left", "budget_seconds", "is_spent", "longest_bill", "time_limi
 
 # No vendor bills less than a minute.
 _SHORTEST = 60.0
-# From the release call until the machine is gone.
+# Seconds from the release call until the machine is gone.
 _GIVING_BACK = 300.0
-# Of what the total buys, the job leaves a tenth to fetching its output and to giving the machine back: no more than this.
+# A tenth of what the total buys is reserved for fetching the output and giving the machine back, but at most this many seconds.
 _LONGEST_RESERVE, _RESERVED = 360.0, 0.1
 
 
 def time_limit(run: Run, record: NodeRecord) -> float | None:
-    """Seconds that the job may run on a node: its own limit, and what is left of its total budget when it begins there.
+    """Seconds that the job may run on a node: the smaller of its own limit and the rest of its total when it begins there.
 
-    The total bounds the whole bill, so the job ends before it is used up: see `bill_left`.
+    The total bounds the whole bill, so the job must end before the total is used up: see `bill_left`.
     """
     duration = run.job.limits.duration
     bounds = [float(duration)] if duration else []
@@ -37,23 +37,23 @@ def time_limit(run: Run, record: NodeRecord) -> float | None:
 
 
 def bill_left(run: Run, record: NodeRecord, now: datetime) -> float | None:
-    """Seconds until what the total buys of a node is used up; ``None`` where no total acts."""
+    """Seconds until the node has used up what the total buys; ``None`` if no total applies."""
     if record.queued:
-        # Nothing is billed before it begins.
+        # A queued node is not billed yet.
         return None
     bought = budget_seconds(run, record.offer, record.price, earlier_than=record.attempt)
     return None if bought is None else bought - (now - _billed_since(record)).total_seconds()
 
 
 def budget_seconds(run: Run, offer: Offer, price: Money | None = None, *, earlier_than: int | None = None) -> float | None:
-    """Seconds of all nodes of an attempt that ``limits.total`` buys, from the beginning of their bill.
+    """Seconds that ``limits.total`` buys for all nodes of an attempt together, from the beginning of their bill.
 
     Args:
-        price: of one node for one hour; that of the offer without one.
-        earlier_than: the attempts before this one have taken their part; all attempts without one.
+        price: of one node for one hour; ``None`` for the price of the offer.
+        earlier_than: subtract the cost of the attempts before this one; ``None`` for all attempts.
 
     Returns:
-        ``None`` where no total acts, or nothing is to be paid.
+        ``None`` if no total applies, or if nothing is to be paid.
     """
     total, price = run.job.limits.total, price or offer.price
     if total is None or price is None or not price:
@@ -63,16 +63,16 @@ def budget_seconds(run: Run, offer: Offer, price: Money | None = None, *, earlie
 
 
 def longest_bill(run: Run, offer: Offer, boot: float, *, after: float, watched: bool) -> float | None:
-    """Seconds after which the run's limits have ended the bill of a machine that is taken now; ``None`` without such limits.
+    """The longest time, in seconds, that a machine taken now can be billed under the run's limits; ``None`` without such limits.
 
     Args:
-        boot: seconds until it can be used, at most.
-        after: seconds that it is kept after the job: for its output to be fetched, and on a ``watched`` machine, when no client
-            lives to do that, for somebody to come.
-        watched: a watchdog ends it when no client lives. It counts what the total buys from its own first sign of life.
+        boot: the most seconds until the machine can be used.
+        after: seconds that it is kept after the job, to fetch its output; on a ``watched`` machine also for somebody to come
+            when no client lives.
+        watched: a watchdog ends it when no client lives. The watchdog counts what the total buys from its own first sign of life.
 
     Raises:
-        BudgetExceeded: what is left of the total does not even buy a minute.
+        BudgetExceeded: the rest of the total does not buy even a minute.
     """
     duration, bought = run.job.limits.duration, budget_seconds(run, offer)
     if bought is not None and bought < _SHORTEST:
@@ -85,7 +85,7 @@ def longest_bill(run: Run, offer: Offer, boot: float, *, after: float, watched: 
 
 
 def is_spent(run: Run, record: NodeRecord, now: datetime) -> bool:
-    """Whether the budget is used up before the job has begun."""
+    """Return True if the run's total is used up."""
     left = bill_left(run, record, now)
     return left is not None and left <= 0
 

@@ -1,4 +1,4 @@
-"""What the platform tells a job about itself and its place."""
+"""The environment variables that tell a job about its run, its node and the other nodes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from lepton_sdk.domain.run import Run
 
 __all__ = ["describe"]
 
-# torchrun's usual port is the first; two jobs that share a host should not meet on one.
+# The first port is torchrun's default. Two jobs on one host should not use the same port.
 _FIRST_PORT, _PORTS = 29500, 1000
-# Where names are made for containers, a node is called ``job-0.lepton``.
+# Where containers get host names, a node is called ``job-0.lepton``.
 _DOMAIN = "lepton"
 
 
 def describe(run: Run, node: NodeRecord) -> dict[str, str]:
     """Environment variables of one node: the ``LEPTON_*`` names of DGX Cloud Lepton, and the launchers' own.
 
-    ``WORLD_SIZE`` and ``RANK`` count nodes, as DGX Cloud Lepton's own templates have it; a launcher such as torchrun sets
-    them anew for each of its processes.
+    ``WORLD_SIZE`` and ``RANK`` count nodes, as in DGX Cloud Lepton's own templates; a launcher such as torchrun sets them
+    again for each of its processes.
 
     Source: docs.nvidia.com/dgx-cloud/lepton, predefined environment variables and job templates, read 2026-11.
     """
@@ -52,7 +52,7 @@ def describe(run: Run, node: NodeRecord) -> dict[str, str]:
     if run.job.checkpoint is not None:
         variables["LEPTON_CHECKPOINT"] = checkpoint_of(run.job.checkpoint, run.id)
     if run.job.nodes == 1 or node.node is not None:
-        # Where the provider submits the job itself, it alone knows where the nodes will be.
+        # If the provider submits the job itself, only the provider knows where the nodes will be.
         variables |= _addresses(run, node)
     if run.job.launcher is Launcher.MPI:
         variables["LEPTON_MPI_KEY"] = _key(run)
@@ -73,11 +73,11 @@ def _addresses(run: Run, node: NodeRecord) -> dict[str, str]:
 
 
 def _key(run: Run) -> str:
-    """What only the nodes of this attempt know, the same for whichever follower starts them: 45 random bits of each token."""
+    """A secret that only the nodes of this attempt know, the same for every follower: 45 random bits of each token."""
     return sha256(" ".join(member.token for member in run.members).encode()).hexdigest()
 
 
 def _address(member: NodeRecord) -> str:
-    """Where the other nodes of a run reach this one."""
+    """The address at which the other nodes of a run reach this one."""
     access = member.node.access if member.node else None
     return (access.address if access is not None else "") or "127.0.0.1"

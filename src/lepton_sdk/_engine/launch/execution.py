@@ -1,4 +1,4 @@
-"""What an executor is told about one start of a job on one node."""
+"""Make the `Execution`: what an executor is told about one start of a job on one node."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["execution_of"]
 def execution_of(
     engine: Engine, run: Run, record: NodeRecord, secrets: Mapping[str, str], *, epoch: int | None = None
 ) -> Execution:
-    """What the executor is told, the same at every call for one start, whoever makes it.
+    """The execution for one start. Every call for the same start gives the same, in every client.
 
     Args:
-        epoch: that of the client that drives the run now, where nothing else is said: a node then knows its orders from those of
-            one that was overtaken in between.
+        epoch: ``None`` for the epoch of the client that drives the run now. With it a node can tell the orders of this client
+            from those of a client that has lost its claim.
     """
     if epoch is None:
         epoch, _ = engine.claims.get(run.id, (record.epoch, None))

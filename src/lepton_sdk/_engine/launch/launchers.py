@@ -1,6 +1,6 @@
-"""What a job's launcher puts around its command on every node, and what the command may count on to be there.
+"""The command that a job's launcher makes of the job's own command, and the files and variables that exist when it runs.
 
-The shell of the node fills the variables in, so that one command serves every rank, and a script may read the same names.
+The node's shell fills in the variables, so the same command serves every rank, and a script may read the same names.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from lepton_sdk.domain.job import Job, Launcher
 
 __all__ = ["launched"]
 
-# One line for each node, as mpirun and deepspeed read it.
+# One line for each node, in the format of mpirun and deepspeed.
 _HOSTFILE = (
     'HOSTFILE=$PWD/.lepton-hosts; export HOSTFILE; echo "$HOST_ADDRS" | tr , "\\n" | '
     'while read -r host; do echo "$host slots=$((NGPUS > 0 ? NGPUS : 1))"; done >"$HOSTFILE"\n'
 )
 _CHECKPOINT = 'mkdir -p "$LEPTON_CHECKPOINT" || exit\n'
-# With underscores: PyTorch before 2.0 knows no dashes here, and newer ones take both.
+# With underscores: PyTorch before 2.0 does not know the names with dashes, and newer versions accept both.
 _TORCHRUN = (
     'exec torchrun --nnodes "$NNODES" --node_rank "$NODE_RANK" --nproc_per_node "$((NGPUS > 0 ? NGPUS : 1))" '
     '--master_addr "$MASTER_ADDR" --master_port "$MASTER_PORT" '
@@ -30,7 +30,7 @@ _PYTHON = re.compile(r"(?:\S*/)?python[\d.]*\s+")
 
 
 def launched(job: Job) -> Job:
-    """The job with the command that its launcher makes of its own."""
+    """The job with the command that its launcher makes of the job's own command."""
     before = _CHECKPOINT if is_folder(job.checkpoint) else ""
     if job.nodes > 1 or job.launcher is not Launcher.NONE:
         before += _HOSTFILE
@@ -43,7 +43,7 @@ def launched(job: Job) -> Job:
 
 
 def _torchrun(command: str) -> str:
-    """torchrun starts Python itself, once for each GPU; what is no Python script it starts as it is."""
+    """torchrun starts Python itself, once for each GPU. A command that is no Python script is started as it is."""
     script = _PYTHON.sub("", command, count=1) if _PYTHON.match(command) else command
     is_python = script != command or script.startswith("-m ") or script.split(maxsplit=1)[0].endswith(".py")
     return _TORCHRUN + ("" if is_python else "--no_python ") + script

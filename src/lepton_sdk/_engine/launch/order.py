@@ -1,4 +1,4 @@
-"""What a provider is told about one machine that it shall make: the same however often it is told."""
+"""Make the `Launch`: what a provider is told about one machine to make. A repeated call gets the same launch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["launch_of"]
 
 
 def launch_of(member: Member, secrets: Mapping[str, str]) -> Launch:
-    """The launch of a node, made of journaled values alone, so that a second call under the same key asks for the same.
+    """The launch of a node, made only of journaled values, so that a second call under the same key asks for the same.
 
     Args:
         secrets: values for a provider that submits the job itself.
@@ -52,17 +52,17 @@ def launch_of(member: Member, secrets: Mapping[str, str]) -> Launch:
 
 
 async def _announce_shared(member: Member, kind: str, name: str) -> None:
-    """Announce what is made once for the attempt: it has an entry of its own, under the group's id as its token."""
+    """Announce a thing that is made once for the attempt. It gets its own entry, with the group's id as its token."""
     record = member.record
     if not any(node.token == record.group for node in member.engine.journal.run(member.run.id).nodes):
-        # Another node of the attempt may be the first.
+        # Another node of the attempt may have written it first.
         with suppress(ContractViolation):
             await member.write(_free(record).about(record.group))
     await member.write(NodeAnnounced(kind, name).about(record.group))
 
 
 def _free(record: NodeRecord) -> NodeIntended:
-    """The entry of an attempt's prerequisites: what they cost stands on what the provider lists of them."""
+    """The entry of an attempt's prerequisites. Their price is zero here: the provider's listing shows what each costs."""
     currency = record.offer.price.currency if record.offer.price is not None else "USD"
     offer = evolve(record.offer, price=Money("0", currency))
     return NodeIntended(

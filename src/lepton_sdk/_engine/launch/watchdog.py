@@ -1,4 +1,4 @@
-"""The watchdog of a rented machine: its plan goes out with the create call, and no job begins before it lives."""
+"""The watchdog of a rented machine. Its plan goes out with the create call, and no job begins before the watchdog lives."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from lepton_sdk.spi.spec import WatchdogWay
 
 __all__ = ["boot_seconds", "check_watchdog", "folder_of", "kept_seconds", "startup_script", "unseen_seconds"]
 
-# A job is sent, its environment is made ready; whoever does that visits the machine and so puts the end off further.
+# Time to send a job and to prepare its environment. The client that does so visits the machine, and each visit puts the end off.
 _BEFORE_START = 900.0
-# The node ends the job at its limit first, with time to say so; the watchdog is for when that went wrong.
+# The node itself ends the job at its limit, and needs time to report that. The watchdog acts only if that failed.
 _MARGIN = 300.0
-# Long enough to come back from a closed laptop, short enough to be a small part of a bill.
+# Long enough to open a closed laptop again, short enough to be a small part of a bill.
 _KEEP = 3600
-# Tests replace it: what they start must not power this host off.
+# Tests replace it: a watchdog that they start must not power this host off.
 _POWER_OFF: str | None = None
 
 
 def boot_seconds(engine: Engine, offer: Offer) -> float:
-    """How long a machine of the offer may take until it can be used."""
+    """Seconds that a machine of the offer may take until it can be used."""
     timings = engine.spec(offer.provider).timings
     return timings.boot_by_type.get(offer.instance_type, timings.boot)
 
 
 def startup_script(engine: Engine, run: Run, record: NodeRecord) -> str:
-    """What the vendor shall run when the machine boots; ``""`` for nothing."""
+    """The script that the vendor runs when the machine boots; ``""`` for none."""
     spec = engine.spec(record.offer.provider)
     if not spec.watched or spec.watchdog is not WatchdogWay.STARTUP:
         return ""
@@ -47,7 +47,7 @@ def startup_script(engine: Engine, run: Run, record: NodeRecord) -> str:
 def _plan(engine: Engine, run: Run, record: NodeRecord, age: float | None = None) -> WatchdogPlan:
     limits, offer, bought = run.job.limits, record.offer, record.budget
     if bought is None:
-        # An entry of an earlier version does not say.
+        # Entries of an earlier version do not have it.
         bought = budget_seconds(run, offer, earlier_than=record.attempt)
     return WatchdogPlan(
         boot=boot_seconds(engine, offer) + _BEFORE_START,
@@ -60,15 +60,15 @@ def _plan(engine: Engine, run: Run, record: NodeRecord, age: float | None = None
 
 
 def kept_seconds(limits: Limits) -> int:
-    """How long a machine with a watchdog waits after its job when nobody comes for its output."""
+    """Seconds that a machine with a watchdog waits after its job if nobody fetches its output."""
     return _KEEP if limits.keep is None else limits.keep
 
 
 async def check_watchdog(member: Member, node: Node) -> bool | None:
-    """Whether the machine's watchdog lives; ``None`` for a machine that has none.
+    """Return True if the machine's watchdog lives; ``None`` for a machine that gets none.
 
     Raises:
-        NodeError: none can be installed there.
+        NodeError: it cannot be installed there.
     """
     engine, spec, record = member.engine, member.spec, member.record
     if not spec.watched or node.access is None:
@@ -88,14 +88,15 @@ async def check_watchdog(member: Member, node: Node) -> bool | None:
             "looking for its watchdog", armed, engine.timing.arming, engine.clock, hurry=member.hurry, passed=(NodeError,)
         )
     except NodeUnreachable:
-        # A provider says ready before the machine lets anyone in.
+        # A provider may say ready before the machine accepts connections.
         return False
 
 
 def unseen_seconds(engine: Engine, run: Run, record: NodeRecord) -> float:
-    """For how long a machine that nobody ever saw may have been billed by now.
+    """Seconds that a machine that nobody ever saw may have been billed until now.
 
-    What came of a create call stays until it is released, so that somebody sees it, unless its watchdog ends it before.
+    A machine that was made stays until it is released, and so is seen, unless its watchdog ends it before. So the time is zero
+    without a watchdog.
     """
     if not engine.spec(record.offer.provider).watched:
         return 0.0

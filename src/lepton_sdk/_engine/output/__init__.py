@@ -1,1 +1,1 @@
-"""What a job leaves behind: kept before its machine goes, fetched while the machine is ours, and a shell beside it."""
+"""The output of a job: copy it here before the machine goes (`keep`), bring files here on request (`pull`), open a shell."""

@@ -1,4 +1,4 @@
-"""The output of one attempt: on its machine while that is ours, kept on this host before the machine is given back."""
+"""The output of one attempt: read from its machine while that is ours, later from the copy on this host."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _MOST_NAMED = 20
 async def fetch(
     engine: Engine, run: Run, record: NodeRecord, patterns: Sequence[str], target: Path, *, most: int | None = None
 ) -> Fetched:
-    """Bring files of the run's folder from its node into ``target``.
+    """Fetch files of the run's folder from its node into ``target``.
 
     Args:
-        most: bytes that are written here at most.
+        most: the most bytes to write here.
 
     Raises:
-        UsageError: the way to run on this node cannot bring files back.
+        UsageError: the node's executor cannot fetch files.
         NodeUnreachable, NodeError: the node did not answer, or cannot pack files.
     """
     assert record.node is not None
@@ -47,29 +47,29 @@ async def fetch(
 
 
 def tell_missing(engine: Engine, run: Run, missing: Sequence[tuple[str, str]]) -> None:
-    """Say which files did not come, and why."""
+    """Tell the user which files did not come, and why."""
     for line in named(missing):
         engine.tell(f"run {run.id}: {line}")
 
 
 def named(missing: Sequence[tuple[str, str]]) -> list[str]:
-    """A line for each file that did not come, and one for those beyond the first."""
+    """A line for each of the first missing files, and one line with the number of the others."""
     more = [f"{len(missing) - _MOST_NAMED} more files are missing"] if len(missing) > _MOST_NAMED else []
     return [f"{one_line(path)} is missing: {one_line(why)}" for path, why in missing[:_MOST_NAMED]] + more
 
 
 def part_of(kept: Path) -> Path:
-    """Where outputs lie as long as they are not whole."""
+    """The folder of outputs that are not complete yet."""
     return kept.with_name(f"{kept.name}.part")
 
 
 def kept_outputs(engine: Engine, record: NodeRecord) -> Path:
-    """Where the outputs of one node lie once its machine was given back."""
+    """The folder of one node's outputs after its machine was given back."""
     return kept_log(engine, record).with_name("outputs")
 
 
 def kept_log(engine: Engine, record: NodeRecord) -> Path:
-    """Where the log of one node lies once its machine was given back, as far as it could be had."""
+    """The file of one node's log after its machine was given back, as far as it could be fetched."""
     return engine.runs_dir / place_of(record.run, record.attempt, record.rank) / "log"
 
 
@@ -81,12 +81,12 @@ async def _from_file(path: Path, begin: int) -> AsyncIterator[bytes]:
 
 
 async def output_of(engine: Engine, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:
-    """The output of one attempt from byte ``begin``: from the machine, or from what was kept of it.
+    """The output of one attempt from byte ``begin``: from the machine, or from the copy here.
 
-    With ``follow``, a machine that does not answer is waited for until it is given back: its silence ends no reader.
+    With ``follow``, a silent machine does not end the reading: it is asked again until it is given back.
 
     Raises:
-        NodeError: without ``follow``, it did not answer, and nothing was kept of it.
+        NodeError: without ``follow``, the machine did not answer, and there is no copy.
     """
     kept, at = kept_log(engine, record), begin
     access = record.node.access if record.node is not None else None
@@ -100,10 +100,10 @@ async def output_of(engine: Engine, run: Run, record: NodeRecord, begin: int, *,
         except NodeError:
             is_given_back = _stage(engine, record) in GIVEN_BACK
             if is_given_back and kept.exists() and not is_here:
-                # It is kept before the machine is given back, as far as it could be had.
+                # The log is copied before the machine is given back, as far as it could be fetched.
                 break
             if is_given_back and not is_here:
-                # Nothing of it could be had, which its run says.
+                # Nothing of it could be fetched. The run says so.
                 return
             if not follow or is_here:
                 raise
@@ -117,7 +117,7 @@ def _stage(engine: Engine, record: NodeRecord) -> Stage:
 
 
 async def from_node(engine: Engine, run: Run, record: NodeRecord, begin: int, *, follow: bool) -> AsyncIterator[bytes]:
-    """The output of one attempt from byte ``begin``, as its node has it."""
+    """The output of one attempt from byte ``begin``, read from its node."""
     assert record.node is not None
     assert record.node.access is not None
     executor = engine.executor(record.node.access)

@@ -1,4 +1,7 @@
-"""Keeping what a job left on its machine before that is given back: one bounded attempt, whose loss is told in the run."""
+"""Copy a job's log and outputs to this host before its machine is given back. Begin with `keep`.
+
+It is one bounded attempt, so that it cannot delay the release for long. What is lost is written into the run.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +25,19 @@ from lepton_sdk.errors import LeptonError
 
 __all__ = ["keep"]
 
-# A reader of the log gets this much of it in memory at a time.
+# The largest piece of the log that is in memory at a time.
 _CHUNK = 1 << 16
-# So much of the disk is left free, or half of what is free.
+# Leave this much of the disk free, or half of what is free.
 _SPARED = 256 << 20
 
 
 async def keep(member: Member, *, silent: bool) -> Run:
-    """Bring log and outputs of a machine that is about to be given back onto this host, as far as they can be had.
+    """Fetch log and outputs of a machine that is about to be given back, as far as possible.
 
-    Nothing that goes wrong here is raised: the machine costs money, and what is lost is written into the run.
+    No error is raised: the machine costs money, and what is lost is written into the run.
 
     Args:
-        silent: the node's last answer was of no use, so that not much is waited for.
+        silent: the node's last answer was of no use, so wait only for a short time.
     """
     engine, run, record = member.engine, member.run, member.record
     access = record.node.access if record.node else None
@@ -51,7 +54,7 @@ async def keep(member: Member, *, silent: bool) -> Run:
 
 
 class _Budget:
-    """What is left of the time and the bytes that keeping may take."""
+    """The time and the bytes that are left for keeping."""
 
     def __init__(self, engine: Engine, run: Run, record: NodeRecord, *, silent: bool) -> None:
         keeping, timing = engine.timing.keeping, engine.timing
@@ -59,7 +62,7 @@ class _Budget:
         self.hurry: Hurry = engine.hurry(run.id)
         self.seconds = timing.silent if silent else float(keeping.time)
         if (left := bill_left(run, record, engine.clock.now())) is not None:
-            # The total counts this, too. A moment is always there, as for a node that says nothing.
+            # The run's total pays for this time, too. A short time is always left, as for a silent node.
             self.seconds = min(self.seconds, max(timing.silent, left))
         self._end = self._clock.monotonic() + self.seconds
         room = _room(engine.runs_dir)
@@ -68,11 +71,11 @@ class _Budget:
 
     @property
     def left(self) -> float:
-        """Seconds. A stop that came long ago leaves a node that answers a moment all the same."""
+        """Seconds that are left. If a stop came long ago, a node that answers still gets a moment."""
         return max(0.0, self._end - self._clock.monotonic())
 
     def why(self, error: BaseException) -> str:
-        """Why something is missing, in words."""
+        """The text that says why something is missing."""
         if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
             if self.hurry.left() < inf:
                 return "the time for it was used up: the run was stopped"
@@ -81,7 +84,7 @@ class _Budget:
 
 
 def _room(folder: Path) -> int:
-    """Bytes that may be written there: a job's output must not take the room that the journal on the same disk needs."""
+    """Bytes that may be written there: a job's output must leave room for the journal on the same disk."""
     while not folder.exists():
         folder = folder.parent
     free = disk_usage(folder).free
@@ -89,7 +92,7 @@ def _room(folder: Path) -> int:
 
 
 class _TooMuch(Exception):
-    """More bytes than may be written."""
+    """The log is longer than the bytes that may be written."""
 
 
 async def _keep_log(engine: Engine, run: Run, record: NodeRecord, budget: _Budget) -> list[str]:
@@ -111,20 +114,20 @@ async def _keep_log(engine: Engine, run: Run, record: NodeRecord, budget: _Budge
     try:
         await ask_node("fetching its log", copy, budget.left, engine.clock, hurry=budget.hurry)
     except LeptonError as error:
-        # What stands in the file is whole up to there, and nothing behind it is.
+        # The file is complete up to its end; what comes after that is missing.
         why = budget.used_up if isinstance(error.__cause__, _TooMuch) else budget.why(error)
         return [f"its log could not be fetched beyond byte {_size(path)}: {why}"]
     return []
 
 
 def _write(descriptor: int, chunk: bytes) -> None:
-    """All of it: a disk that is nearly full takes a part."""
+    """Write the whole chunk: a disk that is nearly full may write only a part at a time."""
     while chunk:
         chunk = chunk[os.write(descriptor, chunk) :]
 
 
 async def _pieces(engine: Engine, run: Run, record: NodeRecord, begin: int) -> AsyncIterator[bytes]:
-    """The log in pieces that an executor may have made too large, and must have made of bytes."""
+    """The log in pieces of bounded size. Refuse pieces that are not bytes; split those that an executor made too large."""
     async for chunk in from_node(engine, run, record, begin, follow=False):
         if not isinstance(chunk, bytes | bytearray | memoryview):
             raise TypeError(f"a piece of the log is {type(chunk).__name__}, not bytes")
@@ -136,7 +139,7 @@ async def _keep_outputs(engine: Engine, run: Run, record: NodeRecord, budget: _B
     if not run.job.outputs:
         return []
     place = kept_outputs(engine, record)
-    # A follower that died after it had fetched all of them left them where they belong.
+    # A follower that died after it had fetched all outputs has already moved them to their final place.
     part = place if place.is_dir() else part_of(place)
 
     async def bring() -> list[str]:

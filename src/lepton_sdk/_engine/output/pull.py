@@ -1,4 +1,4 @@
-"""Bringing a run's files here: from its machines while they are ours, else what was kept of them."""
+"""Bring a run's files here: from its machines while they are ours, else from the copies that were kept. Begin with `pull`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["pull"]
 
 
 async def pull(engine: Engine, run_id: str, target: Path, patterns: Sequence[str]) -> tuple[str, ...]:
-    """Bring files of the newest attempt that started below ``target``; of several nodes each into a folder of its rank.
+    """Bring files of the newest started attempt into ``target``; with several nodes, each into a folder named by its rank.
 
     Args:
-        patterns: as the job's ``outputs``, which they stand for; all of them when empty.
+        patterns: which files, written as in the job's ``outputs``; empty for the job's ``outputs``.
 
     Raises:
-        UsageError: there is nothing that could be brought.
+        UsageError: there is nothing to bring.
         NodeUnreachable, NodeError: a node did not answer, or cannot pack files.
     """
     run = engine.journal.run(run_id)
@@ -39,7 +39,7 @@ async def pull(engine: Engine, run_id: str, target: Path, patterns: Sequence[str
     found: list[str] = []
     errors: list[LeptonError] = []
     for record in newest:
-        # One node that has nothing to give keeps nobody from what the others have.
+        # If one node has nothing to give, still bring what the others have.
         try:
             brought = await _of_node(engine, run, record, wanted, target / str(record.rank))
         except (UsageError, NodeError) as error:
@@ -64,7 +64,7 @@ async def _of_node(engine: Engine, run: Run, record: NodeRecord, wanted: Sequenc
 
 
 def _kept(engine: Engine, run: Run, record: NodeRecord) -> Path:
-    """Where that lies which was kept of a machine that was given back, whole or in part."""
+    """The folder with what was kept of a machine that was given back, complete or in part."""
     kept = kept_outputs(engine, record)
     if kept.is_dir():
         return kept

@@ -1,4 +1,4 @@
-"""A person's own way onto a machine of a run: its executor says which program opens a shell there, or brings a port here."""
+"""A user's own access to a machine of a run: the executor names the program that opens a shell there or forwards a port."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["Reach", "node_called"]
 
 
 class Reach:
-    """One node of a run, as somebody who sits before it reaches it.
+    """One node of a run, for a user who wants to work on it.
 
     Args:
-        outside: the machine itself, also where the run has a container there.
+        outside: the machine itself, even if the run has a container there.
 
     Raises:
         UsageError: the run has no such node.
-        NodeUnreachable: it is not there yet, or not any more.
-        PluginError: nothing is installed that reaches it.
+        NodeUnreachable: it is not there yet, or is gone.
+        PluginError: no installed plugin reaches it.
     """
 
     def __init__(self, engine: Engine, run_id: str, node: int, *, outside: bool = False) -> None:
@@ -35,8 +35,9 @@ class Reach:
         self._outside = outside
 
     def shell(self, command: str | None = None) -> list[str]:
-        """The program and arguments that open a shell in the run's folder, or run a shell's command line there; in the run's
-        container where it has one.
+        """The program and arguments that open a shell in the run's folder, or run a shell command there.
+
+        If the run has a container, the shell is in it.
 
         Raises:
             UsageError: its executor opens no shell.
@@ -46,10 +47,10 @@ class Reach:
         return _words(self._executor.shell(self._node, self._execution, command, outside=self._outside))
 
     def forward(self, here: int, there: int) -> list[str]:
-        """The program and arguments that bring a port of the node to this host's loopback for as long as they run.
+        """The program and arguments that forward a port of the node to this host's loopback, as long as the program runs.
 
         Raises:
-            UsageError: the node is this host, where the port is already, or its executor brings no ports.
+            UsageError: the node is this host, where the port is already, or its executor forwards no ports.
         """
         if not isinstance(self._executor, Forwarding):
             raise self._unable("no port of it can be brought here")
@@ -74,14 +75,14 @@ class Reach:
 
 
 def _words(argv: object) -> list[str]:
-    """The arguments of a program, as an executor gave them."""
+    """Check the program and arguments that an executor gave, and return them."""
     if not isinstance(argv, list | tuple) or not argv or not all(isinstance(one, str) and "\0" not in one for one in argv):
         raise ContractViolation(f"an executor gave {argv!r:.120}, which names no program")
     return list(argv)
 
 
 def node_called(engine: Engine, name: str) -> tuple[str, int] | None:
-    """The run and the rank of the open node with this id or token, as ``lepton nodes`` shows them."""
+    """The run and the rank of the open node with this id or token (``lepton nodes`` shows them); ``None`` if there is none."""
     for run in engine.journal.runs(open_only=True) if engine.has_journal() else ():
         for member in run.members:
             if member.open and member.node is not None and name in (member.node.id, member.token):

@@ -1,2 +1,4 @@
-"""One run, step by step. `drive` chooses the next step from the stage of each node; each other file is one kind of step, and
-`attempts` says what follows when an attempt is over."""
+"""One run, step by step. Begin with `drive`: it chooses the next step from the stage of each node.
+
+Each other file is one kind of step. `attempts` decides what follows when an attempt is over.
+"""

@@ -1,4 +1,8 @@
-"""Taking the machines of an attempt: the intent of each is durable before its create call leaves."""
+"""Take the machines of one attempt. Begin with `acquire`.
+
+It first checks that the provider's account and listing agree with the journal. Then it writes one intent for each machine, all
+in one transaction, and only then it makes the create calls. So a crash never leaves a machine that the journal does not know.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +29,14 @@ __all__ = ["acquire"]
 async def acquire(engine: Engine, run: Run, offer: Offer, epoch: int, secrets: Mapping[str, str], throttle: Throttle) -> Run:
     """Take the nodes of the run's next attempt, all of one offer.
 
-    The rows of all nodes are one transaction, so that an attempt fits under the caps whole or is refused whole. With the
-    first refusal no further create call is made, and what the attempt holds already is given back by its next steps.
+    One transaction holds the entries of all nodes, so the caps accept or refuse the attempt as a whole. After the first refusal
+    no further create call is made, and the next steps give back the machines that the attempt already has.
 
     Raises:
-        BudgetExceeded: the cap over all machines would be passed; nothing was asked of the provider.
+        BudgetExceeded: the attempt would pass the cap over all machines; nothing was asked of the provider.
 
     Returns:
-        The run with nodes that are owned, of unknown outcome, or released (the provider refused).
+        The run; each new node is owned, of unknown outcome, or released (the provider refused).
     """
     try:
         await admit(engine, offer.provider)
@@ -51,7 +55,7 @@ async def acquire(engine: Engine, run: Run, offer: Offer, epoch: int, secrets: M
 
 
 async def _intend(engine: Engine, run: Run, offer: Offer, epoch: int) -> tuple[Run, set[str]]:
-    """Write that the machines of an attempt are about to be asked for."""
+    """Write the intent: the create calls for these machines are about to be made."""
     spec = engine.spec(offer.provider)
     after = max(engine.timing.keeping.time, kept_seconds(run.job.limits) if spec.watched else 0.0)
     lasts = longest_bill(run, offer, boot_seconds(engine, offer), after=after, watched=spec.watched)

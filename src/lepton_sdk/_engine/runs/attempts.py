@@ -1,4 +1,4 @@
-"""What comes after an attempt: the run's end, or another attempt because the job allows it."""
+"""Decide what follows an attempt: the run's end, or another attempt if the job's retry rules allow it. Begin with `after`."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ __all__ = [
     "unasked",
 ]
 
-# The reason of a node that did nothing wrong: another one of its attempt did.
+# The reason of a node that did nothing wrong: another node of its attempt failed.
 PEER = "peer"
 
-# The first pause where the job names none: a market is looked at again after a minute, a machine is replaced sooner.
+# The first pause if the job sets none: the market is asked again after a minute, a machine is replaced sooner.
 _PAUSES = {Cause.NO_CAPACITY: 60.0, Cause.INTERRUPTION: 5.0, Cause.ERROR: 10.0}
 _NO_OFFER = "NoOffers"
-# A provider that is asked again doubles the first pause each time; all pauses in a row come to no more than two minutes.
+# The pause doubles each time the same provider is asked again. All pauses in a row add up to two minutes at most.
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 120.0
 
-# How a run is called by the reason that its node gave, and what is said of it.
+# The reason that a node gave → the run's final state, and the text that explains it.
 _ENDS: dict[str, tuple[RunState, str]] = {
     "timeout": (RunState.TIMED_OUT, "the job reached its time limit and was ended"),
     "cancelled": (RunState.STOPPED, "the run was stopped on request"),
@@ -52,7 +52,7 @@ _ENDS: dict[str, tuple[RunState, str]] = {
 
 
 def scopes(offer: Offer) -> dict[BlockScope, str]:
-    """The names under which an offer, or more of the market around it, can be blocked for a run."""
+    """The names that block an offer for a run, from this one offer up to its whole provider."""
     provider, instance_type, region, _ = offer.key
     return {
         BlockScope.OFFER: f"offer {' '.join(offer.key)}",
@@ -63,16 +63,16 @@ def scopes(offer: Offer) -> dict[BlockScope, str]:
 
 
 def blocks(offer: Offer, error: LeptonError) -> str:
-    """What an error takes out of the market for a run: one that blocks nothing by itself still must not be met again at once."""
+    """The name that an error blocks for a run. An error without a scope blocks its offer, so it is not asked again at once."""
     names = scopes(offer)
     return names.get(error.scope, names[BlockScope.OFFER])
 
 
 def pause_before(run: Run, provider: str, error: LeptonError) -> float | None:
-    """Seconds until the same provider is asked once more; ``None`` where other offers come next.
+    """Seconds until the same provider is asked once more; ``None`` if other offers come next.
 
-    A provider that asks for a slower pace, or did not answer a call that makes nothing, has refused nothing. Once all the waits
-    for it in a row would pass two minutes, what others have is sooner there.
+    A provider that limits the rate, or did not answer a call that makes nothing, has refused nothing. But once all waits in a
+    row would pass two minutes, another offer comes sooner.
     """
     if error.disposition is not Disposition.RETRY_SAME:
         return None
@@ -87,8 +87,8 @@ def pause_before(run: Run, provider: str, error: LeptonError) -> float | None:
 
 
 def refusal(run: Run, offer: Offer, error: LeptonError, redacted: Callable[[str], str]) -> AttemptFailed:
-    """The entry for an offer that cannot be had, at once or after it was promised: what it blocks, and what comes next."""
-    # What can be done about it is said where the run ends.
+    """The entry for an offer that was refused, at once or after it was promised: what it blocks, and what comes next."""
+    # The run's end shows what the user can do about it.
     advice = f"; next: {one_line(str(error.hint))}" if error.hint else ""
     wait = pause_before(run, offer.provider, error)
     return AttemptFailed(
@@ -110,7 +110,7 @@ def _next(error: LeptonError, wait: float | None) -> str:
 
 
 def unasked(run: Run, errors: Mapping[str, LeptonError]) -> AttemptFailed | None:
-    """The row for a market in which nothing fits while a provider could not be asked: it is asked again, if that is soon."""
+    """The entry when nothing fits and a provider could not be asked: ask that provider again, if that is soon."""
     for provider, error in errors.items():
         if not run.stop_requested and (wait := pause_before(run, provider, error)) is not None:
             then = f"ask {provider} again in {show_duration(wait)}"
@@ -123,7 +123,7 @@ def _is_seconds(value: object) -> bool:
 
 
 def blocked_names(run: Run) -> set[str]:
-    """What this run does not ask again. A new look at the market, after a pause, forgets what was blocked before it."""
+    """The names that this run does not ask again. Asking the market anew after a pause forgets all earlier ones."""
     names: set[str] = set()
     for attempt in run.history:
         names = set() if attempt.error == _NO_OFFER else names | {attempt.blocked}
@@ -131,11 +131,11 @@ def blocked_names(run: Run) -> set[str]:
 
 
 def after(run: Run, now: datetime) -> Iterator[AttemptFailed | RunFinished]:
-    """The rows that follow the release of an attempt's last node: how the run ended, or why another attempt is due."""
+    """The entries after the release of an attempt's last node: how the run ended, or why another attempt is due."""
     record = deciding_node(run)
     never_came = record.node is None and record.reason is None
     if (never_came or is_explained(run)) and not run.stop_requested:
-        # The provider refused, at once or after it had promised; that stands in the history already.
+        # The provider refused, at once or after it had promised. The history says so already.
         return
     state, error = _verdict(run, record)
     cause = _cause(record, state)
@@ -147,14 +147,17 @@ def after(run: Run, now: datetime) -> Iterator[AttemptFailed | RunFinished]:
 
 
 def is_explained(run: Run) -> bool:
-    """Whether the history says why the newest attempt did not end the run."""
+    """Return True if the history says why the newest attempt did not end the run."""
     newest = run.attempts
     return any(entry.number == newest and entry.error != _NO_OFFER for entry in run.history)
 
 
 def deciding_node(run: Run) -> NodeRecord:
-    """The node that tells how the newest attempt ended: one that was refused, else one that was lost (the others fail
-    because of it), else the one that failed first, else the first."""
+    """The node that decides how the newest attempt ended.
+
+    That is one that was refused, else one that was lost (the others fail because of it), else the one that failed first, else
+    the first.
+    """
     culprits = [member for member in run.members if member.failed and member.reason != PEER]
     return min(culprits, key=_blame, default=run.members[0])
 
@@ -165,7 +168,7 @@ def _blame(record: NodeRecord) -> tuple[bool, bool, float, int]:
 
 
 def no_offer(run: Run, words: str, now: datetime) -> AttemptFailed | RunFinished:
-    """The row for a market that has nothing for the run now: wait and look again, or the run's end."""
+    """The entry when the market has nothing for the run now: wait and ask again, or end the run."""
     if not run.stop_requested and _allows(run, Cause.NO_CAPACITY, now, only=_NO_OFFER):
         pause = show_duration(_pause(run, Cause.NO_CAPACITY, only=_NO_OFFER))
         return _attempt(run, "", "", _NO_OFFER, words, f"look again in {pause}", Cause.NO_CAPACITY)
@@ -173,7 +176,7 @@ def no_offer(run: Run, words: str, now: datetime) -> AttemptFailed | RunFinished
 
 
 def due_at(run: Run) -> datetime | None:
-    """When the next attempt may begin; ``None`` for at once."""
+    """When the next attempt may begin; ``None`` means at once."""
     last = run.history[-1] if run.history else None
     if last is not None and last.wait is not None:
         return datetime.fromisoformat(last.at) + timedelta(seconds=last.wait)
@@ -202,7 +205,7 @@ def _verdict(run: Run, record: NodeRecord) -> tuple[RunState, str]:
 
 
 def _of_node(run: Run, record: NodeRecord, words: str) -> str:
-    """Words about a node; they name it where the job has several."""
+    """A text about a node; it names the node if the job has several."""
     return f"node {record.rank}: {words}" if run.job.nodes > 1 else words
 
 

@@ -1,4 +1,9 @@
-"""From a machine that is ours to one that can be used: its provider says ready, and its watchdog lives."""
+"""Wait for a machine of ours until it can be used. Begin with `check_boot`, which asks once.
+
+A machine can be used when its provider says ready and its watchdog, if it gets one, lives. The checks before that catch a wrong
+id, a price above the limit, and a machine that has ended. A machine that does not come in time is given back, and the run takes
+the next offer.
+"""
 
 from __future__ import annotations
 
@@ -27,18 +32,18 @@ from lepton_sdk.errors import NodeLost as Lost
 
 __all__ = ["ENDED", "check_boot", "is_missed"]
 
-# What a provider says of a machine on which nothing runs any more.
+# The provider's states for a machine on which nothing runs any more.
 ENDED = frozenset({NodeState.FAILED, NodeState.INTERRUPTED, NodeState.STOPPED, NodeState.GONE})
 
 
 async def check_boot(member: Member) -> Run:
-    """Ask once whether the node can be used: its provider says so, and its watchdog lives if it is to have one.
+    """Ask once whether the node can be used: its provider says so, and its watchdog lives if it gets one.
 
-    It may take as long to boot as its type is known to take, and be queued for as long as the job's own patience lasts. One that
-    does not come by then is given back for the next offer, whatever its provider says or does not say.
+    It may boot for as long as its type is known to take. It may be queued for as long as the job's own retry rule allows. After
+    that it is given back and the next offer is asked, whatever its provider says or does not say.
     """
     node, record, engine = member.node, member.record, member.engine
-    # A listing may tell that is as old as a poll.
+    # The answer may come from a listing that is one poll interval old.
     there = member.now() - timedelta(seconds=member.spec.timings.poll)
     try:
         seen = await _seen(member)
@@ -70,7 +75,7 @@ async def check_boot(member: Member) -> Run:
 
 
 async def _ready(member: Member, seen: Node, there: datetime) -> Run:
-    """Its provider says that it can be used."""
+    """The provider says that the machine can be used: check its price and its watchdog."""
     if (dearer := _over_limit(member.run, seen)) is not None:
         return await _given_up(member, dearer, seen)
     try:
@@ -84,7 +89,7 @@ async def _ready(member: Member, seen: Node, there: datetime) -> Run:
 
 
 async def _queued(member: Member, seen: Node) -> Run:
-    """The provider has accepted it and not begun it: that is no boot, and lasts as long as the job's own patience."""
+    """The provider has accepted the machine and not begun it. That is no boot: the job's own retry rule bounds it."""
     record, run = member.record, member.run
     patience, waited = run.job.retry.no_capacity.duration, (member.now() - run.created_at).total_seconds()
     if patience is not None and waited > patience:
@@ -97,7 +102,7 @@ async def _queued(member: Member, seen: Node) -> Run:
 
 
 async def _in_time(member: Member, missing: str) -> Run:
-    """It may still come, or its time is up."""
+    """Keep waiting, or give the machine back if its time is up."""
     record, now = member.record, member.now()
     boot = boot_seconds(member.engine, record.offer)
     if not record.queued and (now - record.boots_since).total_seconds() > boot:
@@ -108,39 +113,39 @@ async def _in_time(member: Member, missing: str) -> Run:
 
 
 def _doubt(member: Member, seen: Node) -> str | None:
-    """Why the machine of this id cannot be the one that was asked for: an answer may name another one."""
+    """Why the machine with this id cannot be the one we asked for; ``None`` if it can. The provider may have named a wrong id."""
     if seen.token is not None:
         return None if seen.token == member.token else f"{seen.id} bears the token {seen.token}"
-    # Its stamp is not there, which somebody may have taken off; the time at which it was made cannot be taken off.
+    # Our tag is missing; somebody may have removed it. Nobody can remove the time when the machine was made.
     nameless = evolve(seen, instance_type="", region="")
     return contradiction(nameless, member.record, member.spec.timings)
 
 
 def _is_new(member: Member) -> bool:
-    """Whether a listing may not show its machine yet."""
+    """Return True if a listing may not show the machine yet."""
     return (member.now() - member.record.intended_at).total_seconds() < member.spec.timings.listing_lag
 
 
 async def _elsewhere(member: Member) -> bool:
-    """Whether a machine of our token is there under another id than the answer to the create call gave."""
+    """Return True if a machine with our token has another id than the answer to the create call gave."""
     try:
         listed = await found_of(member.engine, member.record)
     except LeptonError:
-        # A sweep sees it later: what is given back as well costs more, and is never lost.
+        # A sweep finds such a machine later. It then costs more, but it is never lost.
         return False
     return any(node.kind == "machine" and node.id != member.node.id and node.state is not NodeState.GONE for node in listed)
 
 
 async def _misnamed(member: Member, why: str) -> Run:
-    """The id that its provider gave names nothing of ours. Our token does: it is sought, as after an answer that was lost.
+    """The provider's id names nothing of ours, but our token does. So search for the token, as after a lost answer.
 
-    A machine that is gone is found nowhere, and its row is closed by that search.
+    If the machine is gone, that search finds nothing and closes the entry.
     """
     return await member.step(NodeUnknown(why))
 
 
 def _over_limit(run: Run, node: Node) -> LeptonError | None:
-    """Its provider's own price for this very machine goes before what was planned, also beyond the run's limit."""
+    """The error if the provider's own price for this machine is above the run's limit. That price replaces the planned one."""
     limit = run.job.limits.hourly
     if limit is None or node.price is None or node.price.currency != limit.currency:
         return None
@@ -152,7 +157,10 @@ def _over_limit(run: Run, node: Node) -> LeptonError | None:
 
 
 async def _seen(member: Member) -> Node:
-    """The machine as its provider has it: of many that boot, one listing tells. No end is believed of a listing."""
+    """The machine's state at its provider. If many machines boot, one listing answers for all.
+
+    A listing is never enough to believe that a machine has ended: then the machine itself is inspected.
+    """
     engine, node, name = member.engine, member.node, member.provider_name
     if engine.is_busy and node.state in (NodeState.PENDING, NodeState.QUEUED):
         listed = (await shown(engine, name, member.spec.timings.poll)).get(node.id)
@@ -170,7 +178,7 @@ def _is_on_its_way(listed: Node) -> bool:
 
 
 def is_missed(engine: Engine, record: NodeRecord) -> bool:
-    """Whether the newest listing shows the machine as ended, or not at all: nothing to believe, and a reason to ask at once."""
+    """Return True if the newest listing shows the machine as ended, or not at all. That proves nothing: poll the node at once."""
     listed = engine.listings.last(record.offer.provider)
     if listed is None or record.node is None:
         return False
@@ -179,20 +187,20 @@ def is_missed(engine: Engine, record: NodeRecord) -> bool:
 
 
 async def _withdrawn(member: Member, error: MarketError) -> Run:
-    """What was promised never comes: the offer is out as if it had been refused, and what never ran has cost nothing."""
+    """The promised machine never comes. The offer counts as refused, and a machine that never ran has cost nothing."""
     node = member.node
     return await _given_up(member, error, evolve(node, price=node.price and Money("0", node.price.currency)))
 
 
 async def _unusable(member: Member, detail: str) -> Run:
-    """Nothing ever ran on the machine: it is given back, and the next offer is asked."""
+    """Nothing ever ran on the machine: give it back and ask the next offer."""
     return await _given_up(member, Lost(detail, provider=member.provider_name))
 
 
 async def _given_up(member: Member, error: LeptonError, node: Node | None = None) -> Run:
     member, stage = member.again(), member.record.stage
     if is_explained(member.run):
-        # Another node of the attempt has said already why it failed.
+        # Another node of the attempt has already said why the attempt failed.
         return await member.write(NodeLost(words_of(error), node=node, reason=PEER, seen=stage))
     row = refusal(member.run, member.record.offer, error, member.engine.redacted)
     return await member.write(row, NodeLost(words_of(error), node=node, seen=stage))

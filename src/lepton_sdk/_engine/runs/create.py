@@ -1,4 +1,8 @@
-"""The create call: one for each token, and again only under a key that the vendor keeps. A lost answer is found, not repeated."""
+"""The create call. Begin with `create`, or with `create_group` for a provider that makes all nodes in one call.
+
+There is one call for each token. It is repeated only if the vendor keeps the token as an idempotency key (`repeat`). Otherwise a
+lost answer is not repeated: `recover` searches for the machine. `confirm` writes that a machine is ours.
+"""
 
 from __future__ import annotations
 
@@ -31,25 +35,25 @@ async def create(member: Member, secrets: Mapping[str, str]) -> Run:
 
 
 async def create_group(members: Sequence[Member], secrets: Mapping[str, str]) -> Run:
-    """Make one call for all nodes, of a provider that makes them all or none."""
+    """Make one call for all nodes, at a provider that makes all of them or none."""
     _refuse_late(members[0].engine, *members)
     return await _call(members, lambda departure: _created_group(members, secrets, departure))
 
 
 async def repeat(member: Member, secrets: Mapping[str, str]) -> Run:
-    """Make the same call again with the same token, which the vendor keeps as a key: it makes nothing that is there already."""
+    """Make the same call again with the same token. The vendor keeps the token as a key, so it makes no second machine."""
     _refuse_late(member.engine, member, stage=Stage.UNKNOWN)
-    # The entry first: what this call may make can turn up for as long as after the first one.
+    # Write first: a machine of this call may appear as long after it as after the first call.
     member = member.in_run(await member.write(NodeRepeated()))
     _refuse_late(member.engine, member, stage=Stage.UNKNOWN)
     return await _call([member], lambda departure: _created(member, secrets, departure))
 
 
 async def _call(members: Sequence[Member], work: Callable[[Departure], Coroutine[Any, Any, Run]]) -> Run:
-    """A create call that goes on to its answer, and its row, when whoever waits for it is cancelled; or is taken back, as long as
-    it has not left.
+    """Make a create call that outlives its caller.
 
-    A machine whose answer nobody heard would have to be sought for minutes.
+    If the caller is cancelled before the call has left, the call is withdrawn. If it has left, it goes on to its answer and its
+    entry: otherwise the machine would have to be searched for, which takes minutes.
     """
     engine, tokens = members[0].engine, [member.token for member in members]
     departure = departure_of(engine, members[0].provider_name)
@@ -61,7 +65,7 @@ async def _call(members: Sequence[Member], work: Callable[[Departure], Coroutine
     def over(done: asyncio.Future[Run]) -> None:
         for token in tokens:
             engine.creating.pop(token, None)
-        # Where nobody waits any more its error is nobody's; the row says the same.
+        # If nobody waits any more, nobody needs the error: the entry says the same.
         if not done.cancelled() and done.exception() is None:
             unknown = {record.token for record in done.result().nodes if record.stage is Stage.UNKNOWN}
             engine.called.difference_update(set(tokens) - unknown)
@@ -76,7 +80,7 @@ async def _call(members: Sequence[Member], work: Callable[[Departure], Coroutine
 
 
 async def _unless_stopped(member: Member, task: asyncio.Task[Run], departure: Departure) -> None:
-    """Take the call back when its run is stopped while it still waits for its turn."""
+    """Withdraw the call if its run is stopped while the call still waits for its turn."""
     engine = member.engine
     while not task.done() and not departure.left:
         pause = asyncio.create_task(engine.clock.sleep(engine.poll_seconds()))
@@ -90,10 +94,10 @@ async def _unless_stopped(member: Member, task: asyncio.Task[Run], departure: De
 
 
 def _refuse_late(engine: Engine, *members: Member, stage: Stage = Stage.INTENDED) -> None:
-    """No create call may leave once our claim has run out: between its row and the call the host may have slept for hours.
+    """Refuse a create call if our claim has run out: between the entry and the call the host may have slept for hours.
 
     Raises:
-        StaleEpoch: another follower may drive the run; it takes the row for a call that may have left, and looks for it.
+        StaleEpoch: another follower may drive the run; it assumes that the call may have left, and searches for its machine.
         JournalForeign, JournalRolledBack: the journal may not act any more.
     """
     engine.journal.refuse_frozen()
@@ -116,7 +120,7 @@ async def _created(member: Member, secrets: Mapping[str, str], departure: Depart
     try:
         node = checked_answer(member.engine, offer.provider, answer)
     except ContractViolation as error:
-        # Something was made, and the answer does not say what: our token does.
+        # Something was made, and the answer does not say what. Search for it by our token.
         return await _unknown(member, words_of(error))
     return await _confirmed(member, node)
 
@@ -158,7 +162,7 @@ async def _confirmed(member: Member, node: Node) -> Run:
     try:
         return await confirm(member, node)
     except ContractViolation:
-        # We were away for so long that another follower has decided on the row. It may have adopted this very machine.
+        # We were away so long that another follower has decided on this node. It may have adopted this very machine.
         member = member.again()
         record = member.record
         if record.node is not None and record.node.id == node.id:
@@ -172,11 +176,11 @@ async def _confirmed(member: Member, node: Node) -> Run:
 
 
 async def confirm(member: Member, node: Node) -> Run:
-    """Write that the node is ours, and in the same breath that it can be reached when the provider says so."""
+    """Write that the node is ours; and, in the same transaction, that it can be reached, if the provider says so."""
     if node.token != member.token:
         return await _unknown(member, f"the node {node.id!r} in the answer does not carry our token")
     events: list[AnyEvent] = [NodeOwned(node)]
-    # One that gets a watchdog can be used once that lives.
+    # A machine that gets a watchdog can be used only once the watchdog lives.
     if node.state is NodeState.READY and node.access is not None and not member.spec.watched:
         events.append(NodeReachable(node))
     run = await member.write(*events)
@@ -186,7 +190,7 @@ async def confirm(member: Member, node: Node) -> Run:
 
 async def _failed(member: Member, error: LeptonError) -> Run:
     if member.record.stage is Stage.UNKNOWN:
-        # It says nothing of the first call.
+        # The repeated call's error says nothing about the first call.
         return member.engine.journal.run(member.run.id)
     if error.disposition is Disposition.RECONCILE:
         run = await _unknown(member, words_of(error))
@@ -198,18 +202,18 @@ async def _failed(member: Member, error: LeptonError) -> Run:
 
 async def _unknown(member: Member, detail: str) -> Run:
     if member.record.stage is Stage.UNKNOWN:
-        # It was made again, and its answer was lost again.
+        # The call was repeated, and its answer was lost again.
         return member.engine.journal.run(member.run.id)
     return await member.write(NodeUnknown(detail))
 
 
 async def _withdrawn(members: Sequence[Member], error: LeptonError) -> Run:
-    """It made nothing; one that was made before may have made something the first time."""
+    """Close the nodes of a withdrawn call: it made nothing. A repeated call stays open: the first one may have made something."""
     gone = [not_made(words_of(error)).about(one.token) for one in members if one.record.stage is Stage.INTENDED]
     engine, run_id = members[0].engine, members[0].run.id
     return await engine.write(run_id, *gone) if gone else engine.journal.run(run_id)
 
 
 def not_made(detail: str, *, reason: str | None = None) -> NodeReleased:
-    """The step that closes a create call which made nothing, as far as nobody else has decided on it meanwhile."""
+    """The step that closes a create call that made nothing, unless somebody else has decided on the node meanwhile."""
     return NodeReleased(detail, reason=reason, seen=Stage.INTENDED)

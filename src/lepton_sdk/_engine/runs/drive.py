@@ -1,7 +1,8 @@
-"""The whole story of a run on one page: market, route, acquire, execute, release.
+"""The whole story of a run on one page: ask the market, choose an offer, acquire, boot, run the job, release.
 
-`advance` looks at the journal and takes the next step, whoever took the last one: going on after a crash and going on
-after the last line are the same code.
+Begin with `Drive.advance`. It reads the run's state from the journal and takes every step that is due, whoever took the last
+one. So there is no special code for going on after a crash. `_step` maps the stage of each node to its step, and each step
+is a file beside this one. `_next_attempt` chooses the next offer, or ends the run.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Drive:
 
     Args:
         secrets: values that came with the submission; empty for a follower that took over.
-        plan: the plan that was shown to the user, so that the market is not asked twice.
+        plan: the plan that the user saw, so that the market is not asked twice.
         wait: ``False`` takes every step that can be taken now and stops at the first that must wait.
     """
 
@@ -69,7 +70,7 @@ class Drive:
         self._steps: Workers[Run] = Workers()
 
     async def to_the_end(self) -> Run:
-        """Advance until the run has ended, or (without waiting) until nothing moves."""
+        """Advance until the run has ended, or (without ``wait``) until nothing moves."""
         try:
             with watched(self._engine):
                 return await self._advance_all(self._engine.journal.run(self._run_id))
@@ -94,7 +95,7 @@ class Drive:
         return run
 
     def _heard(self, run: Run) -> Run:
-        """The run with every stop that somebody asked for meanwhile; what stands before its release is hurried up."""
+        """The run, with every stop request that came meanwhile. A stop shortens the work before the release."""
         stops = self._engine.journal.stops(run.id)
         if stops != self._stops or run.stop_requested is not bool(stops):
             self._stops = stops
@@ -104,10 +105,10 @@ class Drive:
         return run
 
     async def advance(self, run: Run, pause: float) -> Run:
-        """Take every step that is due now; of those that take long, what has been reached before the next poll is due."""
+        """Take every step that is due now. Long steps go on in the background: return when the next poll is due."""
         self._engine.journal.refuse_frozen()
         if not any(member.awaited for member in (*run.members, *run.prerequisites)):
-            # What still goes on here is for rows that another follower has settled meanwhile; nobody would wait for it.
+            # Another follower has settled these entries meanwhile. Nobody would wait for the steps that still go on here.
             await self._steps.stop()
             return await self._next_attempt(run)
         self._begin(run, pause)
@@ -116,22 +117,22 @@ class Drive:
         runs = await self._steps.some(self._pause(run, pause))
         if all(one is run for one in runs):
             return run
-        # Of steps side by side none knows what the others have written, and one that was broken off may have written as well.
+        # Steps of several nodes do not know what the others have written, and a cancelled step may have written as well.
         first = runs[0]
         return first if first is not None and len(run.members) == 1 else self._engine.journal.run(run.id)
 
     def _begin(self, run: Run, pause: float) -> None:
-        """One step for each node of the attempt that has one. One node that failed ends the attempt for all."""
+        """Begin a step for each node of the attempt that has one due. One failed node ends the attempt for all."""
         records = [record for record in run.members if record.awaited]
         if not records:
-            # The last node is gone; what was made for all of them follows.
+            # The last node is gone. Now give back what was made for all of them.
             records = list(run.prerequisites)
         over = run.stop_requested or any(record.failed for record in run.members)
         if over:
-            # Whatever was begun for a job that goes on stands in the way of the release.
+            # Steps that were begun for a job that goes on would delay the release.
             self._steps.break_off()
         if run.id in self._steps:
-            # A start reaches all nodes at once.
+            # One start step serves all nodes at once.
             return
         if not over and {one.stage for one in records} <= READY and any(one.stage is Stage.REACHABLE for one in records):
             if not self._steps:
@@ -144,7 +145,7 @@ class Drive:
                 self._steps.begin(record.token, step, to_the_end=to_the_end)
 
     def _step(self, member: Member, poll: float, *, over: bool) -> Coroutine[Any, Any, Run] | None:
-        """What is due for one node, by its stage; ``None`` for nothing now."""
+        """The step that is due for one node, by its stage; ``None`` if nothing is due now."""
         record, vendor_poll = member.record, member.spec.timings.poll
         if record.rank == PREREQUISITE:
             return clear(member) if member.due("find", vendor_poll) else None
@@ -157,7 +158,7 @@ class Drive:
                 return check_boot(member) if member.due("boot", vendor_poll) else None
             case Stage.REACHABLE:
                 return None
-            # A little early, because a clock may wake us so.
+            # A little early, because a clock may wake us a little early.
             case Stage.RUNNING if member.due("poll", 0.9 * poll) or is_missed(self._engine, record):
                 return observe(member, ending=over, secrets=self._secrets)
             case Stage.RUNNING:
@@ -196,7 +197,10 @@ class Drive:
         return await acquire(self._engine, run, offer, self._epoch, self._secrets, self._throttle)
 
     async def _in_turn(self, run: Run, offer: Offer, plan: Plan) -> Run:
-        """Two runs that want several machines of one kind would each take half of the last ones, and neither would start."""
+        """Acquire several machines under a claim on their kind.
+
+        Without it, two runs that want the last machines of one kind could each take half of them, and neither would start.
+        """
         name = f"turn {offer.provider} {offer.instance_type} {offer.region}"
         async with claimed(self._engine, name, lambda _: None) as turn:
             if turn is None:
@@ -205,7 +209,7 @@ class Drive:
             return await self._acquire(run, offer)
 
     def _open_offers(self, run: Run, plan: Plan) -> Iterator[Offer]:
-        """Every feasible offer in order, without what earlier attempts blocked."""
+        """Every feasible offer in order, without those that earlier attempts blocked."""
         blocked = blocked_names(run)
         for candidate in plan:
             if blocked.isdisjoint(scopes(candidate.offer).values()):
@@ -215,7 +219,7 @@ class Drive:
         return self._engine.timing.shortest_poll * self._engine.poll_seconds()
 
     def _pause(self, run: Run, pause: float) -> float:
-        # Whoever stops a run wants to be heard, whatever else is waited for.
+        # A stop request must be noticed soon, whatever else the run waits for.
         return min(self._longest_pause(run, pause), self._engine.poll_seconds())
 
     def _longest_pause(self, run: Run, pause: float) -> float:

@@ -1,4 +1,7 @@
-"""Starting the job on the nodes that we hold: announced first, exclusive on the node, so that a second start attaches."""
+"""Start the job on the nodes of an attempt. Begin with `start`.
+
+The journal announces the start first. The start is exclusive on the node, so a second start attaches to the first.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,13 @@ __all__ = ["begin", "provider_word", "start"]
 
 
 async def start(engine: Engine, run: Run, epoch: int, secrets: Mapping[str, str], throttle: Throttle) -> Run:
-    """Announce the start on every node of the attempt that is ready for it, then start."""
+    """Announce the start on every node of the attempt that is ready for it, then start the job there."""
     waiting = [record for record in run.members if record.stage is Stage.REACHABLE]
     for record in waiting:
         try:
             engine.executor(Member(engine, run, record, throttle).access)
         except PluginError as error:
-            # Nothing has begun, and nobody here could begin it.
+            # Nothing has begun, and no executor here could begin it.
             return await _not_started(Member(engine, run, record, throttle), "refused", words_of(error))
     ready = {record.token for record in waiting}
     steps = (NodeRunning(epoch, engine.executor_plugin(record.node)).about(record.token) for record in waiting)
@@ -45,7 +48,7 @@ async def start(engine: Engine, run: Run, epoch: int, secrets: Mapping[str, str]
 
 
 async def begin(member: Member, secrets: Mapping[str, str]) -> Run:
-    """Start what was announced. The start is exclusive on the node, so that a second one attaches to the first."""
+    """Start the job that was announced. The start is exclusive on the node, so a second one attaches to the first."""
     engine, run, silence = member.engine, member.run, member.engine.timing.silence
     if missing := [name for name in run.job.secrets if name not in secrets]:
         text = f"the value of the secret {missing[0]} is not here: it is never stored, and the client that had it is gone"
@@ -55,7 +58,7 @@ async def begin(member: Member, secrets: Mapping[str, str]) -> Run:
     async def knock() -> None:
         await retrying(lambda: _start_there(member, execution), engine.clock, seconds=silence)
 
-    # A workdir may take hours to send, and no longer than the job itself may.
+    # Sending a workdir may take hours, but no longer than the job itself may take.
     seconds = (time_limit(run, member.record) or engine.timing.start) + silence
     try:
         await bounded(knock, seconds, engine.clock)
@@ -66,7 +69,7 @@ async def begin(member: Member, secrets: Mapping[str, str]) -> Run:
     except JournalError:
         raise
     except StaleEpoch as error:
-        # It is the node's word. Where the journal says that nobody has taken over, somebody there has made it up.
+        # This is only the node's word. If the journal says that nobody has taken over, it is false.
         if run.id not in engine.claims or not is_ours(engine, run.id):
             raise
         return await member.step(NodeLost(words_of(error)))
@@ -86,14 +89,14 @@ async def _start_there(member: Member, execution: Execution) -> None:
     except NodeUnreachable as error:
         seen = await provider_word(member.engine, node)
         if seen.state in ENDED:
-            # Nobody has to knock for minutes at what is not there any more.
+            # The machine has ended: do not retry the start for minutes.
             detail = seen.detail or words_of(error)
             raise Lost(f"the provider says {seen.state}: {detail}", provider=node.provider) from error
         raise
 
 
 async def provider_word(engine: Engine, node: Node) -> Node:
-    """The machine as its provider has it now, and as it was where nobody can say."""
+    """The machine's state at its provider now; the last known one if the provider cannot be asked."""
     try:
         seen = await inspected(engine, node)
         if seen.state in ENDED:

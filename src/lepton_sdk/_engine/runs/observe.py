@@ -1,7 +1,8 @@
-"""Observing the job on a node: polled to its end, ended when asked, and lost when nobody can say what became of it.
+"""Poll the job on a node until it ends. Begin with `observe`, which polls once.
 
-Whatever the node, its executor or their plugin does is an answer: an error of any class, nonsense and silence all mean that
-the node says nothing of use.
+It ends the job when the run is stopped, when another node has failed, or when the job is beyond its limits. It calls the node
+lost when nobody can say what became of the job. Whatever the node, its executor or their plugin does is an answer: an error
+of any class, nonsense and silence all mean that the node says nothing of use.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ async def observe(member: Member, *, ending: bool, secrets: Mapping[str, str]) -
     """Poll the job on one node once.
 
     Args:
-        ending: the attempt is over for this node: what runs there is ended.
+        ending: the attempt is over for this node, so end what runs there.
     """
     asked_at, overdue = member.now(), is_overdue(member)
     try:
@@ -49,7 +50,7 @@ async def observe(member: Member, *, ending: bool, secrets: Mapping[str, str]) -
         member.forget("silent")
         member.forget("garbled")
         if overdue and status.state in (*_GOING, ExecutionState.ABSENT):
-            # The node ends its job by itself, and this one says that it goes on.
+            # The node should have ended the job by itself, but it says that the job goes on.
             text = "it went on beyond its time limit"
             return await _finished(member, evolve(status, state="finished", detail=text), "timeout")
         if not ending and (detail := await _sick(member, status)):
@@ -71,17 +72,17 @@ async def observe(member: Member, *, ending: bool, secrets: Mapping[str, str]) -
 
 async def _goes_on(member: Member, *, ending: bool) -> Run:
     if ending and not member.due("ending"):
-        # It was asked to end, and says that it runs on: nobody asks again, the machine goes back.
+        # The job was asked to end, and still runs. Do not ask again: give the machine back.
         reason = None if member.run.stop_requested else PEER
         return await _lost(member, ExecutionStatus(ExecutionState.LOST, reason=reason, detail="it did not end when asked to"))
     return member.run
 
 
 async def _polled(member: Member, *, ending: bool) -> ExecutionStatus:
-    """What the node says of its job; with ``ending`` what runs there is ended first.
+    """The node's answer about its job. With ``ending``, a job that still runs is ended and asked about again.
 
     Raises:
-        NodeUnreachable: nothing of use.
+        NodeUnreachable: the node said nothing of use.
     """
     node, timing, clock = member.node, member.engine.timing, member.engine.clock
     execution = execution_of(member.engine, member.run, member.record, {})
@@ -103,7 +104,7 @@ async def _polled(member: Member, *, ending: bool) -> ExecutionStatus:
 
 
 def is_overdue(member: Member) -> bool:
-    """Whether the job is beyond its limits by our own clock: the node's word is not needed for that."""
+    """Return True if the job is beyond its limits by our own clock. The node's word is not needed for that."""
     run, record, now = member.run, member.record, member.now()
     limit, began = time_limit(run, record), record.running_at or record.intended_at
     if limit is not None and (now - began).total_seconds() > limit + member.engine.timing.silence:
@@ -112,9 +113,9 @@ def is_overdue(member: Member) -> bool:
 
 
 async def _sick(member: Member, status: ExecutionStatus) -> str:
-    """Why the machine itself cannot go on, by the word of a provider that looks at it; empty if it can, or nobody knows.
+    """Why the machine itself cannot go on, from its provider's health check; empty if it can, or if nobody knows.
 
-    A job that failed on a machine that failed did not fail by itself.
+    If the machine failed, the job on it did not fail by itself.
     """
     failed = status.state is ExecutionState.FINISHED and status.reason in (None, "", "exit") and status.exit_code != 0
     if not failed and not (status.state in _GOING and member.due("health", member.engine.timing.health)):
@@ -133,14 +134,14 @@ def _ended_for(run: Run) -> str:
 
 
 def _reason(run: Run, status: ExecutionStatus, *, overdue: bool) -> str:
-    """The executor knows that an execution was cancelled, and not for whose sake."""
+    """The reason of the job's end. The executor knows that an execution was cancelled, but not why."""
     if status.reason != "cancelled":
         return status.reason or "exit"
     return "timeout" if overdue and not run.stop_requested else _ended_for(run)
 
 
 async def _out_of_reach(member: Member, error: NodeUnreachable, *, ending: bool) -> ExecutionStatus:
-    """A silent node is not a dead one: only its provider's word, or the node's own time limit, says that the job has ended."""
+    """A silent node is not a dead one. Only its provider's word or the node's own time limit says that the job has ended."""
     if member.due("inspect", member.spec.timings.poll):
         seen = await provider_word(member.engine, member.node)
         if seen.state in ENDED:
@@ -159,9 +160,9 @@ async def _out_of_reach(member: Member, error: NodeUnreachable, *, ending: bool)
 
 
 def _is_past_hope(member: Member, error: NodeUnreachable) -> bool:
-    """Whether the node has said nothing but nonsense for two minutes.
+    """Return True if the node has said nothing but nonsense for two minutes.
 
-    A silent node may only be cut off, and its job goes on. One that answers and cannot be understood will never say that its job
+    A silent node may only be cut off while its job goes on. A node whose answers make no sense will never say that its job
     is over.
     """
     if isinstance(error, NodeGarbled):
@@ -170,8 +171,10 @@ def _is_past_hope(member: Member, error: NodeUnreachable) -> bool:
 
 
 def has_stopped(member: Member) -> bool:
-    """Whether a silent node has certainly stopped the job by itself: its bound is counted from our last word that can have
-    reached it, by a clock that nobody sets."""
+    """Return True if a silent node has certainly stopped the job by itself.
+
+    The time counts from our last message that can have reached the node, by a clock that nobody sets.
+    """
     run, timing = member.run, member.engine.timing
     limits = (run.job.retry.interruption.unreachable, time_limit(run, member.record))
     bounds = [bound for bound in limits if bound is not None]
@@ -187,7 +190,7 @@ async def _lost(member: Member, status: ExecutionStatus) -> Run:
     if member.elapsed("silent") is None:
         node, execution = member.node, execution_of(member.engine, member.run, member.record, {})
         try:
-            # What is left of the process tree must not run on unseen.
+            # The rest of the process tree must not go on unseen.
             await ask_node(
                 "ending what is left of it",
                 lambda: member.executor.cancel(node, execution),
@@ -197,13 +200,13 @@ async def _lost(member: Member, status: ExecutionStatus) -> Run:
             )
         except NodeUnreachable as error:
             detail = detail if error.message in detail else f"{detail}; {error.message}"
-    # Another node of the attempt says why it failed. One that is out of reach may be why the others failed.
+    # Another node of the attempt says why it failed. But a node out of reach may be the reason why the others failed.
     reason = PEER if status.reason == PEER else None
     return await member.step(NodeLost(detail, stopped=status.reason == _STOPPED, reason=reason))
 
 
 async def _finished(member: Member, status: ExecutionStatus, reason: str, there: datetime | None = None) -> Run:
-    """The result, and in the same row group that the node is given back from now on."""
+    """Write the result, and in the same transaction that the node is given back from now on."""
     result = NodeFinished(
         exit_code=status.exit_code,
         signal=status.signal,

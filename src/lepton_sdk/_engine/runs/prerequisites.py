@@ -1,4 +1,4 @@
-"""What was made once for all nodes of an attempt (a network, a GPU cluster): given back when the last of them is."""
+"""Give back the prerequisites of an attempt (a network, a GPU cluster), once the last of its nodes is gone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["clear"]
 async def clear(member: Member) -> Run:
     """Give back what the provider lists under the attempt's group.
 
-    A run does not wait for it longer than a moment: the entry stays open then, and a sweep goes on with it.
+    The run waits for it only for a short time. After that the entry stays open, and a sweep goes on with it.
     """
     record, engine = member.record, member.engine
     member.due("clear")

@@ -1,4 +1,9 @@
-"""What became of a create call whose answer is not here: the machine is found by our token, or made by the same call again."""
+"""Find out what became of a create call whose answer was lost. Begin with `resolve`.
+
+It searches the provider's listing for our token. If it finds a machine, the run adopts it. If the vendor keeps our token as
+an idempotency key, the same call is made again. If nothing shows up when it should be listed, the run goes on to another
+offer. Once nothing can appear any more, the entry is closed.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +34,12 @@ async def resolve(member: Member, secrets: Mapping[str, str]) -> Run:
     """Find out what became of a create call whose answer we do not have.
 
     Returns:
-        The run with the node adopted, or released when nothing can appear any more, or unresolved when it should be listed
-        by now and another offer may be taken, or as it was.
+        The run. Its node is adopted; or released if nothing can appear any more; or unresolved if it should be listed by now and
+        another offer may be taken; or unchanged.
     """
     engine, run, record, timings = member.engine, member.run, member.record, member.spec.timings
     if (creating := engine.creating.get(record.token)) is not None:
-        # The call is still under way, in this very client: its answer tells more than any listing.
+        # The call is still under way in this client. Its answer tells more than any listing.
         return await asyncio.shield(creating)
     asked_at = engine.clock.now()
     age = (asked_at - record.called_at).total_seconds()
@@ -42,16 +47,16 @@ async def resolve(member: Member, secrets: Mapping[str, str]) -> Run:
         listed = await _found(member)
     except ProviderError:
         if age < timings.listing_lag + engine.timing.unasked or record.token not in engine.called or member.spec.starts_alone:
-            # What another client has asked for may run already, if this journal is an older copy of what it was.
+            # If this journal is an older copy, a machine that another client has asked for may run already.
             raise
-        # Nobody can say what became of it, and nobody who stops the run, or wants another offer, is held up by that.
+        # Nobody can say what became of it. That must not delay a stop, or the next offer.
         return await _unresolved(member)
     if not _machines(listed) and age >= timings.listing_lag + timings.create_horizon:
-        # With nothing found the row is closed for good, and a listing may be cut short: look once more.
+        # If nothing is found, the entry is closed for good. A listing may be cut short, so list once more.
         await engine.clock.sleep(timings.poll)
         listed = await _found(member)
     if alive := _machines(listed):
-        # The row first: where another follower has adopted one of them meanwhile it is refused, and nothing is given back here.
+        # Write first: if another follower has adopted one of them meanwhile, the write is refused and nothing is given back.
         run = await confirm(member, alive[0])
         await gather_all(*(give_back_duplicate(engine, record, surplus, asked_at) for surplus in alive[1:]))
         return engine.journal.run(run.id) if alive[1:] else run
@@ -60,15 +65,15 @@ async def resolve(member: Member, secrets: Mapping[str, str]) -> Run:
     if age < timings.listing_lag:
         return run
     if age < timings.listing_lag + timings.create_horizon:
-        # What begins by itself may execute late: then no other offer is taken before it is certain.
+        # A job that the provider starts by itself may execute late: take no other offer before this one is certain.
         return run if member.spec.starts_alone else await _unresolved(member)
     return await _never_came(member, listed)
 
 
 def _may_repeat(member: Member, now: datetime, secrets: Mapping[str, str]) -> bool:
-    """Whether the vendor still keeps the token as a key, so that the same call makes nothing that is there already.
+    """Return True if the same call may be made again: the vendor still keeps the token as a key, so it makes no second machine.
 
-    The claim is live, or the call is refused as it leaves. A run that ends wants no machine.
+    The claim need not be checked here: without a live claim the call is refused as it leaves. A run that ends wants no machine.
     """
     run, record, spec = member.run, member.record, member.spec
     life, since = spec.timings.idempotency, (now - record.intended_at).total_seconds()
@@ -83,7 +88,7 @@ def _may_repeat(member: Member, now: datetime, secrets: Mapping[str, str]) -> bo
 
 
 async def _never_came(member: Member, listed: list[Node]) -> Run:
-    """Nothing can appear any more: what was made for a machine that never came (a disk, a network) is given back."""
+    """No machine can appear any more. Give back what was made for it (a disk, a network), and close the entry."""
     engine, record, timings = member.engine, member.record, member.spec.timings
     await assure(engine, member.provider_name)
     rests = [await released(engine, node) for node in listed]
@@ -91,16 +96,16 @@ async def _never_came(member: Member, listed: list[Node]) -> Run:
         return member.run
     detail = f"nothing of it appeared within {timings.create_horizon:.0f} seconds"
     error = OutcomeUnknown(f"{detail} of a create call whose answer was lost", provider=member.provider_name)
-    # An answer that was lost counts as a refusal, or the same would be asked for without end. A client that died before it called
-    # has been refused nothing.
+    # A lost answer counts as a refusal, or the same offer would be asked for without end. If the client died before it made the
+    # call, nothing was refused.
     lost = record.stage is Stage.UNKNOWN and not is_explained(member.run)
     why = [refusal(member.run, record.offer, error, engine.redacted)] if lost else []
-    # Another follower may have found it meanwhile, and be giving it back: its row is not ours to close.
+    # Another follower may have found it meanwhile and may be giving it back. Then we must not close its entry.
     return await member.step(NodeReleased(detail, unseen_seconds(engine, member.run, record)), *why)
 
 
 async def _found(member: Member) -> list[Node]:
-    """What its provider shows of its token, as far as it can be ours."""
+    """What the provider lists under the node's token and can be ours."""
     record, timings = member.record, member.spec.timings
     doubles = {one.node.id for one in record.duplicates}
     listed = [node for node in await found_of(member.engine, record) if node.id not in doubles]
@@ -112,7 +117,7 @@ def _machines(listed: list[Node]) -> list[Node]:
 
 
 async def _unresolved(member: Member) -> Run:
-    """The run goes on to another offer; the row stays open, with its price under the cap, until nothing can turn up."""
+    """Let the run go on to another offer. Its entry stays open and its price counts under the cap until nothing can appear."""
     engine, record = member.engine, member.record
     engine.called.discard(record.token)
     message = f"what became of the create call is not known: {record.detail or 'it may never have left'}"

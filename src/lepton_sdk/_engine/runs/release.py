@@ -1,7 +1,8 @@
-"""Giving a machine back: again and again until its provider says that it is gone.
+"""Give a machine back, again and again, until its provider says that it is gone. Begin with `release`, which asks once.
 
-Between the wish to release and the provider stand the journal's row and one bounded attempt to keep log and outputs. Nothing
-that a node or an executor says or does here can hold the machine.
+Two things happen before the first release call: the journal gets an entry, and one bounded attempt copies log and outputs to this
+host. Nothing that a node or an executor says or does here can delay the release beyond that. When the attempt's last node is
+gone, the entries of `attempts.after` are written with it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ __all__ = ["release"]
 
 
 async def release(member: Member, *, reason: str | None = None) -> Run:
-    """Ask once for the node to be given back. With the attempt's last node the run ends, when nothing more is to be tried.
+    """Ask once for the node's release. With the attempt's last node the run ends, unless another attempt follows.
 
     Args:
         reason: why a node that did not end by itself is given back.
@@ -46,13 +47,13 @@ async def release(member: Member, *, reason: str | None = None) -> Run:
             if record.stopped or has_stopped(member):
                 return await _leave(member, error)
             if member.run.job.retry.interruption.unreachable is not None and not member.run.stop_requested:
-                # Soon it is certain that nothing runs there any more, and then the run may go on without it.
+                # Soon it is certain that nothing runs there any more. Then the run may go on without this node.
                 return member.run
             raise
         if answer.state is not NodeState.GONE:
             member.throttle.there[record.token] = asked_at
             return member.run
-        # In another account everything is gone.
+        # With the wrong account's key every machine looks gone, so check the account before believing it.
         await assure(engine, member.provider_name)
         await _forget(member)
     member = member.again()
@@ -61,7 +62,7 @@ async def release(member: Member, *, reason: str | None = None) -> Run:
 
 
 async def _forget(member: Member) -> None:
-    """What was pinned for a machine goes with it: its address may be another machine's tomorrow."""
+    """Forget what was pinned for the machine (its executor does it): its address may be another machine's tomorrow."""
     engine, node = member.engine, member.node
 
     async def forget() -> None:
@@ -74,14 +75,14 @@ async def _forget(member: Member) -> None:
 
 
 def _after(member: Member) -> list[AttemptFailed | RunFinished]:
-    """The rows that follow when the attempt has nothing else that may cost something."""
+    """The entries that follow if the attempt has nothing else that may cost something."""
     if any(other.awaited for other in (*member.run.members, *member.run.prerequisites) if other.token != member.token):
         return []
     return list(after(member.run, member.now()))
 
 
 async def _leave(member: Member, error: LeptonError) -> Run:
-    """Go on without it: its row stays open until a sweep has given it back."""
+    """Let the run go on without the machine. Its entry stays open until a sweep has given it back."""
     member, words = member.again(), words_of(error)
     member.engine.tell(
         f"run {member.run.id}: {member.provider_name} cannot give back a machine that is out of reach ({words}); its job has "
@@ -103,15 +104,15 @@ async def _released(member: Member) -> Node:
 
 
 async def _released_with_its_group(member: Member) -> Node:
-    """Ask for all nodes of the attempt together, once the last of them shall go."""
+    """Ask for the release of all nodes of the attempt together, once the last of them may go."""
     engine, name, members = member.engine, member.record.group or member.run.id, member.again().run.members
     if any(one.awaited and one.stage not in GIVEN_BACK for one in members):
         return member.node.with_state(NodeState.RELEASING, "the other nodes of its group still go on")
     told = (engine.releases.last(name) or {}).get(member.node.id)
     if told is not None and told.state is NodeState.GONE:
-        # Another node of the group has asked for all of them.
+        # Another node of the group has already asked for all of them.
         return told
     nodes = [one.node for one in members if one.awaited and one.node is not None]
     answers = await engine.releases.get(name, member.spec.timings.poll, lambda: released_group(engine, nodes))
-    # What was released before is gone.
+    # The answer may not name a machine that was released before.
     return answers.get(member.node.id) or member.node.with_state(NodeState.RELEASING)

@@ -1,4 +1,4 @@
-"""Taking a job in: every check that can fail without cost comes first, then one durable row."""
+"""Accept a job: first every check that can fail without cost, then one durable entry. Begin with `check`, then `record`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["check", "read_secrets", "record"]
 
 
 def check(job: Job) -> None:
-    """Refuse what cannot run, before anything is asked or written.
+    """Refuse a job that cannot run, before anything is asked or written.
 
     Raises:
         JobSpecError: the message names the field and the fix.
@@ -28,7 +28,7 @@ def check(job: Job) -> None:
 
 
 def _check_line_ends(workdir: Path, command: str) -> None:
-    """A script with Windows line ends names an interpreter that no node has, and all that a node says is "not found"."""
+    """Refuse a script with Windows line ends: it names an interpreter that no node has, and the node only says "not found"."""
     try:
         word = shlex.split(command)[0]
         with (workdir / word).open("rb") as file:
@@ -47,7 +47,7 @@ def read_secrets(job: Job, environment: Mapping[str, str]) -> dict[str, str]:
     """The values of the job's secrets.
 
     Raises:
-        JobSpecError: one is not set.
+        JobSpecError: a secret is not set.
     """
     for name in job.secrets:
         if not environment.get(name):
@@ -56,18 +56,18 @@ def read_secrets(job: Job, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def record(engine: Engine, job: Job, run_id: str = "") -> Run:
-    """Write the run's first row.
+    """Write the run's first entry.
 
     Args:
-        run_id: its id, made before; a new one without it.
+        run_id: an id that was made before; empty for a new one.
 
     Raises:
-        JournalError: it could not be written; nothing was started.
+        JournalError: the entry could not be written; nothing was started.
     """
     try:
         engine.journal.renew_time()
         return engine.append(run_id or engine.new_id(), RunPlanned(job))
     except JournalError as error:
-        # Only here it is certain: later a machine may be there already.
+        # Only here it is certain that nothing was started: later a machine may exist already.
         error.hint = f"{error.hint}; nothing was started" if error.hint else "nothing was started"
         raise
