@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from ssh import sshd
 
+from lepton_byoc.ask import ask
 from lepton_byoc.bundle import bundle
-from lepton_byoc.link import ask
 from lepton_sdk._clock import SystemClock
 from lepton_sdk._executors.transports.ssh.executor import SSHExecutor
-from lepton_sdk._plugins.shell import ExecutorShell
+from lepton_sdk._plugins.remote_shell import ExecutorShell
 from lepton_sdk.spi import ExecutorContext, SSHAccess
 
 GPUS = 8

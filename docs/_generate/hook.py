@@ -14,6 +14,7 @@ from api import module_page
 from commands import command_pages
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
+from pictures import layer_picture, layer_table, stage_picture
 from providers import provider_pages, provider_part
 from tables import error_table, event_table, flag_table, gpu_table, job_table, schema_text, stage_table
 
@@ -30,6 +31,9 @@ _PARTS: dict[str, Callable[[], str]] = {
     "flags": flag_table,
     "gpus": gpu_table,
     "errors": error_table,
+    "layers": layer_table,
+    "layer picture": layer_picture,
+    "stage chart": stage_picture,
     "journal schema": schema_text,
     "journal stages": stage_table,
     "journal events": event_table,

@@ -10,7 +10,7 @@ from attrs import fields
 from docstrings import arguments, summary
 
 from lepton_sdk import errors
-from lepton_sdk._journal.schema import MIGRATIONS, VERSION
+from lepton_sdk._journal.stores.sqlite_schema import MIGRATIONS, VERSION
 from lepton_sdk.domain._gpu_table import table
 from lepton_sdk.domain.container import Container, Registry
 from lepton_sdk.domain.events import AnyEvent

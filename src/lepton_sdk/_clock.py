@@ -12,7 +12,7 @@ from attrs import frozen
 
 __all__ = ["Anchor", "Clock", "SteadyClock", "SystemClock"]
 
-# A reading of CLOCK_BOOTTIME that is further from the kernel's own word than this was not made by the kernel.
+# A reading of CLOCK_BOOTTIME that differs from /proc/uptime by more than this does not come from the kernel.
 _UPTIME_SECONDS = 60.0
 
 
@@ -28,7 +28,7 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for ``seconds``; 0 gives way to others once."""
+        """Wait for ``seconds``; 0 yields to other tasks once."""
         ...
 
 
@@ -40,8 +40,8 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds since the host booted, those asleep included where the platform counts them."""
-        # CLOCK_BOOTTIME goes on while a laptop lid is closed; CLOCK_MONOTONIC does not.
+        """Seconds since the host booted, including time asleep where the platform counts it."""
+        # CLOCK_BOOTTIME continues while a laptop sleeps; CLOCK_MONOTONIC does not.
         boottime = getattr(time, "CLOCK_BOOTTIME", None)
         return time.clock_gettime(boottime) if boottime is not None else time.monotonic()
 
@@ -54,7 +54,7 @@ class SystemClock:
 
 @frozen
 class Anchor:
-    """What the wall clock said at one moment of a boot; with the time since boot it tells every later moment.
+    """The wall clock at one moment of a boot. Together with the time since boot it gives every later moment.
 
     Attributes:
         wall: what the wall clock said.
@@ -72,7 +72,7 @@ class Anchor:
 
     @classmethod
     def from_text(cls, text: str) -> Anchor | None:
-        """The reverse of `to_text`; ``None`` for what is no anchor."""
+        """The reverse of `to_text`; ``None`` if the text is not an anchor."""
         try:
             data = json.loads(text)
             return cls(datetime.fromisoformat(data["wall"]), float(data["elapsed"]), str(data["boot"]))
@@ -81,7 +81,7 @@ class Anchor:
 
 
 class SteadyClock(SystemClock):
-    """A time of day that nobody sets: the wall clock is read once, and from there only the time since boot counts.
+    """A time of day that nobody can set: the wall clock is read once, and from there only the time since boot counts.
 
     A wall clock may be wrong for a moment. The claims, time limits and costs of a run must not follow it there.
     """
@@ -92,7 +92,7 @@ class SteadyClock(SystemClock):
         self.anchor = self.fresh()
 
     def wall(self) -> datetime:
-        """What the host's wall clock says now: for signatures that somebody else's clock is held against."""
+        """The host's wall clock: for signatures that another host checks against its own clock."""
         return super().now()
 
     def elapsed(self) -> float:
@@ -104,13 +104,13 @@ class SteadyClock(SystemClock):
         return Anchor(self.wall(), self.elapsed(), self.boot)
 
     def hold(self, anchor: Anchor) -> None:
-        """Go by an anchor that other processes of this boot go by as well."""
+        """Use an anchor that the other processes of this boot use as well."""
         self.anchor = anchor
 
     def now(self) -> datetime:
         """The time of day, aware, in UTC: from the anchor on, whatever the wall clock does."""
         if not self.boot:
-            # Time since boot may stand still here while the host sleeps.
+            # The time since boot may stop here while the host sleeps.
             return self.wall()
         return self.anchor.wall + timedelta(seconds=self.elapsed() - self.anchor.elapsed)
 
@@ -126,7 +126,7 @@ class SteadyClock(SystemClock):
             return ""
 
     def _beside_the_kernel(self) -> float:
-        """How far the time since boot that we are told is from the kernel's: a tool that fakes clocks may stand between."""
+        """How far the reported time since boot is from the kernel's: a tool that fakes clocks may be in between."""
         try:
             uptime = float(Path("/proc/uptime").read_text().split()[0])
         except (OSError, ValueError, IndexError):

@@ -1,7 +1,7 @@
-"""The names of a package that load on first use: one list for type checkers and for Python.
+"""Lazy names of a package: one list for type checkers and for Python.
 
 The list is a module ``_names`` beside the package's ``__init__``: plain lines ``from module import Name as Name``. A type
-checker imports it. Python never does: here its imports are noted and not made.
+checker imports it. Python never does: this module reads its import lines without running them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ __all__ = ["Door"]
 
 
 class Door:
-    """The names of one package, each loaded from its home when somebody asks for it.
+    """The names of one package, each loaded from its module on first use.
 
     Args:
         package: the package's ``__name__``.
         modules: submodules that are names of the package as well.
-        made: names whose values a function makes.
+        made: names whose values come from a function.
     """
 
     def __init__(self, package: str, modules: Iterable[str] = (), made: dict[str, Callable[[], object]] | None = None) -> None:
@@ -27,7 +27,7 @@ class Door:
         self._modules = frozenset(modules)
         self._made = made or {}
         self.homes = _homes(package)
-        # Constants, classes, the rest: as in every other list of names here.
+        # Constants, classes, the rest: as ruff sorts ``__all__``.
         self.names = sorted(
             {*self.homes, *self._modules, *self._made}, key=lambda name: (not name.isupper(), not name[0].isupper(), name)
         )
@@ -68,7 +68,7 @@ def _homes(package: str) -> dict[str, str]:
 
 
 class _Anything:
-    """A module in which every name is found."""
+    """A stand-in for a module: it has every name."""
 
     def __getattr__(self, name: str) -> object:
         return name

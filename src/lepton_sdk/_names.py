@@ -1,6 +1,6 @@
 """The names of `lepton_sdk`, each with the module that it loads from: read by type checkers and by `_lazy`, never run."""
 
-from lepton_sdk._config.model import Config as Config
+from lepton_sdk._config.load import Config as Config
 from lepton_sdk._engine.followers.leaving import OnCancel as OnCancel
 from lepton_sdk._engine.inventory.report import Difference as Difference
 from lepton_sdk._engine.inventory.report import HeldNode as HeldNode

@@ -1,4 +1,4 @@
-"""One background event loop per synchronous client: started once, stopped with it, and made anew after a fork."""
+"""One background event loop per synchronous client: starts on first use, stops with the client, restarts after a fork."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SETTLE_SECONDS = 1.0
 
 
 class Portal:
-    """Runs coroutines of one asynchronous client from ordinary code, also inside a running event loop (a notebook)."""
+    """Runs the coroutines of one asynchronous client from synchronous code, also inside a running event loop (a notebook)."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -27,9 +27,9 @@ class Portal:
         self._starting = threading.Lock()
 
     def call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        """Run to the end and give the result. An interrupt cancels the coroutine and waits until it has tidied up.
+        """Run a coroutine to its end and return the result. An interrupt cancels it and waits for its clean-up.
 
-        What the coroutine then notes on its own error is noted on the interrupt as well.
+        Notes on the coroutine's own error are added to the interrupt as well.
         """
         if self._is_ours():
             coroutine.close()
@@ -49,7 +49,7 @@ class Portal:
             raise
 
     def iterate(self, items: AsyncIterator[_T]) -> Iterator[_T]:
-        """An asynchronous iterator as an ordinary one; closing it early closes the other."""
+        """An asynchronous iterator as a synchronous one; closing it early closes the asynchronous one."""
         try:
             while (item := self.call(_next(items))) is not _END:
                 yield item  # type: ignore[misc]
@@ -59,7 +59,7 @@ class Portal:
                 self.call(close())
 
     def end_calls(self) -> None:
-        """Cancel what other threads still wait for, and see it end."""
+        """Cancel the calls of other threads, and wait for their end."""
         if self._loop is not None and self._pid == os.getpid() and not self._is_ours():
             asyncio.run_coroutine_threadsafe(_ended(), self._loop).result()
 
@@ -75,11 +75,11 @@ class Portal:
         loop.close()
 
     def _is_ours(self) -> bool:
-        """Whether we are in the loop's own thread, in a callback."""
+        """Whether this is the loop's own thread, in a callback."""
         return threading.current_thread() is self._thread and self._pid == os.getpid()
 
     def _running(self) -> asyncio.AbstractEventLoop:
-        # A thread does not survive a fork: the child makes its own, and a lock that it did not take.
+        # A thread does not survive a fork: the child creates its own thread, and a fresh lock.
         if self._pid != os.getpid():
             self._starting = threading.Lock()
             self._loop = None
@@ -92,7 +92,7 @@ class Portal:
             return self._loop
 
     def _end(self, work: _Work[Any]) -> None:
-        """Cancel work and see it end. An interrupt more cancels it again: the first time it may stay to stop its run."""
+        """Cancel work and wait for its end. A second interrupt cancels it again: the work may still be stopping its run."""
         loop = self._running()
         while not work.over.is_set():
             loop.call_soon_threadsafe(work.cancel)
@@ -106,8 +106,8 @@ class _Work(Generic[_T]):
     """A coroutine that another thread waits for.
 
     Attributes:
-        notes: what its error says beside its message.
-        over: whether it has come to its end.
+        notes: the notes on its error.
+        over: set when it has ended.
     """
 
     def __init__(self, coroutine: Coroutine[Any, Any, _T]) -> None:
@@ -132,7 +132,7 @@ class _Work(Generic[_T]):
 
 
 async def _settled() -> None:
-    """Close generators that were left in the middle; those that the garbage collector found first close themselves."""
+    """Close unfinished generators; those that the garbage collector found first close themselves."""
     await asyncio.get_running_loop().shutdown_asyncgens()
     if rest := asyncio.all_tasks() - {asyncio.current_task()}:
         await asyncio.wait(rest, timeout=_SETTLE_SECONDS)

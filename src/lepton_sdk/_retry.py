@@ -1,4 +1,4 @@
-"""The only place that retries, and the only one that imports tenacity. Whether to retry is the error's own word."""
+"""The only module that retries, and the only one that imports tenacity. The error's disposition says whether to retry."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 
 
 async def retrying(call: Callable[[], Awaitable[_T]], clock: Clock, *, seconds: float) -> _T:
-    """Call again while the error says ``retry-same``, with growing waits and the vendor's ``Retry-After``.
+    """Retry while the error's disposition is ``retry-same``, with exponential backoff and the vendor's ``Retry-After``.
 
     Args:
-        seconds: the time in all after which the last error is raised.
+        seconds: the total time after which the last error is raised.
     """
     try:
         return await call()
@@ -43,7 +43,7 @@ async def _again(call: Callable[[], Awaitable[_T]], clock: Clock, seconds: float
         error = state.outcome.exception() if state.outcome else None
         return _wait(error, state.attempt_number + 1)
 
-    # tenacity awaits only what it knows for a coroutine function, which a lambda is not.
+    # tenacity awaits only coroutine functions, and a lambda is not one.
     async def once() -> _T:
         return await call()
 
@@ -51,7 +51,7 @@ async def _again(call: Callable[[], Awaitable[_T]], clock: Clock, seconds: float
     retries = AsyncRetrying(
         retry=retry_if_exception(transient),
         wait=wait,
-        # Time is read from our clock, which a simulation may own.
+        # Use our clock, which a simulation may own.
         stop=lambda _: clock.monotonic() >= end,
         sleep=clock.sleep,
         reraise=True,

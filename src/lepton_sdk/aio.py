@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncClient", "JobLike"]
 
-# A job, the keys of one, or the path of a job file.
+# A job, a mapping with a job file's keys, or the path of a job file.
 JobLike = Job | Mapping[str, Any] | str | os.PathLike[str]
 
 
 class AsyncClient:
-    """One client of the market. Questions touch no network and no state; only `submit`, `run` and `stop` act.
+    """A client of the market. Questions touch no network and no state; only `submit`, `run` and `stop` act.
 
-    Where a method takes a job, it is a `Job`, a mapping with a job file's keys, or the path of a job file. Where it takes a
-    run, it is the run's id, the name of its job, or the beginning of the id: four letters or more. Of several runs of one
-    name the open one is meant; when none is open, the newest.
+    Where a method takes a job, pass a `Job`, a mapping with a job file's keys, or the path of a job file. Where it takes a
+    run, pass the run's id, the name of its job, or the beginning of the id: four letters or more. If several runs have this
+    name, the open one counts; if none is open, the newest.
 
     Args:
-        config_file: the settings' file; else ``LEPTON_SDK_CONFIG``, else ``~/.config/lepton/config.toml``.
-        state: the folder of the journal and of runs' files; else ``LEPTON_SDK_STATE``, else the file's word.
-        cache: the folder of what can be made again.
-        providers: provider objects that the application brings itself, by their spec.
+        config_file: the config file; else ``LEPTON_SDK_CONFIG``, else ``~/.config/lepton/config.toml``.
+        state: the folder of the journal and of runs' files; else ``LEPTON_SDK_STATE``, else ``state`` in the config file.
+        cache: the cache folder, whose files can be created again.
+        providers: the application's own provider objects, by their spec.
         clock: a clock for tests and simulations.
-        environment: where variables and secrets are read from; the process's own by default.
+        environment: the variables for settings and secrets; by default those of the process.
 
     Use it as a context manager, or call `aclose`.
     """
@@ -75,7 +75,7 @@ class AsyncClient:
     @property
     def _engine(self) -> Engine:
         if self._pid != os.getpid():
-            # After a fork nothing of what our parent has open may be used here, nor closed.
+            # After a fork the parent's open connections and files must be neither used nor closed here.
             self._inherited, self._opened, self._pid = self._opened, None, os.getpid()
         if self._opened is None:
             from lepton_sdk._engine.engine import Engine
@@ -90,7 +90,7 @@ class AsyncClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close connections and the journal. Runs go on."""
+        """Close connections and the journal. Runs continue."""
         if self._opened is not None and self._pid == os.getpid():
             await self._opened.aclose()
             self._opened = None
@@ -98,11 +98,11 @@ class AsyncClient:
     # --- questions -------------------------------------------------------------------------------------------------
 
     async def offers(self, resources: Resources | Mapping[str, Any] | str | None = None, *, live: bool = False) -> list[Offer]:
-        """Every known offer that has what ``resources`` ask for, cheapest first, usable or not.
+        """Every known offer that fits ``resources``, cheapest first, usable or not.
 
         Args:
-            resources: for example ``"H100:8"``; nothing for all offers. Unless it says so, spot offers are among them.
-            live: ask every usable provider; else reference data and this machine answer, without network.
+            resources: for example ``"H100:8"``; ``None`` for all offers. Spot offers are included unless it says otherwise.
+            live: ask every usable provider; without it, reference data and this machine answer, without network.
         """
         from lepton_sdk._engine.market import ask_market
         from lepton_sdk.router import matching
@@ -115,7 +115,7 @@ class AsyncClient:
         """Where the job would run, at what price, and why everything else lost.
 
         Args:
-            live: ask every usable provider, and let no list price win; else reference data and this machine answer,
+            live: ask every usable provider, and let no list price win; without it, reference data and this machine answer,
                 without network.
         """
         from lepton_sdk._engine.market import plan_for
@@ -123,11 +123,11 @@ class AsyncClient:
         return await plan_for(self._engine, _job(job), live=live)
 
     async def warnings(self) -> list[str]:
-        """What the user should know and act on, a line each: plugins at fault, providers that could not be asked."""
+        """Warnings for the user, a line each: faulty plugins, providers that could not be asked."""
         return [*self._engine.registry.warnings(), *self._engine.notices]
 
     async def settings(self) -> dict[str, object]:
-        """The settings in force: each with its value and where it comes from, secrets as dots."""
+        """The settings in force: each with its value and its source, secrets as dots."""
         from lepton_sdk._config import config_to_dict
 
         return config_to_dict(self._config, self._engine.registry.specs())
@@ -137,7 +137,7 @@ class AsyncClient:
         return list(self._engine.registry.statuses())
 
     async def runs(self, *, all: bool = False, limit: int | None = None) -> list[Run]:  # noqa: A002 - the field's word
-        """Runs, newest first: open ones, with ``all`` ended ones too."""
+        """Open runs, newest first; with ``all``, ended ones too."""
         from lepton_sdk._engine.followers.follow import listed
 
         return await listed(self._engine, open_only=not all, limit=limit)
@@ -152,18 +152,18 @@ class AsyncClient:
         return self._engine.journal.run(run_id)
 
     async def events(self, run: str, *, after: int = 0) -> list[Event]:
-        """The journal's rows of one run behind row number ``after``, oldest first."""
+        """The journal's entries of one run after entry number ``after``, oldest first."""
         run_id = self._resolve(run)
         return [*self._engine.journal.events(run_id, after)]
 
     async def nodes(self) -> list[HeldNode]:
-        """Everything that the journal holds and that may cost money, with its cost so far."""
+        """Everything in the journal that may cost money, with its cost so far."""
         from lepton_sdk._engine.reconcile import nodes
 
         return await nodes(self._engine)
 
     async def diagnose(self, provider: str | None = None) -> list[Diagnosis]:
-        """What holds and what does not, on this host and at each usable provider; free of charge."""
+        """Check this host and each usable provider; free of charge."""
         from lepton_sdk._engine.doctor import examine
 
         return await examine(self._engine, provider)
@@ -171,16 +171,16 @@ class AsyncClient:
     # --- actions ---------------------------------------------------------------------------------------------------
 
     async def submit(self, job: JobLike, *, on_plan: Callable[[Plan], None] | None = None, accept_exposure: bool = False) -> Run:
-        """Take a job in and leave a follower process that drives it; returns at once.
+        """Submit a job, start a follower process that drives it, and return at once.
 
         Args:
-            on_plan: called with the plan before anything is written or taken.
-            accept_exposure: also where nothing ends a machine's bill should that follower die.
+            on_plan: called with the plan before anything is written or rented.
+            accept_exposure: go on also where nothing ends a machine's bill if that follower dies.
 
         Raises:
             JobSpecError: the job cannot run as it is; nothing was started.
             NoOffers: nothing in the market fits.
-            ExposureNotAccepted: a machine may be billed on without a follower; nothing was started.
+            ExposureNotAccepted: without a follower a machine could stay on the bill; nothing was started.
         """
         from lepton_sdk._engine.jobs import submit
 
@@ -201,21 +201,21 @@ class AsyncClient:
         on_progress: Callable[[str], None] | None = None,
         on_cancel: OnCancel = "leave",
     ) -> Run:
-        """Run a job to its end and give the machine back.
+        """Run a job to its end and release the machine.
 
-        A call that is cancelled, times out or fails while the run is open names the run: in a note on the exception, and as a
-        warning of the logger ``lepton_sdk``. The run can then be followed with `wait` or ``lepton follow``, or ended with `stop`.
+        If the call is cancelled, times out or fails while the run is open, it names the run: in a note on the exception, and as a
+        warning of the logger ``lepton_sdk``. Then follow the run with `wait` or ``lepton follow``, or end it with `stop`.
 
         Args:
-            on_plan: called with the plan before anything is written or taken.
-            on_event: called with each row of this run in the journal as it is written.
-            on_output: called with each piece of the job's output as it arrives. What it returns is awaited where it can be, and
-                the next piece comes after that.
-            on_progress: called a few times a second with a line on what takes long in this client, such as a workdir that is
-                sent, and with ``""`` when it is over.
-            on_cancel: what a cancellation does to the run. ``"leave"``: it goes on, and nobody follows it. ``"stop"``: it is
-                stopped and its machine given back before the cancellation goes on; after three minutes, or when the call is
-                cancelled again, it is left all the same.
+            on_plan: called with the plan before anything is written or rented.
+            on_event: called with each journal entry of this run when it is written.
+            on_output: called with each piece of the job's output when it arrives. If it returns an awaitable, the next piece
+                waits for it.
+            on_progress: called a few times a second with a line about slow work in this client, such as sending a workdir,
+                and with ``""`` when it is over.
+            on_cancel: what a cancellation does to the run. ``"leave"``: the run continues, and nobody follows it. ``"stop"``:
+                the run is stopped and its machine released before the cancellation continues; after three minutes, or when the
+                call is cancelled again, the run is left all the same.
 
         Raises:
             JobSpecError: the job cannot run as it is; nothing was started.
@@ -235,20 +235,20 @@ class AsyncClient:
         )
 
     async def detach(self, run: str, *, accept_exposure: bool = False) -> None:
-        """Leave a follower process that drives an open run.
+        """Start a follower process that drives an open run.
 
         Args:
-            accept_exposure: also where nothing ends its machines' bill should that follower die.
+            accept_exposure: go on also where nothing ends its machines' bill if that follower dies.
 
         Raises:
-            ExposureNotAccepted: a machine may be billed on without a follower; the run goes on as it was.
+            ExposureNotAccepted: without a follower a machine could stay on the bill; the run continues as before.
         """
         from lepton_sdk._engine.jobs import detach
 
         await detach(self._engine, self._resolve(run), self._environment, accept_exposure=accept_exposure)
 
     async def unfollowed(self, run: str) -> list[str]:
-        """What limits an open run while nobody follows it, a line each."""
+        """The limits of an open run while nobody follows it, a line each."""
         from lepton_sdk._engine.followers.exposure import unfollowed
 
         return unfollowed(self._engine, self._resolve(run))
@@ -257,7 +257,8 @@ class AsyncClient:
         """The output of a run from byte ``offset``; with ``follow``, live until it has ended.
 
         Args:
-            node: only that of one rank. Without it each line of a run of several nodes has its node before it (``[1] ``).
+            node: the rank of one node, for its output only. Without it each line of a run of several nodes begins with its
+            rank (``[1] ``).
         """
         from lepton_sdk._engine.logs import read_logs
 
@@ -265,13 +266,13 @@ class AsyncClient:
             yield chunk
 
     async def pull(self, run: str, target: str | os.PathLike[str], patterns: Sequence[str] = ()) -> tuple[str, ...]:
-        """Bring a run's files below ``target``, from its machine while it is there, else what was kept of it.
+        """Fetch a run's files into ``target``: from its machine while it exists, else from what was kept here.
 
         Args:
             patterns: which files, as in ``.gitignore``; without any, the job's ``outputs``.
 
         Returns:
-            The paths that were written, as seen from ``target``. `warnings` names each file that could not be had, and why.
+            The written paths, relative to ``target``. `warnings` names each file that could not be fetched, and why.
         """
         from pathlib import Path
 
@@ -280,9 +281,9 @@ class AsyncClient:
         return await pull(self._engine, self._resolve(run), Path(target), patterns)
 
     async def reach(self, run: str, node: int = 0) -> Reach:
-        """How a person reaches one node of a run: ``shell()``, ``forward()``, ``config()``, all for the user's own ssh.
+        """How a person connects to one node of a run: ``shell()``, ``forward()``, ``config()``, all for the user's own ssh.
 
-        A node's id in the place of a run means the machine itself, also where the run has a container on it.
+        A node's id instead of a run means the machine itself, also if the run has a container on it.
         """
         from lepton_sdk._engine.output.shell import Reach, node_called
 
@@ -291,7 +292,7 @@ class AsyncClient:
         return Reach(self._engine, self._resolve(run), node)
 
     async def wait(self, run: str, *, check: bool = False, on_cancel: OnCancel = "leave") -> Run:
-        """Wait until a run has ended and its machine is given back, and drive it when nobody else does.
+        """Wait until a run has ended and its machine is released; drive the run if nobody else does.
 
         Args:
             check: raise when the run did not succeed.
@@ -306,16 +307,14 @@ class AsyncClient:
         run_id = self._resolve(run)
         ended = await or_leave(self._engine, run_id, wait_for(self._engine, run_id), on_cancel)
         if check:
-            from lepton_sdk._engine.outcome import raise_for
-
-            raise_for(ended)
+            ended.raise_for_state()
         return ended
 
     async def stop(self, run: str, *, now: bool = False) -> Run:
-        """End a run: its processes are ended and its machine is given back. Idempotent.
+        """Stop a run: end its processes and release its machine. Idempotent.
 
         Args:
-            now: give the machine back at once. Logs and outputs that are not here yet are lost.
+            now: release the machine at once. Logs and outputs that are not here yet are lost.
         """
         from lepton_sdk._engine.followers.follow import request_stop, wait_for
         from lepton_sdk._engine.followers.leaving import or_leave
@@ -327,10 +326,10 @@ class AsyncClient:
     async def follow(
         self, *, only: Sequence[str] = (), until_idle: bool = False, secrets: Mapping[str, str] | None = None
     ) -> int:
-        """Drive every open run, and those that come, until cancelled; how many it drove.
+        """Drive every open run, and new ones, until cancelled; return how many it drove.
 
         Args:
-            only: nothing but these runs.
+            only: drive only these runs.
             until_idle: end when no open run is left.
             secrets: values for jobs that name secrets and have not started yet.
         """
@@ -342,12 +341,12 @@ class AsyncClient:
         return await follow_all(self._engine, only=runs, until_idle=until_idle, secrets=secrets)
 
     async def reconcile(self, *, release_strays: bool = False, all_owners: bool = False, give_up: str | None = None) -> Report:
-        """Hold the journal against what every usable provider lists: take due steps, release duplicates, show the rest.
+        """Compare the journal with what every usable provider lists: take due steps, release duplicates, show the rest.
 
         Args:
-            release_strays: also give back what carries our owner and no open row explains.
+            release_strays: also release things with our owner that no open node of the journal explains.
             all_owners: also show the machines of other owners.
-            give_up: the id or token of a node whose account can never be opened again: its row is closed, not as released.
+            give_up: the id or token of a node whose account is lost for good: its record is closed, but not as released.
         """
         from lepton_sdk._engine.reconcile import reconcile
 
@@ -360,7 +359,7 @@ class AsyncClient:
         return state_of(self._engine)
 
     async def adopt_state(self) -> dict[str, object]:
-        """Give a journal that came from elsewhere, or went back in time, a new owner: only when the original is gone for good.
+        """Adopt a journal that is a copy or an older backup, under a new owner: only if the original is gone for good.
 
         After a roll-back open runs are stopped; machines of the old owner stay listed by `reconcile`."""
         from lepton_sdk._engine.ownership import adopt
@@ -368,7 +367,7 @@ class AsyncClient:
         return adopt(self._engine)
 
     async def new_state(self) -> dict[str, object]:
-        """Begin a new journal where one was lost or is damaged; what is left of it is kept beside (``kept``)."""
+        """Begin a new journal where one was lost or is damaged; the remains of the old one are kept (``kept``)."""
         from lepton_sdk._engine.ownership import new_state
 
         return new_state(self._engine)

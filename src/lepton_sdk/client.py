@@ -28,9 +28,9 @@ __all__ = ["Client"]
 
 
 class Client:
-    """One client of the market, for ordinary code, notebooks and code inside a running event loop.
+    """A client of the market for synchronous code, notebooks and code inside a running event loop.
 
-    Each method does what the method of the same name of `AsyncClient` does, with the same arguments.
+    Each method does the same as the method of the same name of `AsyncClient`, with the same arguments.
 
     >>> with Client() as client:
     ...     offers = client.offers("H100:8")
@@ -73,7 +73,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """See `AsyncClient.aclose`. A call that another thread waits for is cancelled."""
+        """See `AsyncClient.aclose`. Cancels the calls of other threads."""
         self._portal.end_calls()
         self._portal.call(self._client.aclose())
         self._portal.close()

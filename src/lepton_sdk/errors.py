@@ -15,7 +15,7 @@
     │                               JournalForeign · JournalRolledBack
     └─ PluginError        fix-input    PluginBroken · PluginIncompatible · PluginConflict · PluginDisabled · PluginMissing
 
-A class says *what the engine does next* (its disposition) and *how much it blocks* (its scope), so that the engine holds
+A class says *what the engine does next* (its disposition) and *how much it blocks* (its scope), so that the engine has
 one table and no ladder of ``except`` clauses. A message says what happened, to which provider and request, and the next step.
 """
 
@@ -84,7 +84,7 @@ class Disposition(StrEnum):
 
 
 class BlockScope(StrEnum):
-    """How much of the market an error takes out of the running attempt."""
+    """How much of the market an error blocks for the running attempt."""
 
     NOTHING = "nothing"
     OFFER = "offer"
@@ -106,7 +106,7 @@ class LeptonError(Exception):
     disposition: ClassVar[Disposition] = Disposition.GIVE_UP
     scope: BlockScope = BlockScope.NOTHING
     exit_code: ClassVar[int] = 70
-    # A subclass of a stranger may not call our constructor, and is an error all the same.
+    # A foreign subclass may not call our constructor, and must still work as an error.
     message: str = ""
     provider: str | None = None
     request: str | None = None
@@ -147,11 +147,11 @@ class UsageError(LeptonError):
 
 
 class ConfigError(UsageError):
-    """A configuration file, variable or argument does not hold."""
+    """A configuration file, variable or argument is wrong."""
 
 
 class JobSpecError(UsageError):
-    """A job cannot be run as it was written."""
+    """A job cannot run as it is written."""
 
 
 class ResourcesError(JobSpecError):
@@ -159,25 +159,25 @@ class ResourcesError(JobSpecError):
 
 
 class AuthError(UsageError):
-    """A provider refused the credentials, or there are none."""
+    """A provider refused the credentials, or they are missing."""
 
     scope = BlockScope.PROVIDER
     exit_code = 77
 
 
 class BudgetExceeded(UsageError):
-    """A limit that the user set would be broken."""
+    """A limit that the user set would be exceeded."""
 
 
 class ExposureNotAccepted(UsageError):
-    """A machine would be billed on without anybody following it, and nobody has agreed to that."""
+    """A machine could stay on the bill while nobody follows it, and the user has not accepted that."""
 
 
 # --- the market -----------------------------------------------------------------------------------------------------
 
 
 class MarketError(LeptonError):
-    """This offer cannot be had now; another one may."""
+    """This offer cannot be rented now; another may."""
 
     disposition = Disposition.NEXT_OFFER
     scope = BlockScope.OFFER
@@ -195,20 +195,20 @@ class NoCapacity(MarketError):
 
 
 class QuotaExceeded(MarketError):
-    """The account may not take more of this."""
+    """The account may not rent more of this."""
 
     scope = BlockScope.REGION
 
 
 class OfferGone(MarketError):
-    """The offer is no longer sold on the terms that were planned (a price that moved, a type that was withdrawn)."""
+    """The offer is no longer sold on the planned terms (the price changed, the type was withdrawn)."""
 
 
 # --- a provider -----------------------------------------------------------------------------------------------------
 
 
 class ProviderError(LeptonError):
-    """A provider's call failed in a way that may pass."""
+    """A provider's call failed, perhaps only for a while."""
 
     disposition = Disposition.RETRY_SAME
     scope = BlockScope.PROVIDER
@@ -216,10 +216,10 @@ class ProviderError(LeptonError):
 
 
 class Unavailable(ProviderError):
-    """The provider did not answer, or answered that it cannot now.
+    """The provider did not answer, or answered that it is unavailable.
 
     Attributes:
-        partly: only a part of it did not: what it had given before the error stands.
+        partly: only a part of it failed: what it returned before the error is valid.
     """
 
     def __init__(
@@ -236,7 +236,7 @@ class Unavailable(ProviderError):
 
 
 class RateLimited(ProviderError):
-    """The provider asks for a slower pace.
+    """The provider's rate limit was reached.
 
     Attributes:
         retry_after: seconds that the provider asked for, or ``None``.
@@ -256,13 +256,13 @@ class RateLimited(ProviderError):
 
 
 class ContractViolation(ProviderError):
-    """A provider or plugin answered something that its contract does not allow."""
+    """An answer of a provider or plugin breaks its contract."""
 
     disposition = Disposition.GIVE_UP
 
 
 class OutcomeUnknown(ProviderError):
-    """A create call left and its answer did not come back: a machine may exist, so the journal is asked, not the market."""
+    """A create call left and its answer did not come back: a machine may exist, so core searches for it and creates no other."""
 
     disposition = Disposition.RECONCILE
     scope = BlockScope.OFFER
@@ -272,7 +272,7 @@ class OutcomeUnknown(ProviderError):
 
 
 class NodeError(LeptonError):
-    """The machine that ran the job is the trouble."""
+    """The machine that ran the job failed."""
 
     disposition = Disposition.NEXT_OFFER
     scope = BlockScope.OFFER
@@ -284,21 +284,21 @@ class NodeLost(NodeError):
 
 
 class Interrupted(NodeError):
-    """The provider took a spot machine back."""
+    """The provider reclaimed a spot machine."""
 
 
 class NodeUnreachable(NodeError):
-    """The machine is there but does not answer."""
+    """The machine exists but does not answer."""
 
     disposition = Disposition.RETRY_SAME
 
 
 class NodeGarbled(NodeUnreachable):
-    """The machine answers, and what it says means nothing: asked for long enough, it says nothing of use any more."""
+    """The machine answers, but its answers are unreadable; after long enough it counts as lost."""
 
 
 class StaleEpoch(NodeError):
-    """A newer follower drives this run; the one that asked has lost its claim and must leave the node alone."""
+    """A newer follower drives this run; the caller has lost its claim and must not touch the node."""
 
     disposition = Disposition.GIVE_UP
     scope = BlockScope.NOTHING
@@ -318,7 +318,7 @@ class JobFailed(JobError):
 
 
 class JobTimedOut(JobError):
-    """The job reached its own time limit and was ended."""
+    """The job reached its own time limit and was stopped."""
 
     exit_code = 124
 
@@ -333,17 +333,17 @@ class JobCancelled(JobError):
 
 
 class JournalError(LeptonError):
-    """The record of runs and nodes cannot be read or written; nothing is created without it."""
+    """The journal cannot be read or written; nothing is created without it."""
 
     exit_code = 74
 
 
 class JournalLocked(JournalError):
-    """Another process holds the journal for longer than the time limit."""
+    """Another process has locked the journal for longer than the time limit."""
 
 
 class JournalCorrupt(JournalError):
-    """Bytes of the journal are not what was written."""
+    """The journal is damaged: its bytes are not what was written."""
 
 
 class JournalTooNew(JournalError):
@@ -351,15 +351,15 @@ class JournalTooNew(JournalError):
 
 
 class JournalForeign(JournalError):
-    """The journal was made on another host or in another database: it may be a copy, and the original may still act."""
+    """The journal was created on another host or in another database: it may be a copy, and the original may still act."""
 
 
 class JournalRolledBack(JournalError):
-    """The journal is older than what was created from it: rows are lost, and machines may exist that it does not know."""
+    """The journal is older than its machines: entries are lost, and machines may exist that it does not know."""
 
 
 class JournalLost(JournalError):
-    """The journal is gone or empty, and machines that it knew may be billed: none is begun in its place unasked."""
+    """The journal is gone or empty, and its machines may be billed: no new one replaces it unless the user asks."""
 
 
 class JournalUnreachable(JournalError):
@@ -381,7 +381,7 @@ class PluginError(LeptonError):
 
 
 class PluginBroken(PluginError):
-    """The plugin raised, exited, or handed over something else than a spec."""
+    """The plugin raised, exited, or returned something other than a spec."""
 
 
 class PluginIncompatible(PluginError):

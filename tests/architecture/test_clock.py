@@ -41,7 +41,7 @@ _MAY = {
     ("lepton_byoc.onhost.record", "time.monotonic"): "on the host itself, by its own Python, without the package",
     ("lepton_byoc.onhost.record", "time.sleep"): "on the host itself, by its own Python, without the package",
     ("lepton_byoc.onhost.record", "time.time"): "on the host itself, by its own Python, without the package",
-    ("lepton_sdk.cli.status", "time.monotonic"): "a status line for a person at a terminal",
+    ("lepton_sdk.cli.progress", "time.monotonic"): "a status line for a person at a terminal",
     ("lepton_sdk.testing.virtual", "asyncio.sleep"): "a clock itself, in an event loop whose time is virtual",
     ("lepton_sdk.spi.blocking", "time.monotonic"): "in a thread of a vendor's blocking code, where no simulation reaches",
     ("lepton_sdk.spi.http", "time.time"): "only for a Retry-After date from a server that sends no date of its own",

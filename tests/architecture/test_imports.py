@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "httpx": {"lepton_crusoe._credentials", "lepton_sdk.spi.http"},
     "pathspec": {"lepton_sdk._executors.workdir.ignore"},
-    "psycopg": {"lepton_sdk._journal.postgres"},
+    "psycopg": {"lepton_sdk._journal.stores.postgres"},
     "pynvml": {"lepton_byoc.gpus", "lepton_byoc.onhost.cards"},
-    "sqlite3": {"lepton_sdk._journal.sqlite"},
+    "sqlite3": {"lepton_sdk._journal.stores.sqlite"},
     "tenacity": {"lepton_sdk._retry"},
     "yaml": {"lepton_sdk._jobfile.yaml"},
 }

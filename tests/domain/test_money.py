@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from values import amounts, money
 
-from lepton_sdk import Client, Job, Money, load_job
+from lepton_sdk import Client, load_job
+from lepton_sdk.domain.job import Job
+from lepton_sdk.domain.money import Money, parse_amount
 from lepton_sdk.errors import UsageError
 
 _WRONG: list[tuple[Any, str]] = [
@@ -60,3 +65,32 @@ def test_a_plain_number_in_the_config_is_an_amount(tmp_path: Path) -> None:
     file.write_text("[limits]\nhourly = 3.5\n")
     with Client(config_file=file, state=tmp_path) as client:
         assert client.config.caps.hourly == Money("3.5")
+
+
+@given(money)
+def test_money(value: Money) -> None:
+    assert Money(str(value), value.currency) == value
+    assert "E" not in str(value)
+
+
+@given(amounts, amounts)
+def test_money_adds_and_orders_exactly(one: Decimal, two: Decimal) -> None:
+    if one + two <= 100_000_000:
+        assert (Money(one) + Money(two)).amount == one + two
+    assert (Money(one) < Money(two)) == (one < two)
+
+
+@given(st.one_of(st.text(max_size=12), st.floats(), st.integers(), st.none(), st.booleans()))
+def test_an_amount_is_finite_or_refused(value: object) -> None:
+    try:
+        amount = parse_amount(value)
+    except UsageError:
+        return
+    assert amount.is_finite()
+
+
+def test_currencies_are_never_mixed() -> None:
+    with pytest.raises(UsageError):
+        Money(1) + Money(1, "EUR")
+    with pytest.raises(UsageError):
+        assert Money(1) < Money(2, "EUR")

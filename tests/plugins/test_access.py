@@ -11,8 +11,8 @@ import pytest
 
 from lepton_sdk._clock import SystemClock
 from lepton_sdk._config import load_config
+from lepton_sdk._plugins.entry_points import EntryPoint
 from lepton_sdk._plugins.registry import Registry
-from lepton_sdk._plugins.scan import EntryPoint
 from lepton_sdk.errors import PluginConflict, PluginMissing
 from lepton_sdk.spi import ExecutorSpec, ProviderSpec
 

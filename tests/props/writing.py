@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 
+from attrs import evolve
+
 from lepton_sdk._journal import Journal
 from lepton_sdk.domain.events import AnyEvent, NodeIntended, event_of
+from lepton_sdk.domain.history import apply
 from lepton_sdk.domain.ids import new_id
+from lepton_sdk.domain.node import Node
+from lepton_sdk.domain.run import Run
 from lepton_sdk.testing import fake_offer
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -42,3 +47,11 @@ def filled(journal: Journal, runs: int = 3) -> list[str]:
         journal.append(plan(run))
         journal.append(intend(run, f"token-{number}"))
     return ids
+
+
+def owned(lasts: float | None = None) -> Run:
+    """A run whose one machine is there."""
+    first = intend("r", "t")
+    run = apply(apply(None, plan("r")), evolve(first, lasts=lasts))
+    node = Node("fake", "m", "t", price=fake_offer().price, since=NOW)
+    return apply(run, event_of("node.owned", "r", NOW, "t", {"node": node.to_dict()}))

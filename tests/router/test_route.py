@@ -1,28 +1,22 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from market import NOW, USABLE, acme, order, plan_of
 
 from lepton_sdk.catalog import Catalog, reference_catalog
 from lepton_sdk.domain.gpu import Gpu
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.offer import Availability, Offer, Terms, TermsKind
-from lepton_sdk.domain.resources import GpuRequest
-from lepton_sdk.router import Plan, Standing, route
-from lepton_sdk.router.score import SPOT_RISK, WAIT_PER_HOUR
+from lepton_sdk.router import Standing, route
 
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-READY = Standing(usable=True)
-STANDING = {"acme": READY, "bolt": READY, "crow": Standing(usable=False, reason="no credentials", hint="set CROW_KEY")}
-
+STANDING = {"acme": USABLE, "bolt": USABLE, "crow": Standing(usable=False, reason="no credentials", hint="set CROW_KEY")}
 prices = st.sampled_from(["0", "1", "2", "5", "8", "16", "16.01", "40", "300"])
 offers = st.builds(
     Offer,
@@ -168,18 +162,6 @@ def test_the_plan_does_not_depend_on_the_order_of_the_market(job: Job, rows: lis
     assert str(one) == str(two)
 
 
-def plan_of(job: Job, *rows: Offer, **options: Any) -> Plan:
-    return route(job, Catalog(rows), standing={"acme": READY, "mine": READY}, now=NOW, **options)
-
-
-def acme(name: str, price: str | None, **fields: Any) -> Offer:
-    return Offer("acme", name, price=None if price is None else Money(price), **fields)
-
-
-def order(plan: Plan) -> list[str]:
-    return [candidate.offer.instance_type for candidate in plan]
-
-
 def test_the_cheapest_wins_and_names_break_ties() -> None:
     plan = plan_of(Job("true"), acme("b", "2"), acme("c", "1"), acme("a", "2"), acme("d", None))
     assert order(plan) == ["c", "a", "b", "d"]
@@ -197,35 +179,6 @@ def test_a_currency_that_cannot_be_compared_ranks_like_an_unknown_price() -> Non
     assert order(plan_of(Job("true"), euro, acme("dollar", "9"))) == ["dollar", "euro"]
 
 
-def test_owned_machines_win_at_equal_score() -> None:
-    own = Offer("mine", "desk", terms=Terms(TermsKind.OWNED), price=Money(2), start_seconds=60)
-    assert order(plan_of(Job("true"), acme("a", "2", start_seconds=60), own)) == ["desk", "a"]
-    assert order(plan_of(Job("true"), acme("a", "1", start_seconds=60), own)) == ["a", "desk"]
-
-
-def test_a_job_without_gpus_leaves_gpus_to_others_at_equal_score() -> None:
-    fields: Any = {"terms": Terms(TermsKind.OWNED), "price": Money(0)}
-    both = [Offer("mine", "all-gpus", gpu=Gpu("L4"), gpu_count=2, **fields), Offer("mine", "plain", **fields)]
-    assert order(plan_of(Job("true"), *both)) == ["plain", "all-gpus"]
-
-
-def test_waiting_weighs_more_for_people_than_for_training() -> None:
-    slow, quick = acme("slow", "3", start_seconds=1800), acme("quick", "5", start_seconds=60)
-    limits = {"duration": "1h"}
-    assert order(plan_of(Job("true", workload="training", limits=limits), slow, quick)) == ["slow", "quick"]
-    assert order(plan_of(Job("true", workload="interactive", limits=limits), slow, quick)) == ["quick", "slow"]
-    assert WAIT_PER_HOUR["interactive"] > WAIT_PER_HOUR["inference"] > WAIT_PER_HOUR["training"]  # type: ignore[index]
-
-
-def test_spot_is_penalised_where_an_interruption_hurts() -> None:
-    spot, firm = acme("spot", "4", terms=Terms(TermsKind.SPOT)), acme("firm", "5")
-    either = {"spot": "any"}
-    assert order(plan_of(Job("true", resources=either), spot, firm)) == ["spot", "firm"]
-    for workload in ("inference", "interactive"):
-        assert order(plan_of(Job("true", resources=either, workload=workload), spot, firm)) == ["firm", "spot"]
-    assert SPOT_RISK["training"] == 1  # type: ignore[index]
-
-
 def test_what_is_asked_exactly_serves() -> None:
     offer = acme("big", "16", cpus=4.0, memory_gib=8.0, disk_gib=10.0, available_count=2)
     asked = {"cpus": 4, "memory_gib": 8, "disk_gib": 10}
@@ -240,44 +193,6 @@ def test_what_is_asked_exactly_serves() -> None:
 def test_any_gpu_may_be_one_of_an_unknown_model() -> None:
     plan = plan_of(Job("true", resources="any:2"), acme("odd", "1", gpu_count=2))
     assert order(plan) == ["odd"]
-
-
-def test_the_figures_of_a_candidate() -> None:
-    job = Job("true", nodes=2, limits={"duration": "90m"}, resources=["L4:1", "H100:8"])
-    offer = acme("big", "31.92", gpu=Gpu("H100", "SXM", 80), gpu_count=8, start_seconds=360)
-    best = plan_of(job, offer).best
-    assert best is not None
-    assert best.request == GpuRequest.parse("H100:8")
-    assert (str(best.hourly), str(best.expected_cost), best.start_seconds) == ("63.84", "95.7600", 360)
-    assert best.score == pytest.approx(63.84 + 2 * 0.1 / 1.5)
-
-
-def test_machines_that_come_one_by_one_are_paid_while_they_wait() -> None:
-    """At 12 seconds from one create call to the next, the first of 101 machines waits 20 minutes for the last."""
-    job = Job("true", nodes=101, limits={"duration": "1h"})
-    slow, whole = acme("big", "3.60", start_seconds=60), Offer("bolt", "big", price=Money("3.70"), start_seconds=60)
-    standing = {"acme": Standing(usable=True, launch_gap=12), "bolt": READY}
-    plan = route(job, Catalog([slow, whole]), standing=standing, now=NOW)
-    best, second = plan.candidates
-    assert (best.offer.provider, str(best.expected_cost), best.start_seconds) == ("bolt", "373.7000", 60)
-    # 101 machines at 3.60 an hour for an hour, and 10 minutes each on average before it.
-    assert (second.offer.provider, str(second.expected_cost), second.start_seconds) == ("acme", "424.2000", 1260)
-    one = route(job.with_(nodes=1), Catalog([slow, whole]), standing=standing, now=NOW)
-    assert one.best is not None
-    assert (one.best.offer.provider, str(one.best.expected_cost)) == ("acme", "3.6000")
-
-
-def test_a_total_shortens_the_run_and_bounds_its_cost() -> None:
-    job = Job("true", limits={"duration": "10h", "total": 50})
-    best = plan_of(job, acme("big", "31.92")).best
-    assert best is not None
-    assert str(best.expected_cost) == "50"
-
-
-def test_an_offer_that_serves_several_alternatives_is_one_candidate() -> None:
-    job = Job("true", resources=["H100-SXM:8", "H100:8"])
-    plan = plan_of(job, acme("big", "31.92", gpu=Gpu("H100", "SXM", 80), gpu_count=8))
-    assert [str(candidate.request) for candidate in plan] == ["H100-SXM:8"]
 
 
 def test_offers_of_other_keys_are_not_looked_at() -> None:
@@ -297,27 +212,3 @@ def test_offers_of_other_keys_are_not_looked_at() -> None:
     plan = route(Job("true", resources=["H100:8", "H200:8"]), catalog, standing={}, now=NOW)
     assert catalog.asked == [("H100", 8), ("H200", 8)]
     assert plan.feasible == 0
-
-
-def test_a_plan_keeps_the_best_and_reaches_the_rest() -> None:
-    plan = plan_of(Job("true"), *(acme(f"m{place}", str(place + 1)) for place in range(9)), limit=2)
-    assert len(plan.candidates) == 2
-    assert plan.feasible == 9
-    assert order(plan) == [f"m{place}" for place in range(9)]
-    assert order(plan) == order(plan)
-    assert plan.table().splitlines()[-1] == "and 7 more"
-
-
-def test_the_json_keys_of_a_plan() -> None:
-    seen = NOW - timedelta(days=3)
-    job = Job("true", resources="H100:8")
-    data: Any = plan_of(job, acme("big", "31.92", gpu=Gpu("H100"), gpu_count=8, seen_at=seen), acme("plain", "1")).to_dict()
-    assert set(data) == {"job", "candidates", "feasible", "rejected"}
-    (first,) = data["candidates"]
-    assert first["rank"] == 1
-    assert first["price_per_hour"] == first["hourly"] == "31.92"
-    assert first["request"] == "H100:8"
-    assert set(acme("x", "1").to_dict()) <= set(first)
-    (lost,) = data["rejected"]
-    assert set(lost) == {"reason", "count", "example", "detail", "hint"}
-    assert lost["example"]["instance_type"] == "plain"

@@ -21,7 +21,8 @@ from lepton_sdk._engine.launch import execution
 from lepton_sdk._engine.member import Member
 from lepton_sdk._engine.runs import acquire, boot, create, execute, observe, recover, release
 from lepton_sdk._engine.runs import drive as story
-from lepton_sdk._journal import Journal, sqlite
+from lepton_sdk._journal import Journal
+from lepton_sdk._journal.stores import sqlite
 from lepton_sdk.domain import history
 from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.events import AnyEvent, AnyStep, NodeIntended, NodeLost, NodeReleased, NodeReleasing
@@ -65,15 +66,6 @@ def mutant(*, finds: str, where: str = "replay", aim: tuple[str, str] | None = N
         return mutate
 
     return add
-
-
-def _nobody_cleans(patch: pytest.MonkeyPatch) -> None:
-    """Machines beyond the one of their row are shown and left alone."""
-
-    async def settle_duplicates(*_: object) -> None: ...
-
-    patch.setattr(reconcile, "_released_unasked", lambda _: False)
-    patch.setattr(late, "settle_duplicates", settle_duplicates)
 
 
 @mutant(finds="was closed while its machine")
@@ -143,7 +135,11 @@ def stopped_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
 @mutant(finds=r"is still billed|in no cost")
 def duplicate_ignored(patch: pytest.MonkeyPatch) -> None:
     """A machine that turns up late under a token of ours is shown and left alone."""
-    _nobody_cleans(patch)
+
+    async def settle_duplicates(*_: object) -> None: ...
+
+    patch.setattr(reconcile, "_released_unasked", lambda _: False)
+    patch.setattr(late, "settle_duplicates", settle_duplicates)
 
 
 @mutant(finds=r"of .* was released and is not ours to release")
@@ -283,12 +279,7 @@ def create_after_the_first_refusal(patch: pytest.MonkeyPatch) -> None:
 def acknowledged_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
     """A commit counts as done before the disk has it."""
     honest = sqlite._prepare
-
-    def prepare(connection: Any) -> None:
-        honest(connection)
-        connection.execute("PRAGMA synchronous = NORMAL")
-
-    patch.setattr(sqlite, "_prepare", prepare)
+    patch.setattr(sqlite, "_prepare", lambda file: (honest(file), file.execute("PRAGMA synchronous = NORMAL")))
 
 
 @mutant(finds="is in no cost")

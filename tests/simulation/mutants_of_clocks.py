@@ -6,7 +6,7 @@ import pytest
 from mutants import mutant
 
 from lepton_sdk._clock import SteadyClock
-from lepton_sdk._journal import sqlite
+from lepton_sdk._journal.stores import sqlite
 
 __all__ = ["claims_by_the_wall_clock", "time_by_the_wall_clock"]
 

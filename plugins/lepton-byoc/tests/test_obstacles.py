@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lepton_byoc.looks import Cordon, Look
-from lepton_byoc.obstacles import Obstacle, host_obstacle
+from lepton_byoc.observations import Cordon, Look
+from lepton_byoc.refusals import Obstacle, host_obstacle
 from lepton_byoc.roster import FleetHost
 
 NOW = datetime(2026, 11, 22, 23, 30, 40, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""``[limits]``: the caps over everything that a journal holds; ``[outputs]``: what fetching log and outputs may take."""
+"""``[limits]``: the caps over all runs of a journal; ``[outputs]``: the time and size limits for fetching log and outputs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _T = TypeVar("_T")
 
 
 def read_caps(path: Path, value: object, variables: Mapping[str, str], origins: dict[str, str]) -> Caps:
-    """The caps of ``[limits]`` and of the variables ``LEPTON_SDK_LIMITS_…``, which go over it.
+    """The caps of ``[limits]`` and of the variables ``LEPTON_SDK_LIMITS_…``, which override it.
 
     Raises:
-        ConfigError: one does not hold; the message names it and where it comes from.
+        ConfigError: a value is wrong; the message names it and its source.
     """
     table = as_table(path, "limits", value)
     check_keys(path, "limits", table, ("hourly", "total", "period"))
@@ -35,10 +35,10 @@ def read_caps(path: Path, value: object, variables: Mapping[str, str], origins: 
 
 
 def read_keeping(path: Path, value: object, variables: Mapping[str, str], origins: dict[str, str]) -> Keeping:
-    """The budgets of ``[outputs]`` and of the variables ``LEPTON_SDK_OUTPUTS_…``, which go over it.
+    """The limits of ``[outputs]`` and of the variables ``LEPTON_SDK_OUTPUTS_…``, which override it.
 
     Raises:
-        ConfigError: one does not hold; the message names it and where it comes from.
+        ConfigError: a value is wrong; the message names it and its source.
     """
     table = as_table(path, "outputs", value)
     check_keys(path, "outputs", table, ("time", "size", "after_stop"))
@@ -63,7 +63,7 @@ def _read(
     variables: Mapping[str, str],
     origins: dict[str, str],
 ) -> _T | None:
-    """A setting from its variable, else from the file; ``None`` where neither says anything."""
+    """A setting from its variable, else from the file; ``None`` if neither has it."""
     variable = f"LEPTON_SDK_{name.replace('.', '_').upper()}"
     text: object = variables.get(variable) or value
     if text is None:

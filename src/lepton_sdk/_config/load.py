@@ -1,4 +1,4 @@
-"""Where settings come from, and which source wins."""
+"""Loads the settings: which sources there are, and which one wins. Begin with `load_config`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,55 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from attrs import field, frozen
+
 from lepton_sdk._config.limits import read_caps, read_keeping
-from lepton_sdk._config.model import Config
 from lepton_sdk._config.tomlfile import as_list, as_table, as_text, check_keys, read_toml
+from lepton_sdk.domain.caps import Caps
+from lepton_sdk.domain.keeping import Keeping
 from lepton_sdk.errors import ConfigError
 from lepton_sdk.spi.secret import Secret
 
-__all__ = ["load_config"]
+__all__ = ["Config", "load_config"]
 
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
+
+
+@frozen
+class Config:
+    """The settings of one process. Providers' sections are raw here: only their plugins know which values are secret.
+
+    Attributes:
+        path: the config file, whether it exists or not.
+        state_dir: where the files of runs live, and the journal unless it is in a database.
+        database: the address of a PostgreSQL database that holds the journal; it may hold a password. ``None`` for a file.
+        cache_dir: files that can be created again.
+        providers: the tables under ``[providers]`` as the file has them.
+        prefer: plugin name → the distribution to take it from.
+        disabled: plugin names that are switched off.
+        allowed: the only plugin or distribution names that may load; ``None`` for all, empty for none.
+        strict: a faulty plugin is an error, not a warning.
+        caps: what all machines and runs of this journal together may cost.
+        keeping: the limits for fetching log and outputs before a machine is released.
+        exposed: other users of this host can read the file.
+        environ: the variables that were read.
+        origins: setting → ``"argument"``, ``"env NAME"``, ``"file PATH"`` or ``"default"``.
+    """
+
+    path: Path
+    state_dir: Path
+    cache_dir: Path
+    database: Secret | None = None
+    providers: Mapping[str, Mapping[str, object]] = field(factory=dict, repr=False)
+    prefer: Mapping[str, str] = field(factory=dict)
+    disabled: frozenset[str] = frozenset()
+    allowed: frozenset[str] | None = None
+    strict: bool = False
+    caps: Caps = field(factory=Caps)
+    keeping: Keeping = field(factory=Keeping)
+    exposed: bool = False
+    environ: Mapping[str, str] = field(factory=dict, repr=False)
+    origins: Mapping[str, str] = field(factory=dict)
 
 
 def load_config(
@@ -31,10 +71,10 @@ def load_config(
         state: the state folder, or ``postgresql://…`` for a journal that several hosts share; else
             ``LEPTON_SDK_STATE``, else ``state`` in the file.
         cache: the cache folder; else ``LEPTON_SDK_CACHE``, else ``cache`` in the file.
-        environ: variables; nothing for those of this process.
+        environ: variables; ``None`` for those of this process.
 
     Raises:
-        ConfigError: a source does not hold; the message names the file or variable, the key and the fix.
+        ConfigError: a source is wrong; the message names the file or variable, the key and the fix.
     """
     variables = os.environ if environ is None else environ
     named = file or variables.get("LEPTON_SDK_CONFIG")

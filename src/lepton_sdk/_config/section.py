@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from lepton_sdk._config.model import Config
+from lepton_sdk._config.load import Config
 from lepton_sdk._config.tomlfile import check_keys
 from lepton_sdk._gate.answers import checked_stored
 from lepton_sdk.errors import ConfigError, LeptonError, PluginBroken
@@ -17,7 +17,7 @@ from lepton_sdk.spi.spec import ConfigField, ProviderSpec
 
 __all__ = ["Section", "read_section"]
 
-# Beside ``enabled``, the key that every provider has whose machines get a watchdog.
+# Beside ``enabled``: the key of every provider whose machines get a watchdog.
 _WATCHDOG = ConfigField("watchdog", type="bool", default=True)
 
 _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
@@ -36,7 +36,7 @@ class Section:
     """The configuration of one provider.
 
     Attributes:
-        values: field name → value; a `Secret` where the field is one.
+        values: field name → value; a `Secret` for a secret field.
         origins: field name → ``"env NAME"``, ``"file PATH"`` (ours or the vendor's own) or ``"default"``.
         missing: required fields without a value.
         named: the user asked for this provider: it has a section, or one of its credentials is in the environment.
@@ -55,8 +55,8 @@ def read_section(config: Config, spec: ProviderSpec) -> Section:
     vendor's own variable, else from the file of the vendor's own tool (`ProviderSpec.stored`), else from the field's default.
 
     Raises:
-        ConfigError: an unknown key or a value of the wrong type; a vendor's file that cannot be read.
-        PluginBroken: the plugin's reader of that file fails.
+        ConfigError: an unknown key, a value of the wrong type, or an unreadable vendor's file.
+        PluginBroken: the plugin's reader of that file failed.
     """
     table = config.providers.get(spec.name, {})
     where = f"providers.{spec.name}"
@@ -76,7 +76,7 @@ def read_section(config: Config, spec: ProviderSpec) -> Section:
 
 
 def _fill(config: Config, spec: ProviderSpec, values: dict[str, object], origins: dict[str, str]) -> None:
-    """Take what the vendor's own tool has stored for keys that are empty; its secrets all together or not at all."""
+    """Fill empty keys from what the vendor's own tool has stored; its secrets all together or not at all."""
     has_secret = any(item.secret and not _is_empty(values[item.name]) for item in spec.config)
     empty = [item for item in spec.config if _is_empty(values[item.name]) and not (item.secret and has_secret)]
     if not any(item.secret or item.required for item in empty):
@@ -97,7 +97,7 @@ def _read_stored(spec: ProviderSpec, home: Path) -> tuple[Path, Mapping[str, str
     except LeptonError:
         raise
     except (Exception, SystemExit) as error:
-        # Not the error's words: they could quote a secret.
+        # Not the error's text: it could quote a secret.
         raise PluginBroken(f"{spec.stored} failed ({type(error).__name__})", hint="tell the plugin's author") from error
 
 
@@ -120,7 +120,7 @@ def _value(config: Config, where: str, item: ConfigField, table: Mapping[str, ob
 
 
 def _from_text(item: ConfigField, variable: str, text: str) -> object:
-    """A variable's text as the field's type; text that is none is left for the type check to name."""
+    """A variable's text as the field's type; text that does not convert stays text, and the type check reports it."""
     try:
         match item.type:
             case "int":

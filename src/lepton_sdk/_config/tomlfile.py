@@ -1,4 +1,4 @@
-"""The config file, read and checked key by key."""
+"""Reads the config file, and checks it key by key."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lepton_sdk.errors import ConfigError
 
 __all__ = ["TomlFile", "as_list", "as_table", "as_text", "check_keys", "read_toml"]
 
-# A config file is some lines; what is larger was named by mistake.
+# A config file has few lines; a larger file was named by mistake.
 _LARGEST = 1 << 20
 
 TomlFile = tuple[dict[str, object], bool]
@@ -56,7 +56,7 @@ def _parse(path: Path, raw: bytes) -> dict[str, object]:
 
 
 def check_keys(path: Path, where: str, keys: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse a key that means nothing. Its value is not shown: it may be a secret under a misspelt name."""
+    """Refuse an unknown key. Its value is not shown: it may be a secret under a misspelt name."""
     words = set(known)
     for key in keys:
         if key not in words:
@@ -74,7 +74,7 @@ def as_table(path: Path, name: str, value: object) -> Mapping[str, object]:
 
 
 def as_text(path: Path, name: str, value: object) -> str:
-    """``value`` as text that is not empty."""
+    """``value`` as non-empty text."""
     if isinstance(value, str) and value.strip():
         return value
     raise ConfigError(f"{path}: {name}: {value!r} is not a text", hint=f'write {name.rpartition(".")[2]} = "…"')

@@ -1,4 +1,4 @@
-"""The smaller answers: accounts, examinations, what the vendor's own tool has stored, and what hooks give back."""
+"""Checks the smaller answers: accounts, diagnoses, settings that the vendor's own tool stored, and results of hooks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lepton_sdk.spi.provider import Diagnosis
 __all__ = ["checked_account", "checked_diagnoses", "checked_keys", "checked_scores", "checked_stored"]
 
 _MOST_LINES = 1000
-# Beyond what a float holds, a whole number is no score either.
+# A whole number that is too large for a float is no score either.
 _FAR = 1e300
 
 
@@ -20,7 +20,7 @@ def checked_account(value: Any, provider: str) -> str | None:
     """The name of an account.
 
     Raises:
-        ContractViolation: it cannot name one.
+        ContractViolation: it is not a usable name.
     """
     try:
         return maybe(name())(value)  # type: ignore[no-any-return]
@@ -29,10 +29,10 @@ def checked_account(value: Any, provider: str) -> str | None:
 
 
 def checked_diagnoses(value: Any, provider: str) -> list[Diagnosis]:
-    """The lines of an examination; for a wrong one, a line that says what is wrong with it.
+    """The lines of a diagnosis; in place of a wrong line, a line that says what is wrong with it.
 
     Raises:
-        ContractViolation: they are no list.
+        ContractViolation: they are not a list.
     """
     if not is_a(value, (list, tuple)) or len(value) > _MOST_LINES:
         raise violation("the answer of diagnose()", value, "give back a list of lepton_sdk.spi.Diagnosis", provider)
@@ -66,10 +66,10 @@ def checked_stored(value: Any) -> tuple[Path, dict[str, str]]:
 
 
 def checked_keys(value: Any) -> dict[str, Any]:
-    """What a filter of an observer wants of every offer; nothing for ``None``.
+    """The predicates of an observer's filter; empty for ``None``.
 
     Raises:
-        ContractViolation: it is no mapping with keys of text.
+        ContractViolation: it is not a mapping with text keys.
     """
     fix = 'give back a mapping such as {"regions": ["north-1"]}'
     try:
@@ -85,7 +85,7 @@ def checked_scores(value: Any) -> Sequence[float] | None:
     """New scores of an observer.
 
     Raises:
-        ContractViolation: they are no list of finite numbers.
+        ContractViolation: they are not a list of finite numbers.
     """
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""What an executor says of a job on a node, and what it brings from there."""
+"""Checks what an executor reports about a job on a node, and what it fetches from there."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["checked_armed", "checked_chunk", "checked_command", "checked_fetched
 
 _T = TypeVar("_T")
 _REASONS = frozenset({"exit", "setup", "timeout", "idle", "cancelled", "refused"})
-# Restarts that a job may be given (`max_failure_retry`), with room; files of a run; bytes of a path.
+# Upper bounds: restarts of a job (`max_failure_retry`, with room), files of a run, bytes of a path.
 _MOST_FAILURES, _MOST_FILES, _LONGEST_PATH = 10_000, 10_000_000, 4096
 _MOST_ADDRESSES = 100
-# No job's exit code has more than a byte.
+# An exit code fits into a byte.
 _CODE = whole(255)
 
 
@@ -34,7 +34,7 @@ def _failures(value: Any) -> tuple[int, ...]:
 
 
 def _moment(value: Any) -> Any:
-    """A node's clock decides nothing, so a time that cannot be is left out."""
+    """A node's clock decides nothing, so an impossible time is dropped."""
     try:
         return time(value)
     except Wrong:
@@ -64,10 +64,10 @@ _STATUS: Mapping[str, Check] = {
 
 
 def checked_status(value: Any) -> ExecutionStatus:
-    """The same status, with texts that can be shown and without times that cannot be.
+    """The same status, with printable texts and without impossible times.
 
     Raises:
-        ContractViolation: it is not a status, or something in it is not what the contract allows.
+        ContractViolation: it is not a status, or a field breaks the contract.
     """
     return _made(ExecutionStatus, _STATUS, value, "the answer")
 
@@ -82,7 +82,7 @@ _COMMAND: Mapping[str, Check] = {"exit_code": maybe(whole(2**32)), "output": _by
 
 
 def checked_command(value: Any) -> CommandResult:
-    """What one command gave, as bytes.
+    """The result of one command, as bytes.
 
     Raises:
         ContractViolation: it is not that.
@@ -114,7 +114,7 @@ def _missing(value: Any) -> tuple[tuple[str, str], ...]:
 
 
 def checked_fetched(value: Any) -> Fetched:
-    """What was brought, and what was not.
+    """Which files were fetched, and which were not.
 
     Raises:
         ContractViolation: it is not that.
@@ -134,7 +134,7 @@ def checked_chunk(value: Any) -> bytes:
 
 
 def checked_armed(value: Any) -> bool:
-    """Whether a watchdog lives.
+    """Whether a watchdog runs.
 
     Raises:
         ContractViolation: it is neither true nor false.

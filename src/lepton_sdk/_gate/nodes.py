@@ -1,4 +1,4 @@
-"""Nodes: they are billed, so none whose id can be used is hidden because something else in it is wrong."""
+"""Checks nodes. A node is billed, so it is never hidden while its id is usable, whatever else in it is wrong."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from lepton_sdk.spi.secret import redacted
 __all__ = ["checked_node"]
 
 _LONGEST_ID = 512
-# What a provider keeps in the journal with a node.
+# The size limit of a provider's own data in the journal, for one node.
 _MOST_DATA = 65_536
 _LONGEST_ACCESS = 8192
 
 
 def _access(value: Any) -> Access:
-    """How it is reached: made again of plain JSON, as the journal will."""
+    """Its access, rebuilt from plain JSON, as the journal does."""
     if not any(type(value) is one for one in (LocalAccess, SSHAccess, CustomAccess)):
         raise Wrong("write SSHAccess(host=...), CustomAccess(kind, ...), or None until it can be reached")
     try:
@@ -75,7 +75,7 @@ _NODE: dict[str, tuple[Check, Any]] = {
 
 
 def _nobody(_: ContractViolation) -> None:
-    """Nobody is told."""
+    """The default: discard notes."""
 
 
 def checked_node(
@@ -86,15 +86,15 @@ def checked_node(
     *,
     local: bool = False,
 ) -> Node:
-    """The same node, made again from plain values. What is wrong in it stays as it is known, or is left out.
+    """The same node, rebuilt from plain values. A wrong field keeps its known value, or is left out.
 
     Args:
-        known: the node that was asked about.
+        known: the node that core asked about.
         local: whether the provider's nodes may be this host.
-        note: is told each thing that is wrong and was put right here.
+        note: called with each fault that was corrected here.
 
     Raises:
-        ContractViolation: it is no node, its id cannot name anything, or it is not the one that was asked about.
+        ContractViolation: it is not a node, its id is not usable, or it is not the node that core asked about.
     """
     if not is_a(value, Node):
         raise violation("the answer", value, "give back an object of lepton_sdk.spi.Node", provider)
@@ -123,7 +123,7 @@ def checked_node(
 
 
 def _kept(given: Any, usual: Mapping[str, str]) -> Mapping[str, str]:
-    """What of the provider's own data is text: without it the node might not be released."""
+    """The text entries of the provider's own data: without them the node might not be released."""
     found = pairs(given)
     if found is None or sum(len(key) + len(text) for key, text in found.items()) > _MOST_DATA:
         return usual

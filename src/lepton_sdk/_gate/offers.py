@@ -1,4 +1,4 @@
-"""Offers: a wrong one is left out, and the others of its provider stay, because no offer changes what another one means."""
+"""Checks offers. A wrong offer is left out and the others of its provider stay: offers do not depend on each other."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lepton_sdk.errors import ContractViolation, LeptonError
 
 __all__ = ["Faults", "checked_offer"]
 
-# GPUs of one node, and GiB or CPUs of one node, with room for whatever is built.
+# GPUs of one node, and GiB or CPUs of one node, with room for future machines.
 _GPUS, _SIZE, _SECONDS = 100_000, 1e9, 31_536_000
 _GPU: Mapping[str, Check] = {
     "model": name(64),
@@ -76,10 +76,10 @@ _OFFER: Mapping[str, Check] = {
 
 
 def checked_offer(value: Any, provider: str) -> Offer:
-    """The same offer, made again from plain values.
+    """The same offer, rebuilt from plain values.
 
     Raises:
-        ContractViolation: it is no offer, of another provider, or something in it is not what the contract allows.
+        ContractViolation: it is not an offer, it names another provider, or a field breaks the contract.
     """
     if not is_a(value, Offer):
         raise violation("an offer", value, "yield objects of lepton_sdk.spi.Offer", provider)
@@ -100,7 +100,7 @@ def checked_offer(value: Any, provider: str) -> Offer:
 
 
 class Faults:
-    """What was wrong in what one call of a plugin yielded: any number of things, and one line.
+    """The faults in what one call of a plugin yielded: any number of faults, one line.
 
     >>> faults = Faults("acme")
     >>> faults.note(ContractViolation("region of offer 'a' is None", hint="write a text"))
@@ -114,12 +114,12 @@ class Faults:
         self.count = 0
 
     def note(self, fault: ContractViolation) -> None:
-        """One more."""
+        """Add a fault."""
         self.first = self.first or fault
         self.count += 1
 
     def summed(self, thing: str) -> LeptonError | None:
-        """All of them as one error; ``None`` where there are none."""
+        """All faults as one error; ``None`` without faults."""
         if self.first is None:
             return None
         many = f"1 {thing} is left out" if self.count == 1 else f"{self.count} {thing}s are left out, the first because"

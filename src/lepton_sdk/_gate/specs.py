@@ -1,4 +1,4 @@
-"""Specs: a record whose fields are wrong makes its plugin broken when it is listed, and not some run later."""
+"""Checks specs. A wrong field makes its plugin broken when plugins are listed, not later in a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lepton_sdk.spi.spec import (
 __all__ = ["check_spec"]
 
 _TYPES = ("str", "int", "float", "bool", "list", "tables")
-# A day between two calls, and ten years for a vendor's clockwork, are slips of a unit.
+# More than a day between two calls, or ten years for a vendor's timing, is a mistake of unit.
 _RATE, _SECONDS = 86_400.0, 315_360_000.0
 
 
@@ -120,7 +120,7 @@ _CHECKS: Mapping[type, Mapping[str, Check]] = {
 
 
 def check_spec(spec: PluginSpec) -> None:
-    """Hold a spec to what its fields may be.
+    """Check every field of a spec.
 
     Raises:
         PluginBroken: one of them is wrong; the text names it, its value and what to write.

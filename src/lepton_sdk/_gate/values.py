@@ -1,4 +1,4 @@
-"""Checks of single values. Each gives the value back as a plain one of its type, or raises `Wrong` with what to write instead."""
+"""Checks of single values. Each returns the value as a plain one of its type, or raises `Wrong` with what to write instead."""
 
 from __future__ import annotations
 
@@ -40,32 +40,44 @@ Check = Callable[[Any], Any]
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _A_TIME = "write a datetime with its zone, between 2000 and 2200, such as datetime.now(UTC)"
 _SHOWN = 120
-_REPR = Repr()
+
+
+class _Repr(Repr):
+    """Shortens what is shown; secrets go first, because nobody would know one that is cut in half."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(redacted(x), level)
+
+    def repr_instance(self, x: object, level: int) -> str:
+        told = redacted(repr(x))
+        return told if len(told) <= self.maxother else f"{told[: self.maxother // 2]}...{told[-self.maxother // 2 :]}"
+
+
+_REPR = _Repr()
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = _SHOWN
 
 
 class Wrong(Exception):
-    """A value is not what the contract allows; the text says what to write instead."""
+    """A value breaks the contract; the text says what to write instead."""
 
 
 def is_a(value: object, cls: type | tuple[type, ...]) -> bool:
-    """Whether it really is one, whatever it says of its own class."""
+    """Whether it really is one, whatever its ``__class__`` claims."""
     return issubclass(type(value), cls)
 
 
 def shown(value: object) -> str:
-    """A value for people, on one short line, with its type; also where its own words are a bug."""
+    """A value for people, on one short line, with its type; works also when its ``repr`` raises."""
     kind_of = one_line(type(value).__name__, 60)
     try:
-        # Without secrets first: of one that is cut in half nobody would know what it was.
-        value = redacted(str.__str__(value)) if is_a(value, str) else value
+        value = str.__str__(value) if is_a(value, str) else value
         return f"{one_line(_REPR.repr(value), _SHOWN)} ({kind_of})"
     except (Exception, SystemExit):
         return f"something of type {kind_of}"
 
 
 def part_of(value: object, name: str) -> Any:
-    """An attribute; the error itself where the class has made a trap of it."""
+    """An attribute; the error itself where reading it raises."""
     try:
         return getattr(value, name)
     except Exception as error:
@@ -77,7 +89,7 @@ def violation(what: str, value: object, fix: str, provider: str | None = None) -
 
     Args:
         what: which value it is, ``"region of offer 'gpu-1'"``.
-        fix: what its author writes instead.
+        fix: what its author should write instead.
     """
     return ContractViolation(f"{what} is {shown(value)}, which the contract does not allow", provider=provider, hint=fix)
 
@@ -88,12 +100,12 @@ def violation(what: str, value: object, fix: str, provider: str | None = None) -
 def _text(value: object, fix: str) -> str:
     if not is_a(value, str):
         raise Wrong(fix)
-    # A class of its own may lie in every method.
+    # A subclass may lie in every method.
     return str.__str__(value)
 
 
 def name(most: int = 200) -> Check:
-    """A text that names something: none of it can be left out or changed."""
+    """A text that names something: nothing in it may be dropped or changed."""
     fix = f"write a text of 1 to {most} characters on one line, without control characters and double spaces"
 
     def check(value: Any) -> str:
@@ -106,7 +118,7 @@ def name(most: int = 200) -> Check:
 
 
 def words(most: int = 500) -> Check:
-    """A text for people: what cannot be shown on one line is taken out of it."""
+    """A text for people, without what cannot be shown on one line."""
     return lambda value: one_line(_text(value, 'write a text; "" where there is nothing to say'), most)
 
 
@@ -126,12 +138,12 @@ def texts(most: int = 1000, longest: int = 500) -> Check:
 
 
 def whole(most: int) -> Check:
-    """A whole number from 0 on."""
+    """A whole number of 0 or more."""
     return lambda value: _number(value, int, most, f"write a whole number from 0 to {most}")
 
 
 def number(most: float) -> Check:
-    """A finite number from 0 on."""
+    """A finite number of 0 or more."""
     return lambda value: _number(value, (int, float), most, f"write a finite number from 0 to {most:.0f}")
 
 
@@ -139,14 +151,14 @@ def _number(value: Any, types: type | tuple[type, ...], most: float, fix: str) -
     if not is_a(value, types) or is_a(value, bool):
         raise Wrong(fix)
     plain = int.__int__(value) if is_a(value, int) else float.__float__(value)
-    # NaN is between nothing.
+    # NaN fails every comparison.
     if not 0 <= plain <= most:
         raise Wrong(fix)
     return plain
 
 
 def amount(value: Any) -> Money:
-    """Money, made again from its parts."""
+    """Money, rebuilt from its parts."""
     if is_a(value, float):
         raise Wrong(f'write Money("{float.__repr__(value)}"): a float is no exact amount')
     if not is_a(value, Money) or not is_a(part_of(value, "amount"), Decimal):
@@ -172,7 +184,7 @@ def time(value: Any) -> datetime:
     if not is_a(value, datetime):
         raise Wrong(_A_TIME)
     try:
-        # A zone is code of its author, and astimezone takes a naive time for one of this host.
+        # A zone is its author's code, and astimezone would read a naive time as local time.
         moment = value.astimezone(UTC) if value.utcoffset() is not None else None
     except Exception:
         moment = None
@@ -199,7 +211,7 @@ def maybe(check: Check) -> Check:
 
 
 def mapping(most: int) -> Check:
-    """A mapping of text to text, ``most`` characters in all, as a dict."""
+    """A mapping of text to text, at most ``most`` characters in total, as a dict."""
     fix = f"write a mapping of text to text, {most} characters at most"
 
     def check(value: Any) -> dict[str, str]:
@@ -212,7 +224,7 @@ def mapping(most: int) -> Check:
 
 
 def pairs(value: Any) -> dict[str, str] | None:
-    """Those entries of a mapping that are text; ``None`` where it is no mapping, or breaks when it is read."""
+    """The text entries of a mapping; ``None`` where it is not a mapping, or reading it raises."""
     try:
         if not is_a(value, Mapping):
             return None

@@ -1,4 +1,4 @@
-"""Job files: YAML and TOML into the plain mapping that `Job.from_dict` checks, with file and line in every error."""
+"""Reads job files: turns YAML and TOML into the mapping that `Job.from_dict` checks; every error has file and line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load_job(path: str | os.PathLike[str]) -> Job:
         path: a file ending in ``.yaml``, ``.yml`` or ``.toml``, UTF-8, 1 MiB at most.
 
     Raises:
-        JobSpecError: the file or a field in it does not hold; the message names the file and the line or field.
+        JobSpecError: the file or a field in it is wrong; the message names the file and the line or field.
     """
     file = Path(path)
     text = _read(file)
@@ -45,7 +45,7 @@ def load_job(path: str | os.PathLike[str]) -> Job:
 
 
 def _place(file: Path, lines: dict[str, int], message: str) -> str:
-    """The file, and the line of the field that the message begins with."""
+    """The file, and the line of the field at the beginning of the message."""
     name = message.partition(":")[0].strip()
     while name and name not in lines:
         name = name.rpartition(".")[0]

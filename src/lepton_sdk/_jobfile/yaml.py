@@ -1,4 +1,4 @@
-"""YAML without its traps: no tags, no duplicate keys, ``no`` is a word, and every field knows its line."""
+"""Reads YAML without its traps: no tags, no duplicate keys, ``no`` is a word, and every field knows its line."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lepton_sdk.errors import JobSpecError
 
 __all__ = ["parse_yaml"]
 
-# A job has some dozens of values; a file whose aliases unfold to more is a bomb.
+# A job has some dozens of values; a file whose aliases expand to more is an attack.
 _MOST_VALUES = 10_000
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's few plain types: YAML 1.1 reads ``no`` as false, ``22:22`` as 1342 and dates as objects."""
+    """The few plain types of YAML 1.2: YAML 1.1 reads ``no`` as false, ``22:22`` as 1342 and dates as objects."""
 
 
 _Loader.yaml_implicit_resolvers = {}

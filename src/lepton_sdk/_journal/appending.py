@@ -1,4 +1,4 @@
-"""Appending: what one transaction does with the events of several runs."""
+"""Appending: how one transaction writes the entries of several runs."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ ON CONFLICT (token) DO UPDATE SET
 
 @frozen
 class Entry:
-    """Events of one run that stand or fall together, and the caps that they must keep.
+    """Events of one run that are written together or not at all, and the caps that they must keep.
 
     Attributes:
-        again: nobody knows whether an earlier try has written them: a connection may break in the commit.
+        again: an earlier try may have written them already: a connection can break during the commit.
     """
 
     events: tuple[AnyEvent, ...]
@@ -47,15 +47,15 @@ class Entry:
 
 @frozen
 class Written:
-    """A run after its events, and these with their numbers."""
+    """A run after its events, and the events with their numbers."""
 
     run: Run
     events: tuple[AnyEvent, ...]
 
 
 def write_entries(store: Store, execute: Execute, entries: Iterable[Entry], spending: Spending) -> list[Written | LeptonError]:
-    """Write entries in order inside the caller's transaction; one that is refused leaves no trace and hinders no other."""
-    # The number is part of what the checksum covers, so it is counted here, under the transaction's lock.
+    """Write entries in order inside the caller's transaction. A refused entry leaves no trace and stops no other."""
+    # The checksum covers the number, so it is assigned here, under the transaction's lock.
     seq = int(execute("SELECT coalesce(max(seq), 0) FROM events")[0][0])
     answers: list[Written | LeptonError] = []
     for entry in entries:
@@ -77,7 +77,7 @@ def write_entries(store: Store, execute: Execute, entries: Iterable[Entry], spen
 
 
 def _written_before(store: Store, execute: Execute, events: Sequence[AnyEvent]) -> Written | None:
-    """The events as they stand in the journal already, where all of them do."""
+    """The events as they are in the journal, if all of them are there already."""
     wanted = [event_row(event) for event in events]
     at = sorted({row[1] for row in wanted})
     query = f"SELECT {EVENT_COLUMNS} FROM events WHERE run = ? AND at IN ({', '.join('?' for _ in at)})"  # noqa: S608 - ours
@@ -110,7 +110,7 @@ def _insert(execute: Execute, before: Run | None, run: Run, events: Iterable[Any
 
 
 def _hold(execute: Execute, run: Run, caps: Caps, now: datetime, spending: Spending) -> None:
-    """Every machine and every run together under the caps, the run's own as they would be."""
+    """Check all machines and all runs together against the caps, with this run as it would become."""
     query = "SELECT price, currency, count(*) FROM nodes WHERE open = 1 AND run <> ? GROUP BY price, currency"
     others = [(Money(price, currency) * count if price else None) for price, currency, count in execute(query, (run.id,))]
     caps.hold_hourly(others + [node.hourly for node in run.nodes if node.open])

@@ -1,4 +1,4 @@
-"""Group commit: one thread writes for every coroutine; what waits while a commit is on its way shares the next."""
+"""Group commit: one thread writes for every coroutine; entries that arrive during a commit share the next one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lepton_sdk.errors import LeptonError
 
 __all__ = ["Group"]
 
-# Beyond this, one commit would keep those who wait behind it for too long.
+# A larger commit would delay the callers behind it for too long.
 _MOST = 256
 
 
@@ -26,11 +26,11 @@ class _Waiting:
 
 
 class Group:
-    """The entries that wait for the disk, in the order in which they came.
+    """The queue of entries that wait for the disk.
 
     Args:
-        commit: writes entries in one transaction and gives an answer for each.
-        unheard: called with what became durable after its writer had been cancelled.
+        commit: writes entries in one transaction and returns an answer for each.
+        unheard: called with a write whose caller was cancelled before it became durable.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class Group:
         self._begin = Lock()
 
     async def write(self, entry: Entry) -> Written:
-        """Return when the entry is durable; the event loop goes on meanwhile.
+        """Return when the entry is durable, without blocking the event loop.
 
-        A caller that is cancelled hears of it once it is certain whether the entry stands.
+        A cancelled caller gets its cancellation once it is certain whether the entry was written.
 
         Raises:
-            LeptonError: it was refused, or nothing could be written.
+            LeptonError: the entry was refused, or nothing could be written.
         """
         waiting = _Waiting(entry)
         self._start()
@@ -58,13 +58,13 @@ class Group:
             return await asyncio.shield(answer)
         except asyncio.CancelledError:
             await asyncio.wait({answer})
-            # Nobody is left to hear a refusal.
+            # Nobody is left to receive a refusal.
             if not answer.cancelled() and answer.exception() is None:
                 self._unheard(answer.result())
             raise
 
     def close(self) -> None:
-        """Write what waits, then end."""
+        """Write the waiting entries, then end."""
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
@@ -84,7 +84,7 @@ class Group:
                 return
 
     def _gathered(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
-        """What waits already, and whether it is the end."""
+        """The waiting entries, and whether the queue ends after them."""
         batch = [first]
         while len(batch) < _MOST:
             try:

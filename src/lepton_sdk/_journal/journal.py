@@ -1,4 +1,4 @@
-"""The journal: one transaction writes the events and what they add up to."""
+"""The journal: one transaction writes the events and the state that they add up to. Begin with `Journal`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from lepton_sdk._journal.appending import Entry, Written, write_entries
 from lepton_sdk._journal.group import Group
 from lepton_sdk._journal.lost import refuse_lost
 from lepton_sdk._journal.mark import Mark
+from lepton_sdk._journal.opening import open_store
 from lepton_sdk._journal.rows import event_row
 from lepton_sdk._journal.spending import Spending, rented_at
-from lepton_sdk._journal.store import Execute, Place, key_of, open_store
+from lepton_sdk._journal.store import Execute, Place, key_of
 from lepton_sdk._journal.times import Times
 from lepton_sdk.domain.caps import Caps
 from lepton_sdk.domain.events import AnyEvent
@@ -35,12 +36,12 @@ from lepton_sdk.errors import (
 __all__ = ["AWAY", "Journal"]
 
 _ADOPT = "if the other one is gone for good, run lepton state adopt here; until then it can only be read"
-# What comes back by itself. What is damaged, foreign or lost does not.
+# These pass by themselves. A damaged, foreign or lost journal does not come back.
 AWAY = (JournalUnreachable, JournalUnwritable, JournalLocked)
-# What is under way goes on to its end, also in a file that has no name any more.
+# Work that has begun continues to its end, also in a file that was deleted.
 _BEGINS = frozenset({"run.planned", "node.intended"})
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
-# A claim lasts a minute and is renewed four times in it.
+# A claim lasts a minute and is renewed four times within it.
 _TRUSTED_SECONDS = 40.0
 _NAME = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
 _RENAME = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
@@ -54,15 +55,15 @@ class Journal(Times):
     """The record of runs and nodes in one file or database, safe for several processes.
 
     Args:
-        place: a file, or the URL of a PostgreSQL database; it is made when ``writable``.
-        clock: gives every row its time.
-        writable: ``False`` opens without any right to change, for questions.
-        marks: the folder where this host notes how far it has seen a journal; without one an older copy is not known.
-        heir_of: owners of journals that were lost at this place; without their names no journal is begun where one was lost.
+        place: a file, or the URL of a PostgreSQL database; created when ``writable``.
+        clock: gives every entry its time.
+        writable: ``False`` opens it read-only, for questions.
+        marks: the folder where this host notes how far it has seen a journal; without it an older copy is not recognised.
+        heir_of: owners of journals that were lost at this place; without their names no new journal replaces a lost one.
 
     Raises:
-        JournalLost: there is none any more, and something of it may be billed.
-        JournalError: it is damaged, of a newer version, locked, out of reach or cannot be written.
+        JournalLost: the journal is gone, and machines of it may be billed.
+        JournalError: it is damaged, of a newer version, locked, unreachable or not writable.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Journal(Times):
         fresh = partial(refuse_lost, marks, place, heir_of)
         super().__init__(open_store(place, writable=writable, fresh=fresh), clock)
         self._key = key_of(place)
-        # Called when a row waits because the journal is away.
+        # Called when an entry waits because the journal is unreachable.
         self.when_away: Callable[[JournalError], object] = lambda _: None
         self._listeners: list[Callable[[AnyEvent], None]] = []
         self._group = Group(self._commit, self._told)
@@ -99,30 +100,30 @@ class Journal(Times):
             raise
 
     def close(self) -> None:
-        """Write what waits, and close."""
+        """Write the waiting entries, and close."""
         self._group.close()
         if self._mark is not None:
             self._mark.close()
         self._store.close()
 
     def listen(self, listener: Callable[[AnyEvent], None]) -> Callable[[], None]:
-        """Call ``listener`` after each event that this object writes; the result ends that."""
+        """Call ``listener`` after each event that this object writes. The returned function removes it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
     def append(self, *events: AnyEvent, caps: Caps | None = None) -> Run:
-        """Write events of one run durably, all or none, and give the run after them.
+        """Write events of one run durably, all or none, and return the run after them.
 
         Args:
-            caps: what everything in the journal together may cost once the events stand. They are held in the same
-                transaction, so that two clients cannot both pass them.
+            caps: what everything in the journal together may cost after these events. They are checked in the same
+                transaction, so that two clients cannot exceed them together.
 
         Raises:
-            BudgetExceeded: a cap would be passed; nothing was written.
+            BudgetExceeded: a cap would be exceeded; nothing was written.
             ContractViolation: an event is not legal now; nothing was written.
-            JournalError: the row could not be made durable; nothing was written.
+            JournalError: the entry could not be made durable; nothing was written.
         """
         (answer,) = self._commit([Entry(events, caps)])
         if isinstance(answer, LeptonError):
@@ -130,13 +131,13 @@ class Journal(Times):
         return self._told(answer)
 
     async def write(self, *events: AnyEvent, caps: Caps | None = None) -> Run:
-        """`append` for coroutines: the event loop goes on until the rows are durable, and those who wait share a commit.
+        """`append` for coroutines: does not block the event loop, and callers that wait share a commit.
 
-        A journal that is away for a while is waited for: what has happened must not go unwritten.
+        It waits for a journal that is unreachable for a while: what has happened must be written.
 
         Raises:
-            JournalError: it cannot be waited for; or the rows are written, and it was away for so long that the caller's claim
-                may have run out, so that nothing may follow on them before there is a fresh one.
+            JournalError: waiting does not help; or the entries are written, but the journal was away for so long that the
+                caller's claim may have expired, so that it must claim the run again before its next step.
         """
         entry, began, pause = Entry(events, caps), self._clock.monotonic(), _FIRST_PAUSE
         while True:
@@ -165,7 +166,7 @@ class Journal(Times):
                 hint="lepton nodes shows what it held; put it back from a backup, or begin a new one with lepton state new",
             )
         with self._store.transaction() as execute:
-            # Behind the address of a database another one may answer by now, so it is asked each time.
+            # Another database may answer at the same address by now, so ask each time.
             self._refuse_foreign()
             self._refuse_frozen(execute)
             lost = self._lost(execute)
@@ -178,7 +179,7 @@ class Journal(Times):
         return answers
 
     def settle(self, provider: str, account: str | None) -> None:
-        """Note in which account our machines at a provider are from now on; ``None``: in one that cannot be told yet."""
+        """Note the account of our machines at a provider from now on; ``None`` while it is unknown."""
         self._refuse_foreign()
         with self._store.transaction() as execute:
             execute(_ACCOUNT, (provider, account or "", self._clock.now().isoformat()))
@@ -203,13 +204,13 @@ class Journal(Times):
             ("former_owners", json.dumps(heir_of)),
         )
         with self._store.transaction() as execute:
-            # Another process may have been first; its name stands.
+            # Another process may have been first; its name stays.
             for value in values:
                 execute(_NAME, value)
 
     @property
     def is_foreign(self) -> bool:
-        """Whether it was made on another host or in another database, so that it may be a copy whose original still acts."""
+        """Whether it was created on another host or in another database: it may be a copy whose original still acts."""
         return bool(self.host) and self.host != self._store.home
 
     @property
@@ -221,15 +222,15 @@ class Journal(Times):
         return self._meta("frozen")
 
     def freeze(self, why: str) -> None:
-        """From now on nobody creates, releases or starts anything from this journal, until it is adopted."""
+        """Freeze the journal: nobody creates, releases or starts anything from it until it is adopted."""
         with self._store.transaction() as execute:
             execute(_NAME, ("frozen", why))
 
     def adopt(self, *events: AnyEvent) -> None:
-        """Make the journal this host's or database's own, under a new owner; what carries the old one stays listed.
+        """Make the journal this host's or database's own, under a new owner; machines of the old owner stay listed.
 
         Args:
-            events: written in the same transaction, so that nothing is done from the journal before they stand.
+            events: written in the same transaction, so that nothing acts on the journal before they are there.
         """
         values = (
             ("owner", new_id(self._clock.now(), os.urandom(6))),
@@ -253,10 +254,10 @@ class Journal(Times):
             self._mark.write(*self._seen, rented)
 
     def refuse_frozen(self) -> None:
-        """Raise when nothing may be done from this journal.
+        """Raise when nobody may act from this journal.
 
         Raises:
-            JournalForeign, JournalRolledBack: with the reason, and what helps.
+            JournalForeign, JournalRolledBack: with the reason, and the next step.
         """
         self._refuse_foreign()
         self._refuse_frozen(self._store.query)
@@ -277,7 +278,7 @@ class Journal(Times):
             self.freeze(lost)
 
     def _lost(self, execute: Execute) -> str | None:
-        """What is not there any more of what was seen here: then the journal is an older one than it was."""
+        """What this host has seen in the journal and is not there any more: then the journal is an older copy."""
         if self._seen is None:
             return None
         seq, checksum = self._seen

@@ -1,4 +1,4 @@
-"""A journal that was here and is gone: the marks of this host tell of it, and nothing is begun in its place unasked."""
+"""Lost journals: this host's marks show that one existed, and no new journal replaces it unless the user asks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lost_at(marks: Path | None, place: Place, known: Collection[str] = ()) -> li
 
 
 def refuse_lost(marks: Path | None, place: Place, heir_of: Collection[str] = ()) -> None:
-    """Raise where a journal is to be made and one was lost.
+    """Raise if a journal was lost at the place where a new one is to be created.
 
     Raises:
         JournalLost: with what may still be billed.

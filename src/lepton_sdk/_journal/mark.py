@@ -1,8 +1,8 @@
-"""The mark: how far this host has seen a journal, kept apart from it, so that an older copy of it is known for what it is.
+"""The mark: how far this host has seen a journal. It is kept apart from the journal, so that an older copy is recognised.
 
-It lies in the cache folder, which a restored backup of the state folder leaves alone. It is never ahead of the journal: it is
-written after the commit, and without being forced to the disk. It also says where the journal is and at which providers
-something of it was rented, so that a journal that is gone is known to have been there.
+It lies in the cache folder, which restoring a backup of the state folder does not change. It is never ahead of the journal: it
+is written after the commit, and not forced to the disk. It also says where the journal is and at which providers it had rented
+machines, so that a lost journal is noticed.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from attrs import frozen
 __all__ = ["Mark", "Noted", "noted_in"]
 
 _LENGTH = 40
-# In place and of a few lengths: a file that replaces another is forced to the disk by some filesystems.
+# Written in place, in a few sizes: some filesystems force a replaced file to the disk.
 _BLOCK = 512
 
 
 @frozen
 class Noted:
-    """What a mark says of its journal.
+    """What a mark says about its journal.
 
     Attributes:
-        place: where the journal is, as people are told; ``""`` in a mark of an older version.
+        place: the journal's printable location; ``""`` in a mark of an older version.
         home: the host or database that the journal lies on.
-        rented: the providers at which something of it was billed when the mark was written.
+        rented: the providers that billed something of it when the mark was written.
         at: when it was written.
     """
 
@@ -43,11 +43,11 @@ class Noted:
 
 
 class Mark:
-    """The newest row that was seen, by its number and checksum.
+    """The newest entry that this host has seen, by number and checksum.
 
     Args:
         folder: where marks lie, a file for each owner.
-        owner: whose journal it is.
+        owner: the journal's owner.
         place: where the journal is.
         home: the host or database that the journal lies on.
     """
@@ -58,16 +58,16 @@ class Mark:
         self._file: int | None = None
 
     def read(self) -> tuple[int, int] | None:
-        """Number and checksum of the newest row that was seen here; ``None`` when that is not known."""
+        """Number and checksum of the newest entry that this host has seen; ``None`` if unknown."""
         with suppress(OSError, ValueError):
             seq, checksum = self._path.read_bytes()[:_LENGTH].split()
             return int(seq), int(checksum)
         return None
 
     def write(self, seq: int, checksum: int, rented: tuple[str, ...] = ()) -> None:
-        """Note a row, unless another process has noted a newer one.
+        """Note an entry, unless another process has noted a newer one.
 
-        A cache that cannot be written costs the proof, not the work.
+        If the cache cannot be written, only this proof is lost, and the work continues.
         """
         with suppress(OSError):
             if self._file is None:
@@ -81,7 +81,7 @@ class Mark:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def settle(self) -> None:
-        """Note that nothing of the journal is rented any more."""
+        """Note that the journal has no rented machine any more."""
         with suppress(OSError, ValueError):
             line, _, rest = self._path.read_bytes().partition(b"\n")
             file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
@@ -113,7 +113,7 @@ def _put(file: int, line: str, where: dict[str, object]) -> None:
 
 
 def noted_in(folder: Path) -> Iterator[Noted]:
-    """What each mark in a folder says, the newest first. One that cannot be read says nothing."""
+    """The contents of each mark in a folder, the newest first; unreadable marks are skipped."""
     found = []
     for path in folder.glob("*.seen"):
         with suppress(OSError, ValueError, TypeError, AttributeError):

@@ -1,4 +1,4 @@
-"""What is asked of the journal. Nothing here writes."""
+"""Queries of the journal. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from lepton_sdk.errors import UsageError
 __all__ = ["Reading"]
 
 _BATCH = 5000
-# A run counts as open until nothing of it can cost anything, be it a machine that may still turn up.
+# A run counts as open while anything of it can cost money, also a machine that may still turn up.
 _OPEN = "ended = 0 OR id IN (SELECT run FROM nodes WHERE open = 1)"
 
 
 _LIST = "list the runs with lepton ps --all"
-# A shorter beginning of an id is more likely a mistake than a name.
+# A shorter prefix of an id is probably a mistake.
 _SHORTEST = 4
-# Several runs of one name are shown up to so many.
+# A message lists at most this many runs of one name.
 _SHOWN = 5
 
 
@@ -39,7 +39,7 @@ def _one(text: str, ids: list[str], more: str) -> str:
 
 
 class Reading:
-    """The questions to a journal."""
+    """Read access to a journal."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -47,11 +47,11 @@ class Reading:
 
     @property
     def place(self) -> str:
-        """Where it lies, as people are told."""
+        """Its printable location, without a password."""
         return self._store.place
 
     def run(self, run_id: str) -> Run:
-        """The run of a whole id.
+        """The run with this full id.
 
         Raises:
             UsageError: there is none.
@@ -64,7 +64,7 @@ class Reading:
     def resolve(self, text: str) -> str:
         """The id of the run that ``text`` names: an id, the name of a job, or the beginning of an id.
 
-        Of several runs of one name the open one is meant; when none is open, the newest.
+        If several runs have this name, the open one counts; if none is open, the newest.
 
         Raises:
             UsageError: none or several.
@@ -85,7 +85,7 @@ class Reading:
         raise UsageError(f"no run is called {text!r}{short}", hint=_LIST)
 
     def _ids(self, where: str, value: str) -> list[str]:
-        """Ids of runs, newest first, as far as a message shows them."""
+        """Ids of runs for a message, newest first."""
         query = f"SELECT id FROM runs WHERE {where} ORDER BY id DESC LIMIT {_SHOWN + 1}"  # noqa: S608 - ours
         return [str(row[0]) for row in self._store.query(query, (value,))]
 
@@ -103,7 +103,7 @@ class Reading:
         return [read_run(self._store, row) for row in rows]
 
     def given_up(self) -> list[Run]:
-        """Runs that have a node which was given up by hand."""
+        """Runs that have a node which a user gave up."""
         query = "SELECT id, record, checksum FROM runs WHERE id IN (SELECT run FROM nodes WHERE open = ?)"
         return [read_run(self._store, row) for row in self._store.query(query, (GIVEN_UP,))]
 
@@ -112,11 +112,11 @@ class Reading:
         return [row[0] for row in self._store.query("SELECT id FROM runs WHERE ended = 0 ORDER BY id")]
 
     def stops(self, run_id: str) -> int:
-        """How often a run was asked to stop."""
+        """How many stop requests a run has."""
         return int(self._store.query("SELECT count(*) FROM events WHERE run = ? AND kind = 'run.stop'", (run_id,))[0][0])
 
     def events(self, run_id: str, after: int = 0) -> list[AnyEvent]:
-        """The rows of one run behind number ``after``, oldest first."""
+        """The entries of one run after number ``after``, oldest first."""
         query = f"SELECT {EVENT_COLUMNS} FROM events WHERE run = ? AND seq > ? ORDER BY seq"  # noqa: S608 - ours
         return [read_event(self._store, row) for row in self._store.query(query, (run_id, after))]
 
@@ -125,12 +125,12 @@ class Reading:
         return [row[0] for row in self._store.query("SELECT DISTINCT provider FROM nodes WHERE open = 1 ORDER BY provider")]
 
     def open_tokens(self, provider: str) -> frozenset[str]:
-        """The tokens at a provider of which something may cost money."""
+        """The tokens at a provider that may cost money."""
         rows = self._store.query("SELECT token FROM nodes WHERE open = 1 AND provider = ?", (provider,))
         return frozenset(row[0] for row in rows)
 
     def run_of(self, token: str) -> Run | None:
-        """The run that a node's token was written for, ended or not; ``None`` for a token that was never written here."""
+        """The run of a node's token, ended or not; ``None`` for a token that was never written here."""
         rows = self._store.query(
             "SELECT id, record, checksum FROM runs WHERE id = (SELECT run FROM nodes WHERE token = ?)", (token,)
         )
@@ -141,12 +141,12 @@ class Reading:
         return bool(self._store.query("SELECT 1 FROM nodes WHERE token = ?", (token,)))
 
     def account(self, provider: str) -> str | None:
-        """The account in which our machines at a provider are; ``None`` before one was taken, or where it cannot be told."""
+        """The account of our machines at a provider; ``None`` before there was a machine, or if the account is unknown."""
         rows = self._store.query("SELECT account FROM accounts WHERE provider = ?", (provider,))
         return str(rows[0][0]) or None if rows else None
 
     def verify(self) -> int:
-        """Read everything and hold it against its checksums and against itself; the number of events.
+        """Read everything and check it for checksums and consistency; return the number of events.
 
         Raises:
             JournalCorrupt: something is not what was written.

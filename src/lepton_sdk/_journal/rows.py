@@ -1,4 +1,4 @@
-"""Events and runs as rows, each with a checksum over what it says."""
+"""Events and runs as rows of the database, each with a checksum over its contents."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from lepton_sdk.domain.run import Run
 
 __all__ = ["EVENT_COLUMNS", "GIVEN_UP", "check_event", "event_row", "node_row", "read_event", "read_run", "run_row"]
 
-# A run is read several times for each time that it changes, and reading its record anew takes a millisecond.
+# A run is read several times for each change, and parsing its record takes a millisecond.
 _READ_OFTEN = 256
-# Neither open nor closed: no query for what is open finds it, and its own is one step in the same index.
+# Neither open nor closed: queries for open nodes do not find it, and its own query uses the same index.
 GIVEN_UP = 2
 EVENT_COLUMNS = "seq, at, kind, run, token, data, checksum"
 
 
 def checksum(*parts: object) -> int:
-    """Over the parts as text, in order."""
+    """A checksum over the parts as text, in order."""
     return crc32("\x1f".join("" if part is None else str(part) for part in parts).encode())
 
 
@@ -40,7 +40,7 @@ def run_row(run: Run) -> Row:
 
 
 def node_row(node: NodeRecord) -> Row:
-    """The columns of a node: ``token, run, provider, stage, open, price, currency``; one that was given up has ``open`` 2."""
+    """The columns of a node: ``token, run, provider, stage, open, price, currency``; a node that was given up has ``open`` 2."""
     price = node.hourly if node.open else node.price
     money = (None, None) if price is None else (str(price), price.currency)
     standing = int(node.open) or (GIVEN_UP if node.given_up_at is not None and node.released_at is None else 0)

@@ -1,4 +1,4 @@
-"""The runs that count under a cap over a period, each read again only once its record has changed."""
+"""The runs that count for a cap over a period. A run is read again only after its record has changed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from lepton_sdk.domain.run import Run
 
 __all__ = ["Spending", "rented_at"]
 
-# SQLite takes so many variables in one statement.
+# SQLite's limit of variables in one statement.
 _AT_ONCE = 500
-# A step from each provider to the next in the index, and two looks at each: ten thousand open nodes cost no more than one.
+# One step per provider in the index, and two lookups at each: ten thousand open nodes cost no more than one.
 _RENTED = """
 WITH RECURSIVE found(name) AS (
     SELECT min(provider) FROM nodes WHERE open = 1
@@ -26,12 +26,12 @@ SELECT name FROM found WHERE EXISTS (SELECT 1 FROM nodes WHERE open = 1 AND prov
 
 
 def rented_at(execute: Execute) -> tuple[str, ...]:
-    """The providers where something is open that is billed, or may be."""
+    """The providers with an open node that is billed, or may be."""
     return tuple(str(row[0]) for row in execute(_RENTED))
 
 
 class Spending:
-    """Remembers runs by the checksum of their record: for two thousand runs the cap is held two thousand times."""
+    """Caches runs by the checksum of their record: two thousand runs check the cap two thousand times."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -39,7 +39,7 @@ class Spending:
 
     def runs(self, execute: Execute, now: datetime, period: int) -> list[Run]:
         """Runs that began within the last ``period`` seconds, and those that have not ended."""
-        # An id begins with its time, so that a period is a range of them.
+        # An id begins with its time, so a period is a range of ids.
         since = new_id(now - timedelta(seconds=period), bytes(6))
         rows = execute("SELECT id, checksum FROM runs WHERE ended = 0 OR id >= ?", (since,))
         changed = [str(row[0]) for row in rows if self._known.get(row[0], ("",))[0] != row[1]]

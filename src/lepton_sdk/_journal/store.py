@@ -1,9 +1,10 @@
-"""The seam between the journal and the database that it lies in: one writer at a time, durable commits, rows of plain values."""
+"""What the journal needs from its database: one writer at a time, durable commits, rows of plain values."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -13,25 +14,25 @@ from lepton_sdk._clock import Clock
 from lepton_sdk.errors import JournalCorrupt
 from lepton_sdk.spi.secret import Secret
 
-__all__ = ["Execute", "Place", "Row", "Store", "exists", "key_of", "open_store", "put_aside"]
+__all__ = ["Execute", "Place", "Row", "Store", "key_of", "this_host"]
 
-# A file, or the URL of a database, which may hold a password.
+# A file, or the URL of a database, which may contain a password.
 Place = Path | Secret
 Row = tuple[Any, ...]
 
 
 class Execute(Protocol):
-    """Runs one statement inside a transaction and gives its rows."""
+    """Runs one statement inside a transaction and returns its rows."""
 
     def __call__(self, statement: str, values: Sequence[object] = ()) -> list[Row]: ...
 
 
 class Store(Protocol):
-    """One open database. Statements are written in what SQLite and PostgreSQL share, with ``?`` for each value.
+    """One open database. Statements use the SQL that SQLite and PostgreSQL share, with ``?`` for each value.
 
     Attributes:
-        place: how people are told where it is; never a password.
-        home: the id of the host (a file) or of the database (a server) that it lies on, which a copy does not bring along.
+        place: its printable location, without a password.
+        home: the id of the host (for a file) or of the database (on a server). A copy elsewhere has another.
     """
 
     place: str
@@ -46,31 +47,31 @@ class Store(Protocol):
         ...
 
     def transaction(self) -> AbstractContextManager[Execute]:
-        """Write, alone among all processes, and durable when the block has ended; an error in the block undoes all of it.
+        """Write, alone among all processes; durable when the block ends. An error in the block undoes all of it.
 
         Raises:
-            JournalError: nothing was written, or (a connection that broke in the commit) nobody knows.
+            JournalError: nothing was written, or it is unknown (the connection broke during the commit).
         """
         ...
 
     def is_there(self) -> bool:
-        """Whether what is open is still what others find at the place."""
+        """Whether the open database is still the one that others find at the place."""
         ...
 
     def now(self, clock: Clock) -> datetime:
-        """The time that claims are measured by: one for all who share the database."""
+        """The time for claims: the same for all who share the database."""
         ...
 
     def fault(self) -> str | None:
-        """What the database itself finds wrong with its bytes."""
+        """What the database's own check finds; ``None`` if all is well."""
         ...
 
     def corrupt(self, what: str) -> JournalCorrupt:
-        """The error for rows that are not what was written."""
+        """The error for rows that do not hold what was written."""
         ...
 
     def is_small(self) -> bool:
-        """Whether all of it can be read on opening without being noticed."""
+        """Whether it is small enough to read all of it on opening."""
         ...
 
     def close(self) -> None:
@@ -78,58 +79,18 @@ class Store(Protocol):
         ...
 
 
-def open_store(place: Place, *, writable: bool, fresh: Callable[[], object] = lambda: None) -> Store:
-    """Open the database at a place; with ``writable`` it is made, or brought to our version.
-
-    Args:
-        fresh: called when there is no journal at the place, before one is made; it may refuse.
-
-    Raises:
-        JournalError: it is not ours, of a newer version, out of reach or cannot be written.
-    """
-    if isinstance(place, Path):
-        from lepton_sdk._journal.sqlite import SqliteStore
-
-        return SqliteStore(place, writable=writable, fresh=fresh)
-    return _postgres()(place, writable=writable, fresh=fresh)
-
-
-def exists(place: Place) -> bool:
-    """Whether there is a journal at a place; asking makes none."""
-    if isinstance(place, Path):
-        return place.exists()
-    from lepton_sdk._journal.postgres import is_there
-
-    return is_there(place)
-
-
 def key_of(place: Place) -> str:
-    """A place as marks name it, the same however it is written; never with a password."""
+    """A place's name in marks: the same for every spelling, and without a password."""
     if isinstance(place, Path):
         return os.path.realpath(place)
-    from lepton_sdk._config.address import bare_address
+    from lepton_sdk._config.show import bare_address
 
     return bare_address(place)
 
 
-def put_aside(place: Place) -> str | None:
-    """Move what is at a place out of the way and keep it; where it is then, ``None`` where nothing was.
-
-    Raises:
-        JournalError: it cannot be moved.
-    """
-    if isinstance(place, Path):
-        from lepton_sdk._journal.sqlite import set_aside
-
-        found = set_aside(place)
-        return None if found is None else str(found)
-    from lepton_sdk._journal import postgres
-
-    return postgres.set_aside(place)
-
-
-def _postgres() -> Callable[..., Store]:
-    # 60 ms to import, so only for those who use it.
-    from lepton_sdk._journal.postgres import PostgresStore
-
-    return PostgresStore
+def this_host() -> str:
+    """The host's own id (machine-id(5)), which copying a file does not copy; its name where it has no id."""
+    try:
+        return Path("/etc/machine-id").read_text().strip() or socket.gethostname()
+    except OSError:
+        return socket.gethostname()

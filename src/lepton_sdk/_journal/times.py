@@ -1,4 +1,4 @@
-"""One time for all processes of a host that share a journal, whatever somebody does to its wall clock."""
+"""One time for all processes of a host that share a journal, even if somebody sets the wall clock."""
 
 from __future__ import annotations
 
@@ -8,27 +8,26 @@ from attrs import evolve
 
 from lepton_sdk._clock import Anchor, SteadyClock
 from lepton_sdk._journal.claims import Claims
-from lepton_sdk._journal.host import this_host
-from lepton_sdk._journal.store import Execute
+from lepton_sdk._journal.store import Execute, this_host
 
 __all__ = ["Times"]
 
 _SET = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _OPEN = ("SELECT 1 FROM runs WHERE ended = 0 LIMIT 1", "SELECT 1 FROM nodes WHERE open = 1 LIMIT 1")
-# A wall clock that is kept by a time service differs by less from the time since boot.
+# The wall clock of a host with a time service drifts from the time since boot by less than this.
 _SLACK_SECONDS = 1.0
 
 
 class Times(Claims):
-    """The time that a journal's host goes by: an anchor in the journal, and the time since boot."""
+    """The journal's time on a host: an anchor in the journal, plus the time since boot."""
 
     def moved(self) -> float:
-        """By how many seconds the wall clock is ahead of the journal's time; 0 while nothing is open that it could harm."""
+        """By how many seconds the wall clock is ahead of the journal's time; 0 while nothing is open."""
         clock = self._clock
         return clock.moved() if isinstance(clock, SteadyClock) and self._is_open(self._store.query) else 0.0
 
     def renew_time(self) -> None:
-        """Before a run is planned: believe the wall clock again when nothing is open, else go by what the others go by."""
+        """Before a run is planned: return to the wall clock if nothing is open, else use the time of the other processes."""
         if not isinstance(self._clock, SteadyClock) or not self._clock.boot:
             return
         self._sync(self._store.query)
@@ -39,7 +38,7 @@ class Times(Claims):
                     self._anchor(execute, self._clock.fresh())
 
     def _go_by_one_time(self, *, writable: bool) -> None:
-        """Go by the anchor of this boot; the first process of a boot that may write makes it."""
+        """Use the anchor of this boot; the first process of a boot that may write creates it."""
         if not isinstance(self._clock, SteadyClock) or not self._clock.boot:
             return
         if not self._sync(self._store.query) and writable:
@@ -48,7 +47,7 @@ class Times(Claims):
                     self._anchor(execute, self._after_the_newest(execute, self._clock.fresh()))
 
     def _sync(self, execute: Execute) -> bool:
-        """Go by the anchor that stands in the journal; whether there is one."""
+        """Use the anchor in the journal; return whether there is one."""
         clock = self._clock
         if not isinstance(clock, SteadyClock) or not clock.boot:
             return False
@@ -60,13 +59,13 @@ class Times(Claims):
 
     def _anchor(self, execute: Execute, anchor: Anchor) -> None:
         assert isinstance(self._clock, SteadyClock)
-        # Those of earlier boots of this host are of no use to anybody.
+        # Anchors of earlier boots of this host are useless.
         execute("DELETE FROM meta WHERE name LIKE ?", (f"clock {this_host()} %",))
         execute(_SET, (self._anchor_name(self._clock), anchor.to_text()))
         self._clock.hold(anchor)
 
     def _after_the_newest(self, execute: Execute, anchor: Anchor) -> Anchor:
-        """While something is open time does not go back: a host may boot with a clock that nobody has set yet."""
+        """While something is open, time does not go back: a host may boot before its clock is set."""
         rows = execute("SELECT at FROM events ORDER BY seq DESC LIMIT 1") if self._is_open(execute) else []
         newest = datetime.fromisoformat(rows[0][0]) if rows else anchor.wall
         return evolve(anchor, wall=max(anchor.wall, newest))

@@ -1,1 +1,1 @@
-"""Plugins: found without an import, judged without their code, loaded one by one behind a guard."""
+"""Plugins: how they are found, checked and loaded. Begin with `registry`; listing plugins imports none of their code."""

@@ -9,8 +9,8 @@ from attrs import evolve
 
 from lepton_sdk._config import Config, read_section
 from lepton_sdk._gate.specs import check_spec
-from lepton_sdk._plugins.guard import load_object, said
-from lepton_sdk._plugins.scan import EntryPoint, normal_name
+from lepton_sdk._plugins.entry_points import EntryPoint, normal_name
+from lepton_sdk._plugins.loading import load_object, said
 from lepton_sdk._plugins.status import CONTRACT, KINDS, PluginState, PluginStatus
 from lepton_sdk.domain.access import CORE_KINDS
 from lepton_sdk.errors import ConfigError, PluginBroken
@@ -22,14 +22,14 @@ _CORE = "lepton-sdk"
 
 
 def names(kind: str, entries: Iterable[EntryPoint], config: Config) -> tuple[str, ...]:
-    """The names that may be used of one kind, sorted; not a line of any plugin is imported."""
+    """The names of one kind that may be used, sorted; imports no plugin."""
     group = f"{KINDS[kind][0]}.{CONTRACT}"
     found = (e for e in entries if e.group == group)
     return tuple(sorted({e.name for e in found if not _switched_off(e, kind, config)}))
 
 
 def discover(kind: str, entries: Iterable[EntryPoint], config: Config) -> Iterator[PluginStatus]:
-    """The state of every installed plugin of one kind, by name; specs are imported, factories are not."""
+    """The state of every installed plugin of one kind, by name; imports specs, no factories."""
     by_name: dict[str, dict[str, list[EntryPoint]]] = {}
     for entry in dict.fromkeys(entries):
         base, _, contract = entry.group.rpartition(".")
@@ -49,7 +49,7 @@ def _status(kind: str, entry: EntryPoint, state: PluginState, reason: str = "", 
 
 
 def _switched_off(entry: EntryPoint, kind: str, config: Config) -> tuple[str, str] | None:
-    """Why the configuration does not want it, and how to change that. Core's own entry points have no kill switch."""
+    """Why the configuration excludes it, and how to change that. Core's own entry points cannot be switched off."""
     if entry.name in config.disabled:
         return "plugins.disabled names it", f"take {entry.name} out of plugins.disabled in {config.path}"
     if kind == "provider" and config.providers.get(entry.name, {}).get("enabled") is False:
@@ -158,7 +158,7 @@ def _credentials(spec: ProviderSpec) -> tuple[ConfigField, ...]:
 
 
 def _step(config: Config, spec: ProviderSpec, need: Sequence[ConfigField]) -> str:
-    """Which variable or key gives the provider what it lacks."""
+    """The variable or key for what the provider lacks."""
     table = f"[providers.{spec.name}] in {config.path}"
     if not need:
         return f"add {table}"

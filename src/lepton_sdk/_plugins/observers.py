@@ -1,4 +1,4 @@
-"""Observers behind a guard: one that raises is shut out for the rest of the process and never breaks a run."""
+"""Calls observers safely: one that raises is switched off for the rest of the process and never breaks a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from lepton_sdk._plugins.guard import said
+from lepton_sdk._plugins.loading import said
 from lepton_sdk.errors import PluginBroken
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ def new_manager() -> pluggy.PluginManager:
 
 
 def register(manager: pluggy.PluginManager, name: str, observer: object, shut_out: Callable[[str], None]) -> None:
-    """Add an observer's hooks, each behind the guard.
+    """Add an observer's hooks, each wrapped so that its errors do not spread.
 
     Args:
-        shut_out: called once with what a hook raised; after that none of the observer's hooks is called again.
+        shut_out: called once with the first error of a hook; none of the observer's hooks is called again.
 
     Raises:
-        PluginBroken: no hook of ours in it, or one that pluggy refuses.
+        PluginBroken: it has none of our hooks, or one that pluggy refuses.
     """
     known = vars(manager.hook)
     guarded: dict[str, Any] = {}

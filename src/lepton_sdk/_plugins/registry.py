@@ -1,4 +1,4 @@
-"""Registry: the one way to plugins. Listing imports specs; a factory is imported when its plugin is first used."""
+"""Registry: all access to plugins. Listing imports specs; a factory is imported when its plugin is first used."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from attrs import evolve
 from lepton_sdk._clock import Clock
 from lepton_sdk._config import Config, read_section
 from lepton_sdk._plugins.discovery import discover, names
-from lepton_sdk._plugins.guard import load_object, said
-from lepton_sdk._plugins.notices import missing_hint, notices
-from lepton_sdk._plugins.scan import EntryPoint, entry_points
+from lepton_sdk._plugins.entry_points import EntryPoint, entry_points
+from lepton_sdk._plugins.loading import load_object, said
 from lepton_sdk._plugins.status import KINDS, PluginState, PluginStatus
+from lepton_sdk._plugins.warnings import missing_hint, notices
 from lepton_sdk.errors import ConfigError, LeptonError, PluginBroken, PluginConflict, PluginError, PluginMissing
 from lepton_sdk.spi.spec import CommandSpec, ExecutorSpec, ObserverSpec, ProviderSpec, WatchdogWay
 
@@ -34,8 +34,8 @@ class Registry:
 
     Args:
         config: what the user set.
-        clock: handed to providers.
-        http: makes the HTTP clients of providers; nothing for our own maker.
+        clock: passed to providers.
+        http: makes the HTTP clients of providers; ``None`` for the default.
         entries: entry points to use instead of the installed ones.
     """
 
@@ -85,7 +85,7 @@ class Registry:
         return self._statuses[kind]
 
     def standing(self) -> dict[str, Standing]:
-        """For every installed provider: can it be used, and if not, why and what helps."""
+        """For every installed provider: whether it can be used, and if not, why and what to do."""
         from lepton_sdk.router import Standing
 
         standing: dict[str, Standing] = {}
@@ -99,7 +99,7 @@ class Registry:
         return standing
 
     def _out_of_reach(self, spec: ProviderSpec) -> tuple[str, str]:
-        """Why no job could begin on a provider's nodes, and what helps: that is known before anything is paid for."""
+        """Why no job could start on a provider's nodes, and the next step: known before anything is paid for."""
         for kind in sorted(spec.access):
             try:
                 self._executor(kind)
@@ -108,14 +108,14 @@ class Registry:
         return "", ""
 
     def specs(self) -> dict[str, ProviderSpec]:
-        """What providers say of themselves, whatever their state, where their spec could be read."""
+        """The specs of providers in any state, where the spec could be read."""
         return {s.name: s.spec for s in self.statuses("provider") if isinstance(s.spec, ProviderSpec)}
 
     def spec(self, name: str) -> ProviderSpec:
-        """What a provider says of itself, whether it can be used or not; without its watchdog where the user wants none.
+        """The spec of a provider, whether it can be used or not; without its watchdog where the user wants none.
 
         Raises:
-            PluginError: there is none of this name, or its spec could not be read.
+            PluginError: no provider has this name, or its spec could not be read.
         """
         if name not in self._specs:
             status = self._status("provider", name)
@@ -125,14 +125,14 @@ class Registry:
         return self._specs[name]
 
     def warnings(self) -> tuple[str, ...]:
-        """Lines for the user, each with what is wrong and the next step; they cover what was looked at so far."""
+        """Warnings for the user, each with the fault and the next step; they cover the plugins that were listed so far."""
         lines = [s.line() for found in self._statuses.values() for s in found if s.is_fault]
         if "provider" in self._statuses:
             lines += notices(self._config, self.statuses("provider"))
         return tuple(lines + self._events)
 
     def _status(self, kind: str, name: str) -> PluginStatus:
-        """The status that speaks for a name: the ready one where several claim it."""
+        """The status for a name: the ready one where several plugins have it."""
         claims = [status for status in self.statuses(kind) if status.name == name]
         if not claims:
             known = {status.name for status in self.statuses(kind)}
@@ -148,7 +148,7 @@ class Registry:
     # --- what they make ---------------------------------------------------------------------------------------------
 
     def providers(self) -> tuple[Provider, ...]:
-        """Those that were made."""
+        """The providers that were made."""
         return tuple(self._providers.values())
 
     def provider(self, name: str) -> Provider:
@@ -159,7 +159,7 @@ class Registry:
             ConfigError: a value that it needs is missing or wrong.
         """
         if name not in self._providers:
-            from lepton_sdk._plugins.making import make_provider
+            from lepton_sdk._plugins.factories import make_provider
 
             status = self._ready("provider", name)
             context = self._context(status)
@@ -168,12 +168,12 @@ class Registry:
         return self._providers[name]
 
     def speaks_http(self, name: str) -> bool:
-        """Whether a provider has made a client by its context, which notes what leaves."""
+        """Whether a provider has made a client through its context, which marks requests that leave."""
         return bool(getattr(self._http_of.get(name), "used", False))
 
     def _context(self, status: PluginStatus) -> ProviderContext:
-        from lepton_sdk._plugins.making import make_context
-        from lepton_sdk._plugins.shell import ExecutorShell
+        from lepton_sdk._plugins.factories import make_context
+        from lepton_sdk._plugins.remote_shell import ExecutorShell
         from lepton_sdk.domain.access import SSHAccess
         from lepton_sdk.spi.executor import ExecutorContext
 
@@ -190,14 +190,14 @@ class Registry:
         """A new executor for nodes with this kind of access; the caller closes it.
 
         Raises:
-            PluginError: none is installed for it, several are, or the one there is is broken.
+            PluginError: none is installed for it, several are, or it is broken.
         """
-        from lepton_sdk._plugins.making import make_executor
+        from lepton_sdk._plugins.factories import make_executor
 
         return make_executor(self.executor_spec(kind), context)
 
     def executor_spec(self, kind: str) -> ExecutorSpec:
-        """What the executor for a kind of access says of itself.
+        """The spec of the executor for a kind of access.
 
         Raises:
             PluginError: none is installed for it, or several are.
@@ -205,7 +205,7 @@ class Registry:
         return self._executor(kind)[1]
 
     def executor_plugins(self, kind: str) -> tuple[str, ...]:
-        """The names of all that claim a kind of access and could be used."""
+        """The names of all usable executors for a kind of access."""
         specs = ((status.name, status.spec) for status in self.statuses("executor") if status.state is PluginState.READY)
         return tuple(name for name, spec in specs if isinstance(spec, ExecutorSpec) and spec.access == kind)
 
@@ -235,7 +235,7 @@ class Registry:
         return fitting[0]
 
     def observers(self) -> pluggy.PluginManager | None:
-        """The hooks of all observers, each behind a guard; ``None`` without observers, and pluggy stays unimported."""
+        """The hooks of all observers, whose errors do not spread; ``None`` without observers, and pluggy stays unimported."""
         if not self._observers_made:
             self._observers_made = True
             ready = [s for s in self.statuses("observer") if s.state is PluginState.READY]
@@ -266,11 +266,11 @@ class Registry:
         self._statuses[status.kind] = tuple(broken if s is status else s for s in self._statuses[status.kind])
 
     def command_names(self) -> tuple[str, ...]:
-        """Names of the commands that plugins add; not a line of them is imported."""
+        """The names of the commands that plugins add; imports none of them."""
         return names("command", self._entries, self._config)
 
     def command(self, name: str) -> Any:
-        """What a command's factory returns; it is called without arguments, or with its provider's context.
+        """Call a command's factory, without arguments or with its provider's context, and return the command.
 
         Raises:
             PluginError: missing or not usable, or its provider is.
@@ -282,7 +282,7 @@ class Registry:
         return _called(spec.factory, self._context(self._ready("provider", spec.provider)))
 
     async def aclose(self) -> None:
-        """Close every provider that was made; one that fails does not keep the others open."""
+        """Close every provider that was made, also when one of them fails to close."""
         made, self._providers = self._providers, {}
         shells, self._shells = self._shells, []
         for name, provider in made.items():

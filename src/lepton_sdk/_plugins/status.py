@@ -1,4 +1,4 @@
-"""What is known of an installed plugin, and what to do about it."""
+"""The state of an installed plugin, and what to do about it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KINDS: dict[str, tuple[str, type[PluginSpec]]] = {
 
 
 class PluginState(StrEnum):
-    """Where a plugin stands. Only a ready one is used."""
+    """The state of a plugin. Only a ready one is used."""
 
     READY = "ready"
     DISABLED = "disabled"
@@ -56,11 +56,11 @@ class PluginStatus:
     Attributes:
         kind: ``"provider"``, ``"executor"``, ``"observer"`` or ``"command"``.
         distribution: where the name comes from, in normal form.
-        contract: the major version that it is written for, ``"v1"``.
+        contract: the major version of the contract that it is written for, ``"v1"``.
         reason: why it is in this state; empty when ready.
         hint: the next step.
-        spec: what it says of itself; ``None`` when nothing of it was imported.
-        named: the user asked for it, so that a fault is not passed over in silence.
+        spec: its spec; ``None`` when nothing of it was imported.
+        named: the user asked for it by name, so a fault is reported.
     """
 
     name: str
@@ -76,11 +76,11 @@ class PluginStatus:
 
     @property
     def is_fault(self) -> bool:
-        """Whether it deserves a loud line: broken by itself, or asked for and not usable."""
+        """Whether it deserves a warning: it is broken, or the user asked for it and it is not usable."""
         return self.state in _FAULTS or (self.named and self.state is PluginState.UNCONFIGURED)
 
     def error(self) -> LeptonError:
-        """The error that a caller who named this plugin gets."""
+        """The error for a caller who named this plugin."""
         message = f"{self.kind} {self.name} ({self.distribution} {self.version}) is {self.state}: {self.reason}"
         return _ERRORS[self.state](message, hint=self.hint or None)
 

@@ -1,4 +1,4 @@
-"""The catalog itself: immutable, indexed by (GPU model, count), each entry in order of price."""
+"""The catalog: immutable, indexed by (GPU model, count), each entry in order of price."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _NO_PRICE = (True, "", Decimal(0))
 
 
 def key_of(offer: Offer) -> Key:
-    """Where the offer stands in the index."""
+    """The offer's key in the index."""
     return (offer.gpu.model if offer.gpu else None, offer.gpu_count)
 
 
 def price_order(offer: Offer) -> tuple[tuple[bool, str, Decimal], tuple[str, str, str, str]]:
-    """The fixed order of offers: by price, those without one last, then by what names them."""
+    """The fixed order of offers: by price, without price last, then by provider, type, region and terms."""
     price = offer.price
     return (_NO_PRICE if price is None else (False, price.currency, price.amount)), offer.key
 
 
 def _checked(offers: Iterable[Offer]) -> Iterator[Offer]:
-    """The offers with what the price check found added to their flags."""
+    """The offers, with the findings of the price check in their flags."""
     rows = list(offers)
     on_demand: dict[tuple[str, str, str], Money] = {}
     for offer in rows:
@@ -45,8 +45,8 @@ def _checked(offers: Iterable[Offer]) -> Iterator[Offer]:
 class Catalog:
     """Offers, indexed by GPU model and count; a value that never changes.
 
-    Nothing here hands out one list of everything: ask for a key, or iterate. Prices are checked on entry, see
-    `check_price`; what is wrong stands in ``offer.flags``.
+    There is no list of everything: select a key, or iterate. Prices are checked on entry, see `check_price`; the findings
+    are in ``offer.flags``.
 
     Args:
         offers: in any order.
@@ -66,7 +66,7 @@ class Catalog:
         self._fill({key: tuple(sorted(rows, key=price_order)) for key, rows in index.items()})
 
     def _fill(self, index: dict[Key, tuple[Offer, ...]]) -> None:
-        # Models in order of name, those without one last; so that iteration does not depend on where rows came from.
+        # Models in order of name, without model last, so that iteration does not depend on the source of the rows.
         self._index = {key: index[key] for key in sorted(index, key=lambda key: (key[0] is None, key[0] or "", key[1]))}
         self._size = sum(map(len, self._index.values()))
 
@@ -86,7 +86,7 @@ class Catalog:
         return tuple(self._index)
 
     def select(self, model: str | None, count: int) -> Sequence[Offer]:
-        """The offers of one key: the cheapest first, without price last, ties by provider, type, region and terms.
+        """The offers of one key: cheapest first, without price last, ties by provider, type, region and terms.
 
         Args:
             model: as in `Gpu.model`; ``None`` with count 0 for machines without GPUs.
@@ -111,7 +111,7 @@ class Catalog:
 
         Args:
             live: what those providers offer now; checked like every offer on entry.
-            providers: whose rows go, also when ``live`` holds none of theirs.
+            providers: the providers whose rows are replaced, also if ``live`` has none of theirs.
         """
         gone = frozenset(providers)
         index = {

@@ -1,4 +1,4 @@
-"""The price check: what no seller means to ask is flagged when an offer enters a catalog."""
+"""The price check: flags implausible prices when an offer enters a catalog."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CURRENCY = "USD"
 
 @cache
 def price_ranges() -> dict[str, PriceRange]:
-    """What each model costs in the reference rows, made from them by ``scripts/make_reference_offers.py``."""
+    """What each model costs in the reference rows; ``scripts/make_reference_offers.py`` writes it from them."""
     ranges: dict[str, PriceRange] = {}
     for line in (Path(__file__).parent / "price_ranges.tsv").read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
@@ -32,9 +32,9 @@ def price_ranges() -> dict[str, PriceRange]:
 
 
 def check_price(offer: Offer, on_demand: Money | None = None) -> tuple[str, ...]:
-    """What is wrong with an offer's price, in words; nothing when it can be believed.
+    """What is wrong with an offer's price, in words; empty if the price is plausible.
 
-    Flagged are: a negative price; a price of zero, but for owned machines; a spot price above the price on demand of
+    It flags: a negative price; a price of zero, except for owned machines; a spot price above the on-demand price of
     the same provider, instance type and region; and a price per GPU-hour far outside what its model costs in the
     reference data. Far means more than 3 times the highest price on demand, or less than a third of the lowest one on
     the same terms: on demand, or spot (where no spot price is known, a tenth of the lowest on demand). Reserved terms

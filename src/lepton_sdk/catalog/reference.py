@@ -37,8 +37,8 @@ COLUMNS = (
 def reference_catalog() -> Catalog:
     """The list prices that ship with the SDK, in USD; each row says where and when it was read.
 
-    They answer what things cost. They cannot be taken as they stand: availability is unknown, and a provider that is
-    set up replaces its rows by live ones (`Catalog.merge`).
+    They answer price questions. A run cannot take them: availability is unknown, and the live offers of a configured
+    provider replace its rows (`Catalog.merge`).
     """
     text = (Path(__file__).parent / "reference.tsv").read_text(encoding="utf-8")
     return Catalog(_offer(*line.split("\t")) for line in text.splitlines() if not line.startswith("#"))

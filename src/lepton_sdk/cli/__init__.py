@@ -1,1 +1,1 @@
-"""The command ``lepton``: each command is a few lines over `Client`."""
+"""The command ``lepton``: each command is a few lines over `Client`. Begin with the table in `main.py`."""

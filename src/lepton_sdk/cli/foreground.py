@@ -1,6 +1,6 @@
-"""A run in the foreground: what a person, a terminal that closes and a polite kill can do to it.
+"""A run in the foreground: how it reacts to Ctrl-C, to a closed terminal and to SIGTERM.
 
-However the foreground ends, the run has ended, or somebody follows it.
+When the foreground ends, the run has ended, or another process follows it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lepton_sdk.cli.progress import StatusLine
 from lepton_sdk.cli.render import plan_lines
 from lepton_sdk.cli.signals import SIGNALS, Ears, over
-from lepton_sdk.cli.status import StatusLine
 from lepton_sdk.errors import (
     ExposureNotAccepted,
     JournalCorrupt,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Foreground"]
 
 _LOOK_SECONDS = 0.1
-# Interrupts that come faster are impatience with what the last one began, and no wish for something else.
+# Interrupts in quick succession repeat the last wish; they are no new one.
 _BURST_SECONDS = 2.0
 _STDIN = 0
 _QUESTION = (
@@ -45,19 +45,19 @@ _QUESTION = (
 _STOPPING = "stopping the run and giving its machine back, {clock}; Ctrl-C again does not wait for its logs and outputs"
 _STOP, _DETACH = "stop", "detach"
 _WORDS = {"s": _STOP, "stop": _STOP, "d": _DETACH, "detach": _DETACH}
-# No follower can do anything about these.
+# A follower cannot help with these.
 _FOR_PEOPLE = (JournalCorrupt, JournalForeign, JournalRolledBack, JournalTooNew)
-# Rows after which a run's work here is not cut off by a stop: it gives the machine back, or waits for what does.
+# After these entries a stop does not cancel the run's work here: it releases the machine, or waits for that.
 _ENDING = frozenset({"node.finished", "node.lost", "node.releasing"})
 
 
 class Foreground:
-    """One run that is driven by this very process.
+    """One run that this process drives.
 
     Args:
         policy: what an interrupt does to the run: ``ask``, ``stop`` or ``detach``.
         accept_exposure: detach also where nothing ends a machine's bill.
-        as_json: standard output is kept for the result.
+        as_json: keep standard output for the result.
     """
 
     def __init__(self, client: AsyncClient, policy: str, *, accept_exposure: bool, as_json: bool) -> None:
@@ -68,7 +68,7 @@ class Foreground:
         self._loop = asyncio.get_running_loop()
         self._status = StatusLine(self._on_lost, output_to_stderr=as_json)
         self._run_id = ""
-        # Tokens of create calls that are under way, with their provider.
+        # Tokens of unfinished create calls, with their provider.
         self._asked: dict[str, str] = {}
         self._is_ending = False
         self._is_left = False
@@ -76,7 +76,7 @@ class Foreground:
         self._flows.set()
 
     async def drive(self, job: Job) -> Run:
-        """The run, ended, or left to a follower."""
+        """Return the run, ended or left to a follower."""
         with self._ears.open(), _unlogged():
             try:
                 return await self._watched(asyncio.ensure_future(self._run(job)))
@@ -85,11 +85,11 @@ class Foreground:
 
     @property
     def is_left(self) -> bool:
-        """Whether the run was left to a follower because somebody wanted that."""
+        """Whether the user left the run to a follower."""
         return self._is_left
 
     def lost_output(self) -> str:
-        """What is not on standard output of what the job has written; empty when all of it is."""
+        """A message about job output that is missing on standard output; empty if nothing is missing."""
         if self._status.lost is None:
             return ""
         text = os.strerror(self._status.lost.errno or 0)
@@ -128,7 +128,7 @@ class Foreground:
         await self._status.output(chunk)
 
     def _on_lost(self, error: OSError) -> None:
-        """Nobody reads the output any more. A full disk is told at the end; a reader or terminal that left wants us to leave."""
+        """Nobody reads the output any more. A closed pipe or terminal ends this process; a full disk is reported at the end."""
         if error.errno == errno.EPIPE or (error.errno == errno.EIO and self._ears.hears_hangup):
             self._ears.tell("hangup")
 
@@ -156,7 +156,7 @@ class Foreground:
             asks = heard == "interrupt" and os.isatty(_STDIN) and not run.done()
             choice = await self._choice(run) if asks else _STOP
         if run.done() and not run.cancelled():
-            # It has ended by itself meanwhile.
+            # It ended by itself in the meantime.
             return run.result()
         if choice == _DETACH and await self._is_detached(run):
             self._is_left = True
@@ -164,7 +164,7 @@ class Foreground:
         return await self._stop(run)
 
     async def _choice(self, run: asyncio.Task[Run]) -> str:
-        """What a person wants; whatever is no answer is asked again, and silence, an end or an interrupt is the safe way."""
+        """Ask the user. An unclear answer is asked again; no answer, end of file or an interrupt is the safe choice."""
         usual = _STOP if await self._may_be_billed() else _DETACH
         self._flows.clear()
         try:
@@ -186,11 +186,11 @@ class Foreground:
         return not prices or any(price is None or bool(price) for price in prices)
 
     async def _answer(self, *work: asyncio.Future[Any]) -> str | None:
-        """A line that a person types, in lower case; ``None`` for an interrupt, a terminal that is gone, or work that ended."""
+        """A line from the user, in lower case; ``None`` after an interrupt, a closed terminal, or the end of the work."""
         line: asyncio.Future[str | None] = self._loop.create_future()
 
         def read() -> None:
-            # The next line answers the next question.
+            # The next line would answer the next question.
             self._loop.remove_reader(_STDIN)
             try:
                 data = os.read(_STDIN, 4096)
@@ -217,7 +217,7 @@ class Foreground:
         except (LeptonError, OSError) as error:
             self._status.say(f"lepton: not left alone: {error}")
             return False
-        # The follower waits for us to let go. A create call is not cut off: its answer says what there is to follow.
+        # The follower waits until we release the claim. A create call is not cancelled: its answer says what to follow.
         self._tell_of_creating("the follower takes its machine over when it answers")
         while self._asked and not run.done() and await self._ears.hear(run, seconds=_LOOK_SECONDS) not in SIGNALS.values():
             pass
@@ -225,7 +225,7 @@ class Foreground:
         return True
 
     async def _accepts(self, run: asyncio.Task[Run], error: ExposureNotAccepted) -> bool:
-        """Whether a person at a terminal takes the exposure; elsewhere nobody does."""
+        """Whether the user at a terminal accepts the exposure; without a terminal, no."""
         if not os.isatty(_STDIN):
             return False
         self._status.asking(f"\nlepton: {error.message}\nDetach all the same? [y/N] ")
@@ -235,7 +235,7 @@ class Foreground:
             self._status.answered()
 
     def _tell_of_creating(self, then: str) -> bool:
-        """Whether a create call is under way; if so, it is said that its answer is waited for."""
+        """Whether a create call is unfinished; if so, tell the user that we wait for its answer."""
         if self._asked:
             names = " and ".join(sorted(set(self._asked.values())))
             self._status.waiting(f"waiting for {names}'s answer to the create call, {{clock}}; {then}")
@@ -244,15 +244,15 @@ class Foreground:
     # --- stopping --------------------------------------------------------------------------------------------------
 
     async def _stop(self, run: asyncio.Task[Run]) -> Run:
-        """End the run; an interrupt more cuts short what is kept, and a third leaves the rest to a follower."""
+        """Stop the run. A second interrupt skips keeping log and outputs; a third leaves the rest to a follower."""
         ended = asyncio.ensure_future(self._client.stop(self._run_id))
         self._status.waiting(_STOPPING)
         creates = self._tell_of_creating("its machine goes back at once when it answers")
         cut_at: float | None = None
         try:
             while not ended.done():
-                # What would hold the stop up here is begun anew by it; a create call whose answer is lost would have to be
-                # looked for.
+                # Cancel work that would delay the stop, which does it again. Not a create call: with its answer lost, its machine
+                # would have to be searched for.
                 if creates and not self._asked:
                     creates = False
                     self._status.waiting(_STOPPING)
@@ -275,7 +275,7 @@ class Foreground:
             await over(ended)
 
     async def _hand_on(self, error: Exception | None) -> None:
-        """The last resort: whatever went wrong here, a follower process goes on with the run."""
+        """The last resort: after any failure here, a follower process continues the run."""
         if not self._run_id:
             return
         if isinstance(error, _FOR_PEOPLE):
@@ -297,7 +297,7 @@ class Foreground:
 
 @contextmanager
 def _unlogged() -> Iterator[None]:
-    """What becomes of the run is said here in our own words."""
+    """Silence the engine's own messages about leaving a run: this command has its own."""
     logger = logging.getLogger("lepton_sdk.leaving")
     logger.disabled = True
     try:

@@ -1,4 +1,4 @@
-"""The command's front door: which commands there are, and how an error becomes a message and an exit code."""
+"""The entry point of ``lepton``: the table of commands, and how an error becomes a message and an exit code."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from lepton_sdk.errors import LeptonError, PluginBroken
 __all__ = ["cli", "main"]
 
 _GROUP = "lepton_sdk.commands.v1"
-# Name → (module, one line of help): nothing of a command is imported before it is used.
+# Name → (module, one line of help): a command's module is imported only when the command is used.
 _COMMANDS = {
-    "offers": ("market", "List what can be had, with price, source and date."),
+    "offers": ("market", "List offers, with price, source and date."),
     "route": ("market", "Show where a job would run, and why everything else lost."),
-    "run": ("run", "Run a job: route it, take a machine, follow it, give the machine back."),
+    "run": ("run", "Run a job: route it, take a machine, follow it, release the machine."),
     "ps": ("runs", "List runs."),
     "logs": ("runs", "Show the output of a run."),
-    "pull": ("runs", "Bring files of a run here."),
-    "ssh": ("reach", "Open a shell on a machine of a run."),
-    "forward": ("reach", "Bring a port of a run's machine here."),
-    "stop": ("runs", "End a run and give its machine back."),
-    "nodes": ("state", "List machines that we hold, with what they cost."),
-    "reconcile": ("state", "Hold the journal against what providers list."),
-    "state": ("state", "Show whose journal this is; adopt one that came from another host."),
-    "follow": ("state", "Drive open runs, as a service."),
-    "plugins": ("setup", "List plugins and their states."),
-    "config": ("setup", "Show the settings in force, and where each comes from."),
-    "doctor": ("setup", "Examine this host and each provider, free of charge."),
-    "completion": ("setup", "Print the shell's completion script."),
+    "pull": ("runs", "Fetch files of a run."),
+    "ssh": ("ssh", "Open a shell on a machine of a run."),
+    "forward": ("ssh", "Forward a port of a run's machine to this host."),
+    "stop": ("runs", "Stop a run and release its machine."),
+    "nodes": ("nodes", "List the machines that you hold, with their cost."),
+    "reconcile": ("nodes", "Compare the journal with what providers list."),
+    "state": ("nodes", "Show the journal's owner; adopt a journal from another host."),
+    "follow": ("nodes", "Drive open runs, as a service."),
+    "plugins": ("diagnose", "List plugins and their states."),
+    "config": ("diagnose", "Show the settings in force, and the source of each."),
+    "doctor": ("diagnose", "Check this host and each provider, free of charge."),
+    "completion": ("diagnose", "Print the shell's completion script."),
 }
 
 
 class _Commands(click.Group):
-    """Our commands from the table, then those of plugins by name."""
+    """Our commands from the table, then the commands of plugins by name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*_COMMANDS, *(name for name in _plugin_commands() if name not in _COMMANDS)]
@@ -76,8 +76,8 @@ class _Commands(click.Group):
 
 @cache
 def _plugin_commands() -> tuple[str, ...]:
-    """Names alone, also of plugins that cannot be used: the settings and specs that tell cost more than all the rest."""
-    from lepton_sdk._plugins.scan import entry_points
+    """Only names, also of unusable plugins: reading settings and specs would cost more than all the rest."""
+    from lepton_sdk._plugins.entry_points import entry_points
 
     return tuple(sorted({entry.name for entry in entry_points() if entry.group == _GROUP}))
 
@@ -112,7 +112,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit with its code."""
-    # Start-up makes many objects and no garbage: at the usual threshold a tenth of its time goes into looking for some.
+    # Start-up creates many objects and no garbage: at the default threshold, collecting takes a tenth of the time.
     gc.set_threshold(100_000, 20, 20)
     _fill_closed_streams()
     try:
@@ -125,7 +125,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _code(arguments: list[str] | None) -> int:
     try:
         code = cli.main(arguments, prog_name="lepton", standalone_mode=False)
-        # What is left in a buffer may find nobody to read it, too.
+        # The reader may have gone before the rest of the buffer is written.
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
@@ -143,7 +143,7 @@ def _code(arguments: list[str] | None) -> int:
     except OSError as error:
         if error.errno != errno.EIO or error.filename is not None:
             raise
-        # The terminal has gone.
+        # The terminal is gone.
         return 129
 
 
@@ -162,12 +162,12 @@ def _note(text: str) -> None:
 
 
 def _fill_closed_streams() -> None:
-    """A stream that is closed from the start leads nowhere; else the journal or a connection would be opened in its place."""
+    """Open /dev/null for each closed standard stream; else the journal or a connection would get its number."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free is this one.
+            # open() returns the lowest free number, which is this one.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - for as long as the process lives
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
@@ -175,7 +175,7 @@ def _fill_closed_streams() -> None:
 
 
 def _mute_broken_streams() -> None:
-    """Whoever read our words has gone; the interpreter must not complain about it on exit."""
+    """The reader of our output is gone; the interpreter must not complain about it on exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -1,4 +1,4 @@
-"""``lepton offers`` and ``lepton route``: questions."""
+"""``lepton offers`` and ``lepton route``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lepton_sdk.cli.jobargs import JobCommand, job_from, job_options, resource_options, resources_from
+from lepton_sdk.cli.job_options import JobCommand, job_from, job_options, resource_options, resources_from
 from lepton_sdk.cli.render import emit, json_option, table, warn
 from lepton_sdk.client import Client
 
@@ -25,7 +25,7 @@ _live = click.option("--live", is_flag=True, help="Ask every usable provider ove
 @_live
 @json_option
 def offers_command(limit: int, live: bool, as_json: bool, **flags: Any) -> None:
-    """List what can be had, cheapest first, with price, source and date."""
+    """List offers, cheapest first, with price, source and date."""
     wanted = resources_from(flags)
     wanted.setdefault("spot", "any")
     with Client() as client:
@@ -61,7 +61,7 @@ def _note(o: Offer) -> str:
         return "reference"
     if o.obstacle:
         return o.obstacle
-    # Capacity that is live at a vendor whose API tells no prices.
+    # Live capacity of a vendor whose API states no prices.
     return "reference price" if o.price_source.startswith("reference:") else ""
 
 
@@ -76,7 +76,7 @@ def route_command(file: str | None, live: bool, as_json: bool, **flags: Any) -> 
     FILE is a job in YAML or TOML.
     """
     if file is None and "words" not in click.get_current_context().meta:
-        # The question "where" needs no command.
+        # A route needs no command.
         click.get_current_context().meta["words"] = ["true"]
         flags["no_workdir"] = True
     job = job_from(file, flags)

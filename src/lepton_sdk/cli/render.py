@@ -1,4 +1,4 @@
-"""How answers look: tables, JSON, notes on standard error."""
+"""How answers are printed: tables, JSON, notes on standard error."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from lepton_sdk._text import aligned
 
 if TYPE_CHECKING:
     from lepton_sdk.router import Plan
@@ -31,19 +33,19 @@ def emit(value: Any) -> None:
 
 
 def note(text: str, *, end: str = "\n") -> None:
-    """Words for a person on standard error; when nobody can read them any more, nothing depends on them."""
+    """Write text for the user on standard error; ignore a reader that is gone."""
     with suppress(OSError, ValueError):
         click.echo(f"{text}{end}", err=True, nl=False)
 
 
 def warn(*lines: str) -> None:
-    """Loud lines on standard error."""
+    """Write warnings on standard error."""
     for line in lines:
         note(f"{styled('warning:', fg='yellow')} {line}")
 
 
 def readable(name: str) -> str:
-    """A file's name as a terminal may show it: what a job named so that it would be obeyed is written out (``\\x1b``)."""
+    """A file's name that is safe for a terminal: control characters are escaped (``\\x1b``)."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name)
 
 
@@ -52,10 +54,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> 
     if not rows:
         click.echo(empty)
         return
-    cells = [list(head), *([("" if cell is None else str(cell)) for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    for number, row in enumerate(cells):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    for number, line in enumerate(aligned(head, cells)):
         click.echo(styled(line, bold=True) if number == 0 else line)
 
 
@@ -67,5 +67,5 @@ def ago(time: datetime | None, now: datetime) -> str:
 
 
 def plan_lines(plan: Plan) -> str:
-    """The plan, and what is spent after the job where that costs something."""
+    """The plan, and the cost after the job, if there is one."""
     return "\n".join([str(plan), *plan.aftermath, ""])

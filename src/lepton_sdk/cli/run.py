@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lepton_sdk.cli.jobargs import JobCommand, job_from, job_options
+from lepton_sdk.cli.job_options import JobCommand, job_from, job_options
 from lepton_sdk.cli.render import emit, json_option, note, plan_lines, warn
 from lepton_sdk.client import Client
 from lepton_sdk.errors import ExposureNotAccepted
@@ -19,14 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["run_command"]
 
-# For a run that ended without an exit code of its own; 124 and 130 are what timeout(1) and a shell would give.
-_CODES = {"succeeded": 0, "failed": 1, "timed-out": 124, "stopped": 130, "lost": 69, "refused": 69}
-
 
 @click.command("run", cls=JobCommand)
 @click.argument("file", required=False)
 @job_options
-@click.option("-d", "--detach", is_flag=True, help="Leave a follower process that drives the run, and return.")
+@click.option("-d", "--detach", is_flag=True, help="Start a follower process that drives the run, and return.")
 @click.option(
     "--on-interrupt",
     type=click.Choice(["ask", "stop", "detach"]),
@@ -34,12 +31,12 @@ _CODES = {"succeeded": 0, "failed": 1, "timed-out": 124, "stopped": 130, "lost":
     show_default=True,
     help="What an interrupt does to the run; without a terminal, ask means stop.",
 )
-@click.option("--accept-exposure", is_flag=True, help="Detach also where nothing ends a machine's bill should the follower die.")
+@click.option("--accept-exposure", is_flag=True, help="Detach also where nothing ends a machine's bill if the follower dies.")
 @json_option
 def run_command(file: str | None, detach: bool, on_interrupt: str, accept_exposure: bool, as_json: bool, **flags: Any) -> int:
-    """Run a job: route it, take a machine, follow it, give the machine back.
+    """Run a job: route it, take a machine, follow it, release the machine.
 
-    FILE is a job in YAML or TOML; or give the command after --. The exit code is the job's own.
+    FILE is a job in YAML or TOML; or write the command after --. The exit code is the job's own.
     """
     job = job_from(file, flags)
     if detach:
@@ -48,7 +45,7 @@ def run_command(file: str | None, detach: bool, on_interrupt: str, accept_exposu
         return 0
     run, is_left = asyncio.run(_foreground(job, on_interrupt, accept_exposure, as_json=as_json))
     _report(run, as_json=as_json)
-    return 0 if is_left else _exit_code(run)
+    return 0 if is_left else run.exit_status
 
 
 def _detached(job: Job, accept_exposure: bool) -> Run:
@@ -71,7 +68,7 @@ def _submitted(client: Client, job: Job, accept_exposure: bool) -> Run:
 
 
 def _accepts(error: ExposureNotAccepted) -> bool:
-    """Whether a person at a terminal takes the exposure; elsewhere nobody does."""
+    """Whether the user at a terminal accepts the exposure; without a terminal, no."""
     if not sys.stdin.isatty():
         return False
     note(f"\nlepton: {error.message}\nDetach all the same? [y/N] ", end="")
@@ -79,7 +76,7 @@ def _accepts(error: ExposureNotAccepted) -> bool:
 
 
 async def _foreground(job: Job, policy: str, accept_exposure: bool, *, as_json: bool) -> tuple[Run, bool]:
-    """The run, and whether it was left to a follower."""
+    """Return the run, and whether it was left to a follower."""
     from lepton_sdk._engine.claims.stall import end_this_process
     from lepton_sdk.aio import AsyncClient
     from lepton_sdk.cli.foreground import Foreground
@@ -125,8 +122,3 @@ def _report(run: Run, *, as_json: bool) -> None:
     note(f"lepton: {', '.join(part for part in parts if part)}")
     if run.error:
         note(f"lepton: {run.error}")
-
-
-def _exit_code(run: Run) -> int:
-    # An open one was left to a follower process by a third interrupt.
-    return run.exit_code if run.exit_code is not None else _CODES.get(str(run.state), 130)

@@ -1,4 +1,4 @@
-"""Signals as words in a queue: heard at any time, and interrupting nothing by themselves."""
+"""Signals as words in a queue: received at any time, and interrupting nothing by themselves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIGNALS = {signal.SIGINT: "interrupt", signal.SIGTERM: "terminate", signal.SIGHU
 
 
 class Ears:
-    """What a person, the terminal and the system want of a command that waits: ``interrupt``, ``terminate`` or ``hangup``."""
+    """The queue of signals for a command that waits: ``interrupt``, ``terminate`` or ``hangup``."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -23,7 +23,7 @@ class Ears:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Hear a closed terminal and a polite kill as Ctrl-C is heard. What was ignored before (nohup) stays ignored."""
+        """Queue SIGHUP and SIGTERM in the same way as Ctrl-C. An ignored signal (nohup) stays ignored."""
         numbers = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         for number in numbers:
             self._loop.add_signal_handler(number, self._words.put_nowait, SIGNALS[number])
@@ -34,11 +34,11 @@ class Ears:
                 self._loop.remove_signal_handler(number)
 
     def tell(self, word: str) -> None:
-        """Say a word from another thread."""
+        """Put a word into the queue, from another thread."""
         self._loop.call_soon_threadsafe(self._words.put_nowait, word)
 
     async def hear(self, *work: asyncio.Future[Any], seconds: float | None = None) -> str:
-        """The next word; ``""`` when any of the work has ended first, or the time."""
+        """Return the next word; ``""`` if any of the work, or the time, has ended first."""
         word = asyncio.ensure_future(self._words.get())
         try:
             await asyncio.wait({word, *work}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -48,7 +48,7 @@ class Ears:
 
 
 async def over(work: asyncio.Future[Any]) -> None:
-    """Cancel work that still goes on, and see it end."""
+    """Cancel unfinished work, and wait for its end."""
     work.cancel()
     await asyncio.wait({work})
     if not work.cancelled():

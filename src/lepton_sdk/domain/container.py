@@ -9,13 +9,13 @@ from typing import Any
 from attrs import field, fields_dict, frozen
 
 from lepton_sdk.domain.quantity import parse_quantity
+from lepton_sdk.domain.words import is_variable
 from lepton_sdk.errors import JobSpecError, UsageError
 
 __all__ = ["Container", "Registry", "check_image"]
 
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 _PORT = re.compile(r"(?:(\d{1,5}):)?(\d{1,5})")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?")
 
 
@@ -119,7 +119,7 @@ class Registry:
         for name in ("username", "password"):
             if not isinstance(values.get(name), str) or not values[name] or "\n" in values[name]:
                 raise _fail(f"container.registry.{name}", "missing", "write username, and as password the name of a secret")
-        if not _VARIABLE.fullmatch(values["password"]):
+        if not is_variable(values["password"]):
             raise _fail(
                 "container.registry.password",
                 "it is no name of a secret",

@@ -15,12 +15,12 @@ from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.quantity import parse_duration
 from lepton_sdk.domain.resources import Resources, nearest
 from lepton_sdk.domain.retry import Retry
+from lepton_sdk.domain.words import is_variable
 from lepton_sdk.errors import JobSpecError, UsageError
 
 __all__ = ["Job", "Launcher", "Limits", "Workload"]
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,34}[a-z0-9])?")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Variables that the platform sets itself: a job that replaced one would mislead its own launcher.
 _OURS = re.compile(r"LEPTON_.*")
 # Linux refuses an argument or variable longer than 128 KiB (MAX_ARG_STRLEN, execve(2)).
@@ -177,7 +177,7 @@ def _env(value: Any) -> Mapping[str, str]:
 
 
 def _variable(where: str, name: object) -> str:
-    if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+    if not isinstance(name, str) or not is_variable(name):
         raise _fail(where, f"{name!r} cannot name an environment variable", "use letters, digits and underscores")
     if _OURS.fullmatch(name):
         raise _fail(where, f"{name} is set by the platform", "choose a name that does not begin with LEPTON_")

@@ -15,6 +15,7 @@ from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.plain import from_plain, to_plain
 from lepton_sdk.domain.record import PREREQUISITE, Attempt, NodeRecord
 from lepton_sdk.domain.retry import Cause
+from lepton_sdk.errors import JobCancelled, JobFailed, JobTimedOut, LeptonError, NodeLost, NoOffers
 
 __all__ = ["Run", "RunState"]
 
@@ -46,6 +47,15 @@ _ENDED = {
     RunState.TIMED_OUT,
     RunState.LOST,
     RunState.REFUSED,
+}
+
+# How a run that did not succeed ended, as the error for its caller. The class has the exit code, too.
+_ERRORS: dict[RunState, type[LeptonError]] = {
+    RunState.FAILED: JobFailed,
+    RunState.TIMED_OUT: JobTimedOut,
+    RunState.STOPPED: JobCancelled,
+    RunState.LOST: NodeLost,
+    RunState.REFUSED: NoOffers,
 }
 
 
@@ -122,6 +132,25 @@ class Run:
     def cost_most(self, now: datetime) -> Money | None:
         """The same, with every machine that may still turn up, or that came and went unseen."""
         return _sum([node.cost_most(now) for node in self.nodes])
+
+    def raise_for_state(self) -> None:
+        """Raise when the run did not succeed; an open run raises nothing.
+
+        Raises:
+            JobFailed, JobTimedOut, JobCancelled, NodeLost, NoOffers: how the run ended.
+        """
+        if error := _ERRORS.get(self.state):
+            text = f"run {self.id} {self.state}" + (f": {self.error}" if self.error else "")
+            raise error(text, provider=self.provider, hint=f"lepton logs {self.id}")
+
+    @property
+    def exit_status(self) -> int:
+        """What ``lepton run`` exits with: the job's own exit code, else the code for the run's state (130 for an open run)."""
+        if self.exit_code is not None:
+            return self.exit_code
+        if self.state is RunState.SUCCEEDED:
+            return 0
+        return _ERRORS.get(self.state, JobCancelled).exit_code
 
     def to_dict(self, now: datetime) -> dict[str, object]:
         """The stable JSON keys of ``lepton run`` and ``lepton ps``."""

@@ -1,4 +1,4 @@
-"""Router: job × catalog → plan. Pure and deterministic; every offer that lost can say why, in numbers."""
+"""Router: job × catalog → plan. Pure and deterministic; every offer that lost can say why, in numbers. Begin with `route.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an offer must hold to serve a job, as checks made for that job: the filter and the explanation are one list."""
+"""The checks that an offer must pass to serve a job: the filter and the explanation are one list."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lepton_sdk.domain.resources import GpuRequest, Resources
 
 __all__ = ["REFERENCE_ONLY", "Check", "Miss", "Standing", "gpu_miss", "offer_checks", "resource_checks", "standing_of"]
 
-# A bill is rounded up to a minute at most vendors; a total that does not pay one is refused before anything is made.
+# Most vendors round a bill up to a minute; a total limit below the price of one minute is refused before anything is created.
 _SHORTEST_BILL_SECONDS = 60
 _NOT_STATED = 1.0
 REFERENCE_ONLY = "reference price only"
@@ -29,7 +29,7 @@ class Standing:
         usable: its plugin is ready.
         reason: why not (``"no credentials"``).
         hint: the next step (``"set ACME_API_KEY"``).
-        launch_gap: seconds between two create calls that its vendor wants; 0 where several machines come by one call.
+        launch_gap: seconds that its vendor wants between two create calls; 0 where one call creates several machines.
     """
 
     usable: bool
@@ -39,9 +39,9 @@ class Standing:
 
 
 class Miss(NamedTuple):
-    """Why an offer does not serve: a reason that groups, the numbers, and how far it is from serving (0 is near).
+    """Why an offer does not serve: a reason to group by, the numbers, and the distance from serving (0 is near).
 
-    ``alone``: what it says is of this offer only, so the explanation does not put others under its name.
+    ``alone``: the reason is about this offer only, so the explanation does not group others with it.
     """
 
     reason: str
@@ -55,7 +55,7 @@ Check = Callable[[Offer], Miss | None]
 
 
 def gpu_miss(request: GpuRequest, resources: Resources, offer: Offer) -> Miss | None:
-    """Why the offer's GPUs do not serve this alternative."""
+    """Why the offer's GPUs do not fit this alternative."""
     wanted, offered = request.gpu, offer.gpu
     apart = abs(offer.gpu_count - request.count) / request.count
     if offer.gpu_count == 0:
@@ -75,7 +75,7 @@ def gpu_miss(request: GpuRequest, resources: Resources, offer: Offer) -> Miss | 
 
 
 def _memory_apart(wanted: Gpu, offered: Gpu) -> float:
-    """How far two models are from each other, by the size of their memory; 1 when one is unknown."""
+    """The distance of two models, by the size of their memory; 1 if one is unknown."""
     have, need = max(offered.memory_sizes(), default=0), max(wanted.memory_sizes(), default=0)
     return abs(have - need) / max(have, need) if have and need else 1
 
@@ -92,10 +92,10 @@ def _gpu_memory_miss(resources: Resources, offer: Offer) -> Miss | None:
 
 
 def offer_checks(job: Job, *, live_only: bool = False) -> tuple[Check, ...]:
-    """The checks beside the GPU's that this job needs, in the order in which they name the reason.
+    """The checks for this job other than the GPU's; the first that fails names the reason.
 
     Args:
-        job: a check exists only for what it asks.
+        job: a check exists only for what it asks for.
         live_only: rows of the embedded reference data do not serve.
     """
     return tuple(_checks(job, live_only))
@@ -115,7 +115,7 @@ def _checks(job: Job, live_only: bool) -> Iterator[Check]:
 
 
 def resource_checks(wanted: Resources) -> Iterator[Check]:
-    """The checks beside the GPU's that resources alone need."""
+    """The checks for resources alone, other than the GPU's."""
     for name, amount, few in _AMOUNTS:
         if getattr(wanted, name) is not None:
             yield _at_least(name, amount, few, getattr(wanted, name))
@@ -257,7 +257,7 @@ def _live(offer: Offer) -> Miss | None:
 
 
 def standing_of(provider: str, standing: Mapping[str, Standing]) -> Standing:
-    """The standing of a provider; one that is not named has no plugin here."""
+    """The standing of a provider; a provider without an entry has no plugin here."""
     return standing.get(provider) or Standing(
         False,
         "provider not installed",

@@ -1,4 +1,4 @@
-"""Why offers lost: one pass over the catalog, with the very checks that decided."""
+"""Why offers lost: one pass over the catalog, with the same checks that decided."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lepton_sdk.router.verdicts import Rejection
 
 __all__ = ["nearest_miss", "rejections"]
 
-# How many misses, how far, price unknown, price, key: the least one is the nearest of a group.
+# Number of misses, distance, price unknown, price, key: the smallest is the nearest of a group.
 Closeness = tuple[int, float, bool, Decimal, tuple[str, str, str, str]]
 
 
@@ -51,7 +51,7 @@ def rejections(
     for offer in catalog:
         misses = _misses(job, checks, offer)
         usable = standing_of(offer.provider, standing).usable
-        # Of a provider that could not be asked, a list price is the best there is: what is in the way is the provider.
+        # For a provider that could not be asked, a list price is the best there is: the obstacle is the provider.
         if misses and (usable or any(miss.reason != REFERENCE_ONLY for miss in misses)):
             first = misses[0]
             missed.setdefault((first.reason, first.detail if first.alone else ""), _Group()).add(offer, misses)
@@ -66,10 +66,10 @@ def rejections(
 
 
 def _misses(job: Job, checks: tuple[Check, ...], offer: Offer) -> list[Miss]:
-    """Everything that the offer lacks, the GPU first, judged by the alternative that it comes nearest to."""
+    """Everything that the offer lacks, the GPU first, compared with the nearest alternative."""
     found = [gpu_miss(request, job.resources, offer) for request in job.resources.requests]
     misses = [] if None in found else sorted((miss for miss in found if miss), key=lambda miss: miss.distance)[:1]
-    # Grouped by what is wrong with the offer itself; that its price is a list price comes last.
+    # Group by what is wrong with the offer itself; the list price as a reason comes last.
     return misses + [miss for check in checks if (miss := check(offer)) is not None]
 
 
@@ -100,7 +100,7 @@ def price_text(offer: Offer, nodes: int) -> str:
 
 
 def source_text(offer: Offer, now: datetime) -> str:
-    """Where the price comes from and how old it is."""
+    """The price's source and age."""
     if offer.seen_at is None:
         return offer.price_source
     days = (now - offer.seen_at).days
@@ -109,12 +109,12 @@ def source_text(offer: Offer, now: datetime) -> str:
     return f"{source}, {days} days ago" if days > 1 else source
 
 
-# Up to here one would wait, or ask for a little less, rather than install another provider.
+# Up to this distance the user would rather wait, or ask for a little less, than install another provider.
 _WITHIN_REACH = 1.0
 
 
 def nearest_miss(job: Job, catalog: Catalog, lost: tuple[Rejection, ...], standing: Mapping[str, Standing]) -> str:
-    """By how much the nearest offer misses, in one sentence; first that of a provider that can be used, when it is near."""
+    """By how much the nearest offer misses, in one sentence; a near offer of a usable provider comes first."""
     if not lost:
         return "no offer is known at all"
     unsold = [_unsold(request, job, catalog) for request in job.resources.requests]
@@ -132,7 +132,7 @@ def nearest_miss(job: Job, catalog: Catalog, lost: tuple[Rejection, ...], standi
 
 
 def _unsold(request: GpuRequest, job: Job, catalog: Catalog) -> str:
-    """That nobody sells this alternative, with the nearest counts that are sold; empty when somebody does."""
+    """A sentence that nobody sells this alternative, with the nearest counts that are sold; empty if somebody sells it."""
     models = (request.gpu.model,) if request.gpu else catalog.models()
     pairs = [(model, count) for model in models for count in catalog.counts(model) if count]
     sold = sorted({count for model, count in pairs if _sold(GpuRequest(request.gpu, count), model, job, catalog)})

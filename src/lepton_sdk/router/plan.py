@@ -1,4 +1,4 @@
-"""Plan: the router's answer. The best candidates are at hand; everything else is worked out when asked."""
+"""Plan: the router's answer. It has the best candidates; everything else is computed on demand."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Plan:
         job: what was routed.
         feasible: how many offers serve.
         candidates: the best ones, in order.
-        aftermath: what the best machine goes on to cost once its job is over, with a client and without one, a line each, as far
-            as whoever had the plan made knows that.
+        aftermath: what the best machine still costs after its job, with a client and without one, a line each, as far as the
+            caller of the router knows it.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Plan:
         return tuple(islice(self, count))
 
     def rescored(self, scores: Sequence[float]) -> Plan:
-        """The same plan with the foremost candidates in the order of new scores, lowest first; ties stay as they were.
+        """The same plan with its first candidates in the order of new scores, lowest first; ties keep their order.
 
         Raises:
             ContractViolation: there are more scores than candidates, or one is not a finite number.
@@ -108,7 +108,7 @@ class Plan:
         limits = self.job.limits
         if hourly is None or limits.duration is None:
             return None
-        # Machines that are made one after another stand idle until the last is there.
+        # Machines that are created one after another are idle until the last is ready.
         seconds = Decimal(limits.duration) + Decimal(str(gap)) / 2
         cost = (hourly * (seconds / 3600)).rounded(4)
         return min(cost, limits.total) if limits.total is not None and limits.total.currency == cost.currency else cost
@@ -122,8 +122,8 @@ class Plan:
     def explain(self) -> tuple[Rejection, ...]:
         """Why every offer that is not a candidate lost, in groups.
 
-        First stand the offers that would serve if their provider could be used, with what they would have cost, the
-        cheapest provider first; then the others, those that came nearest first. This scans the whole catalog.
+        First come the offers that would serve if their provider could be used, with what they would have cost, the
+        cheapest provider first; then the others, nearest first. This scans the whole catalog.
         """
         return self._losses
 

@@ -1,4 +1,4 @@
-"""What the router answers: which offers match, and where a job should run."""
+"""The router's questions: which offers match, and where should a job run?"""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def route(
 ) -> Plan:
     """The plan for a job: which offers serve it, the best first, and (when asked) why every other one lost.
 
-    Pure and deterministic: the same values give the same plan. Only offers of the asked GPU models and counts are
-    looked at; a job without GPU request can use every machine.
+    Pure and deterministic: the same values give the same plan. It considers only offers of the requested GPU models and
+    counts; a job without GPU request can use every machine.
 
     Args:
-        job: what must run.
+        job: what to run.
         catalog: what is sold.
-        standing: by provider; one that is not named there is not installed.
-        now: the time that ages of prices are told from, UTC.
-        limit: how many candidates the plan keeps at hand; iterating it gives all.
-        also: what an offer must have beside what the job asks, its GPUs left out (from observers).
-        live_only: the embedded list prices may not win (for taking a machine rather than asking a price).
+        standing: by provider; a provider without an entry is not installed.
+        now: the time for the ages of prices, UTC.
+        limit: how many candidates the plan keeps; iterating it gives all.
+        also: what an offer must have beyond the job's requests, its GPUs excluded (from observers).
+        live_only: the embedded list prices may not win (to rent a machine, not only to ask for a price).
     """
     narrower = (check for resources in also for check in resource_checks(resources))
     checks = (*offer_checks(job, live_only=live_only), *narrower)
@@ -50,13 +50,13 @@ def route(
             if usable.get(offer.provider) and _serves(checks, offer):
                 served = _served(requests, job.resources, offer)
                 if served is not None or not requests:
-                    # The number keeps two rows of one rank apart, in the catalog's order.
+                    # The number orders two rows of equal rank as in the catalog.
                     found.append((rank(job, offer, gaps[offer.provider]), len(found), offer, served))
     return Plan(job, catalog, found, standing=standing, now=now, limit=limit, checks=checks)
 
 
 def matching(resources: Resources, catalog: Catalog) -> list[Offer]:
-    """Offers that have what ``resources`` ask for, cheapest first; who sells them and what is free does not matter."""
+    """Offers that fit ``resources``, cheapest first, whatever the provider and the availability."""
     checks = tuple(resource_checks(resources))
     found = [
         offer
@@ -68,7 +68,7 @@ def matching(resources: Resources, catalog: Catalog) -> list[Offer]:
 
 
 def _asked_keys(resources: Resources, catalog: Catalog) -> Iterator[tuple[Key, list[GpuRequest]]]:
-    """The keys to look at, each once, with the alternatives that it may serve; every key when no GPU is asked for."""
+    """The keys to consider, each once, with the alternatives that it may serve; every key if no GPU is requested."""
     requests = resources.requests
     if not requests:
         yield from ((key, []) for key in catalog.sold())

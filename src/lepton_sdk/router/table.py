@@ -1,14 +1,15 @@
-"""Plans as aligned plain text; colours belong to the command line."""
+"""Plans as aligned plain text, without colours."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from lepton_sdk._text import aligned
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.quantity import show_duration
 from lepton_sdk.router.verdicts import Candidate, Rejection
 
-__all__ = ["aligned", "candidate_table", "rejection_table"]
+__all__ = ["candidate_table", "rejection_table"]
 
 _HEAD = (
     "#",
@@ -27,18 +28,8 @@ _HEAD = (
 _RIGHT = frozenset({"#", "CPUs", "memory", "per hour", "expected", "start", "offers"})
 
 
-def aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; numbers to the right; the last column as it comes."""
-    lines = [head, *rows]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
-    text = []
-    for line in lines:
-        cells = (
-            cell.rjust(width) if name in _RIGHT else cell.ljust(width)
-            for cell, width, name in zip(line, widths, head, strict=True)
-        )
-        text.append("  ".join(cells).rstrip())
-    return "\n".join(text)
+def _aligned(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(aligned(head, rows, right=_RIGHT))
 
 
 def gpus_text(offer: Offer) -> str:
@@ -80,13 +71,13 @@ def candidate_table(candidates: Sequence[Candidate], feasible: int) -> str:
     """One line for each candidate, and how many more there are."""
     if not candidates:
         return "no offer serves this job" if not feasible else f"{feasible} offers serve this job"
-    table = aligned(_HEAD, [_row(place, candidate) for place, candidate in enumerate(candidates, 1)])
+    table = _aligned(_HEAD, [_row(place, candidate) for place, candidate in enumerate(candidates, 1)])
     more = feasible - len(candidates)
     return f"{table}\nand {more} more" if more else table
 
 
 def rejection_table(rejected: Sequence[Rejection], nodes: int) -> str:
-    """One line for each group, with the offer that came nearest and what all nodes of it would cost."""
+    """One line for each group, with the nearest offer and the hourly price of all its nodes."""
     if not rejected:
         return ""
     rows = []
@@ -95,6 +86,6 @@ def rejection_table(rejected: Sequence[Rejection], nodes: int) -> str:
         cost = "?" if offer.price is None else (offer.price * nodes).display()
         name = f"{offer.provider} {offer.instance_type}"
         rows.append((group.reason, str(group.count), name, gpus_text(offer), cost, group.detail))
-    table = aligned(("not taken because", "offers", "nearest", "GPUs", "per hour", "detail"), rows)
+    table = _aligned(("not taken because", "offers", "nearest", "GPUs", "per hour", "detail"), rows)
     hints = [f"next: {hint}" for hint in dict.fromkeys(group.hint for group in rejected) if hint]
     return "\n".join([table, *hints])

@@ -1,4 +1,4 @@
-"""What the router says of single offers: why one serves, and why a group of them lost."""
+"""The router's verdicts: why an offer serves, and why a group of offers lost."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Candidate:
     Attributes:
         request: the GPU alternative that it serves; ``None`` when the job asks for no GPU.
         score: lower is better, see `lepton_sdk.router.score`; ``None`` when the price is unknown.
-        hourly: of all nodes; ``None`` when the price is unknown.
-        expected_cost: the hourly price over the job's time limit, no more than ``limits.total``, which shortens the
-            run; ``None`` without a time limit.
+        hourly: the hourly price of all nodes; ``None`` when the price is unknown.
+        expected_cost: the hourly price over the job's time limit, at most ``limits.total``, which shortens the run; ``None``
+            without a time limit.
         start_seconds: expected time from acquire to a reachable node; ``None`` when unknown.
     """
 
@@ -32,7 +32,7 @@ class Candidate:
     start_seconds: int | None
 
     def to_dict(self) -> dict[str, object]:
-        """The offer's keys, and those of the candidate."""
+        """The JSON keys of the offer and of the candidate."""
         return {
             **self.offer.to_dict(),
             "request": str(self.request) if self.request else None,
@@ -50,7 +50,7 @@ class Rejection:
     Attributes:
         reason: what they have in common (``"above the hourly limit"``, ``"provider not installed"``).
         count: how many.
-        example: the one that came nearest to serving.
+        example: the offer that came nearest to serving.
         detail: the numbers of the example.
         hint: the next step, if there is one.
         distance: how far the example is from serving, 0 when only its provider is in the way.

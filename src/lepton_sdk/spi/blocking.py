@@ -33,23 +33,23 @@ class BlockingProvider(Protocol):
     """The provider contract without ``async``: what an author writes over a blocking SDK."""
 
     def offers(self, resources: Resources) -> Iterable[Offer]:
-        """What can be had; a generator is read as it goes."""
+        """Yield the offers. Core reads a generator as it goes."""
         ...
 
-    def acquire(self, offer: Offer, launch: Launch, announce: Callable[[str, str], None]) -> Node:
-        """Make one billable machine; ``announce(kind, name)`` returns when its row is durable."""
+    def acquire(self, offer: Offer, launch: Launch, announce: Callable[..., None]) -> Node:
+        """Create one billable machine; ``announce(kind, name, shared=False)`` returns when its journal entry is durable."""
         ...
 
     def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> Iterable[Node]:
-        """Every billable thing of ours with its full state."""
+        """Return everything billable of ours with its full state."""
         ...
 
     def inspect(self, node: Node) -> Node:
-        """The state now; never waits."""
+        """Return the state now; never wait."""
         ...
 
     def release(self, node: Node) -> Node:
-        """Give it back, children included. Idempotent."""
+        """Release the machine and its children. Idempotent."""
         ...
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class BlockingAccounting(Protocol):
     """`Accounting` without ``async``."""
 
     def account(self) -> str | None:
-        """Which account the credentials open."""
+        """Return the account that the credentials belong to."""
         ...
 
 
@@ -69,7 +69,7 @@ class BlockingDiagnosing(Protocol):
     """`Diagnosing` without ``async``."""
 
     def diagnose(self) -> Sequence[Diagnosis]:
-        """One line for each thing that was looked at."""
+        """Return one line for each check."""
         ...
 
 
@@ -79,7 +79,7 @@ class BlockingGrouping(Protocol):
     def acquire_group(
         self, offer: Offer, launches: Sequence[Launch], announce: Callable[[Launch, str, str], None]
     ) -> Sequence[Node]:
-        """One node for each launch, all or none; ``announce(launch, kind, name)`` returns when the row is durable."""
+        """Create one node for each launch, all or none; ``announce(launch, kind, name)`` returns when its entry is durable."""
         ...
 
 
@@ -87,7 +87,7 @@ class BlockingGroupReleasing(Protocol):
     """`GroupReleasing` without ``async``."""
 
     def release_group(self, nodes: Sequence[Node]) -> Sequence[Node]:
-        """Each node of an attempt with its state, once all of them were asked back."""
+        """Release all nodes of an attempt; return each with its state."""
         ...
 
 
@@ -95,15 +95,15 @@ class Threaded:
     """A `Provider` over a `BlockingProvider`.
 
     It has each ability of `lepton_sdk.spi.capabilities` that the blocking provider has: a method of the same name and the same
-    arguments. Where the asynchronous one is given a `Launch` or several, the blocking one is given ``announce`` as well, last.
+    arguments. A method that takes a `Launch`, or several, takes ``announce`` as well, as its last argument.
 
     Cancelling a call stops the wait and not the thread: the vendor's call runs to its end and its answer is dropped. A
     cancelled ``acquire`` is therefore an unknown outcome, which core settles with ``find``. Give the vendor's SDK time
-    limits of its own: a thread that never returns keeps its place here and holds up the exit of the process.
+    limits of its own: a thread that never returns keeps its place here and blocks the exit of the process.
 
     Args:
-        provider: the blocking half.
-        threads: calls at one time; 1 (the default) for an SDK that is not safe to use from several threads.
+        provider: the blocking provider.
+        threads: how many calls may run at once; 1 (the default) for an SDK that is not thread-safe.
     """
 
     def __init__(self, provider: BlockingProvider, *, threads: int = 1) -> None:
@@ -127,30 +127,30 @@ class Threaded:
         return call
 
     def offers(self, resources: Resources) -> AsyncIterator[Offer]:
-        """What can be had."""
+        """Yield the offers."""
         return self._each(lambda: self._provider.offers(resources))
 
     async def acquire(self, offer: Offer, launch: Launch) -> Node:
-        """Make one billable machine."""
+        """Create one billable machine."""
         import asyncio
 
         announce = _announce(launch, asyncio.get_running_loop())
         return await self._call(lambda: self._provider.acquire(offer, launch, announce))
 
     def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
-        """Every billable thing of ours."""
+        """Return everything billable of ours."""
         return self._each(lambda: self._provider.find(owner, token, regions=regions))
 
     async def inspect(self, node: Node) -> Node:
-        """The state now."""
+        """Return the state now."""
         return await self._call(lambda: self._provider.inspect(node))
 
     async def release(self, node: Node) -> Node:
-        """Give it back."""
+        """Release it."""
         return await self._call(lambda: self._provider.release(node))
 
     async def aclose(self) -> None:
-        """Close the vendor's connections and let the threads end; a thread in a call is not waited for."""
+        """Close the vendor's connections and let idle threads end. Does not wait for a thread that is in a call."""
         await self._call(self._provider.close)
         pool, self._pool = self._pool, None
         if pool is not None:
@@ -172,7 +172,7 @@ class Threaded:
         return ThreadPoolExecutor(self._threads, thread_name_prefix=type(self._provider).__name__)
 
     async def _each(self, begin: Callable[[], Iterable[T]]) -> AsyncIterator[T]:
-        """Read an iterable in batches: as many items as come within 20 ms, 256 at most, for each trip to a thread."""
+        """Read an iterable in batches: each trip to a thread takes the items of 20 ms, at most 256."""
         iterator = await self._call(lambda: iter(begin()))
         try:
             while True:
@@ -184,28 +184,31 @@ class Threaded:
                 if ended:
                     return
         finally:
-            # Not waited for: a consumer that was cancelled must get away from a vendor that hangs.
+            # Do not wait: a cancelled consumer must be able to leave a vendor that hangs.
             if self._pool is not None:
                 self._pool.submit(getattr(iterator, "close", lambda: None))
 
 
-def _announce(launch: Launch, loop: AbstractEventLoop) -> Callable[[str, str], None]:
+def _announce(launch: Launch, loop: AbstractEventLoop) -> Callable[..., None]:
     """``launch.announce`` for a thread."""
     import asyncio
 
-    async def row(kind: str, name: str) -> None:
-        await launch.announce(kind, name)
+    async def row(kind: str, name: str, shared: bool) -> None:
+        await launch.announce(kind, name, shared=shared)
 
-    return lambda kind, name: asyncio.run_coroutine_threadsafe(row(kind, name), loop).result()
+    def announce(kind: str, name: str, *, shared: bool = False) -> None:
+        asyncio.run_coroutine_threadsafe(row(kind, name, shared), loop).result()
+
+    return announce
 
 
 def _announcing(arguments: Sequence[object], loop: AbstractEventLoop) -> list[Callable[..., None]]:
-    """What goes to a blocking method beside its arguments, because a thread cannot await what a launch brings."""
+    """The extra arguments of a blocking method: a thread cannot await the functions of a launch."""
     last = arguments[-1] if arguments else None
     if isinstance(last, Launch):
         return [_announce(last, loop)]
     if isinstance(last, Sequence) and last and all(isinstance(launch, Launch) for launch in last):
-        return [lambda launch, kind, name: _announce(launch, loop)(kind, name)]
+        return [lambda launch, kind, name, **shared: _announce(launch, loop)(kind, name, **shared)]
     return []
 
 
@@ -220,6 +223,6 @@ def _batch(iterator: Iterator[T]) -> tuple[list[T], Exception | None, bool]:
         except StopIteration:
             return items, None, True
         except Exception as error:
-            # What came before the failure is handed over first.
+            # Hand over what came before the failure first.
             return items, error, True
     return items, None, False

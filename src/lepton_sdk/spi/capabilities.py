@@ -1,7 +1,7 @@
 """What a provider or an executor can do beyond its contract: a protocol for each ability, and one table of flags.
 
 A plugin declares the flag in its spec exactly when its object has the methods. Core checks that when it loads the plugin, and
-asks an object for an ability by ``isinstance``. Whoever adds an ability adds a protocol here and one line to a table.
+finds an ability by ``isinstance``. To add an ability, add a protocol here and one line to a table.
 """
 
 from __future__ import annotations
@@ -45,46 +45,46 @@ __all__ = [
 
 @runtime_checkable
 class Accounting(Protocol):
-    """Flag ``account``: the provider can tell which account its credentials open.
+    """Flag ``account``: the provider can say which account its credentials belong to.
 
     Without it, a key that was rotated to another account looks as if every machine were gone.
     """
 
     async def account(self) -> str | None:
-        """The account, by the same text for ever; ``None`` when that cannot be told yet. Free of charge."""
+        """Return the account's name, which never changes; ``None`` while it is unknown. Free of charge."""
         ...
 
 
 @runtime_checkable
 class Diagnosing(Protocol):
-    """Flag ``diagnose``: the provider can say for ``lepton doctor`` what holds and what does not."""
+    """Flag ``diagnose``: the provider has checks of its own for ``lepton doctor``."""
 
     async def diagnose(self) -> Sequence[Diagnosis]:
-        """One line for each thing that was looked at. Free of charge."""
+        """Return one line for each check. Free of charge."""
         ...
 
 
 @runtime_checkable
 class Grouping(Protocol):
-    """Flag ``multi_node``: the provider makes the nodes of one attempt together."""
+    """Flag ``multi_node``: the provider creates the nodes of one attempt together."""
 
     async def acquire_group(self, offer: Offer, launches: Sequence[Launch]) -> Sequence[Node]:
-        """One node for each launch, all or none: what came before a refusal is given back.
+        """Create one node for each launch, all or none: release what was created before a refusal.
 
         Raises:
-            OutcomeUnknown: an answer did not come, or a machine could not be given back; ``find`` shows which.
+            OutcomeUnknown: an answer did not come, or a machine could not be released; ``find`` shows which.
         """
         ...
 
 
 @runtime_checkable
 class GroupReleasing(Protocol):
-    """Flag ``release_group``: the provider gives the nodes of one attempt back together, as one object of its own."""
+    """Flag ``release_group``: the provider releases the nodes of one attempt together, as one object of its own."""
 
     async def release_group(self, nodes: Sequence[Node]) -> Sequence[Node]:
-        """Each node with its state; ``gone`` for all is success, "not yet" is the state ``releasing``. Idempotent.
+        """Release the nodes; return each with its state. ``gone`` is success, "not yet" is the state ``releasing``. Idempotent.
 
-        Core asks once all nodes of the attempt shall go. ``release`` still gives back a single one: a leftover, a duplicate.
+        Core calls this when it releases all nodes of the attempt. ``release`` still takes a single one: a leftover, a duplicate.
         """
         ...
 
@@ -94,24 +94,24 @@ class GroupReleasing(Protocol):
 
 @runtime_checkable
 class Fetching(Protocol):
-    """Flag ``fetch``: the executor can bring files back."""
+    """Flag ``fetch``: the executor can fetch files."""
 
     async def fetch(
         self, node: Node, execution: Execution, patterns: Sequence[str], target: Path, *, most: int | None = None
     ) -> Fetched:
         """Write those files of the run's folder that fit a pattern (as in ``.gitignore``) below ``target``.
 
-        A file that is there is replaced whole or not at all. A link is made where the place that it really leads to is inside,
-        and nothing is written through one. One file that cannot be brought costs nothing but itself.
+        An existing file is replaced whole or not at all. A link is created only if its real target is inside, and nothing is
+        written through a link. A file that cannot be fetched does not stop the others.
 
-        It ends as soon as it is cancelled. What came whole until then, or until the connection broke, stays.
+        It ends as soon as it is cancelled. Files that were complete by then, or before the connection broke, stay.
 
         Args:
-            most: bytes that are written here at most, holes of sparse files included. ``None`` for as many as have room.
+            most: bytes to write here at most, holes of sparse files included. ``None`` for no limit but the disk.
 
         Raises:
             NodeUnreachable: the node did not answer, or stopped answering before the first file was here.
-            NodeError: it cannot pack files.
+            NodeError: the node cannot pack files.
         """
         ...
 
@@ -124,23 +124,23 @@ class Commanding(Protocol):
         """Run a script of the node's POSIX shell to its end.
 
         Args:
-            script: one line, nothing in it is read a second time.
-            data: its standard input; what must not be seen in a list of processes goes here.
+            script: one line; nothing in it is evaluated twice.
+            data: its standard input. Secrets go here: they must not appear in a list of processes.
             seconds: after this time the node counts as unreachable.
 
         Raises:
             NodeUnreachable: the node did not answer, or stopped answering: the script may have run.
-            NodeError: it is not the one that is known, or does not let us in.
+            NodeError: its host key is not the known one, or it refuses the login.
         """
         ...
 
 
 @runtime_checkable
 class Guarding(Protocol):
-    """Flag ``guard``: the executor can see a node's watchdog, and install it where the vendor does not."""
+    """Flag ``guard``: the executor can check a node's watchdog, and install it where the vendor does not."""
 
     async def armed(self, node: Node, watchdog: Watchdog) -> bool:
-        """Whether the watchdog lives there; one whose script is given and which does not live is installed first.
+        """Whether the watchdog runs there. If it does not and its script is given, install it first.
 
         Raises:
             NodeUnreachable: the node did not answer.
@@ -151,23 +151,23 @@ class Guarding(Protocol):
 
 @runtime_checkable
 class Forgetting(Protocol):
-    """Flag ``forget``: the executor keeps something of a machine while it is ours, such as a pinned host key or connections."""
+    """Flag ``forget``: the executor keeps state of a machine while it is ours, such as a pinned host key or connections."""
 
     async def forget(self, node: Node) -> None:
-        """Let go of all that is kept of a machine that was given back. Asks the machine nothing; idempotent; never raises."""
+        """Drop all state of a released machine. Never contacts the machine, never raises; idempotent."""
         ...
 
 
 @runtime_checkable
 class Shelling(Protocol):
-    """Flag ``shell``: the executor can say how a person opens a shell on a node."""
+    """Flag ``shell``: the executor knows the command that opens a shell on a node for a person."""
 
     def shell(self, node: Node, execution: Execution, command: str | None, *, outside: bool) -> Sequence[str]:
-        """The program and its arguments, to run on this host, that open a shell in the run's folder on the node.
+        """The program and its arguments, for this host, that open a shell in the run's folder on the node.
 
         Args:
-            command: a shell's command line to run there instead; ``None`` for an interactive shell.
-            outside: on the machine itself, also where the run has a container there.
+            command: a shell command line to run there instead; ``None`` for an interactive shell.
+            outside: on the machine itself, also if the run has a container there.
 
         Raises:
             UsageError: it cannot be had for this node.
@@ -177,10 +177,10 @@ class Shelling(Protocol):
 
 @runtime_checkable
 class Forwarding(Protocol):
-    """Flag ``forward``: the executor can say how a port of a node comes to this host."""
+    """Flag ``forward``: the executor knows the command that forwards a port of a node to this host."""
 
     def forward(self, node: Node, execution: Execution, here: int, there: int) -> Sequence[str]:
-        """The program and its arguments that bring the node's port ``there`` to this host's loopback at ``here``, while they run.
+        """The program and its arguments that forward the node's port ``there`` to the loopback port ``here`` of this host.
 
         Raises:
             UsageError: it cannot be had for this node, or is here already.
@@ -190,10 +190,10 @@ class Forwarding(Protocol):
 
 @runtime_checkable
 class Configuring(Protocol):
-    """Flag ``ssh_config``: the executor can write a block for ``~/.ssh/config``, for editors that connect by a host's name."""
+    """Flag ``ssh_config``: the executor can write a block for ``~/.ssh/config``, for editors that connect by host name."""
 
     def ssh_config(self, node: Node, execution: Execution, name: str) -> str:
-        """The block, whose host is called ``name``.
+        """The block, with the host name ``name``.
 
         Raises:
             UsageError: it cannot be had for this node.
@@ -246,7 +246,7 @@ def methods_of(protocol: type) -> tuple[str, ...]:
 
 
 def lacking(made: object, declared: Collection[str], table: Mapping[str, type]) -> str | None:
-    """A flag that the spec declares and whose method the object lacks, with what to do; ``None`` without one."""
+    """A flag of the spec whose method the object lacks, with the fix; ``None`` if there is none."""
     kind = type(made).__name__
     for flag, name in _each(table):
         if flag in declared and not callable(getattr(made, name, None)):
@@ -255,7 +255,7 @@ def lacking(made: object, declared: Collection[str], table: Mapping[str, type]) 
 
 
 def undeclared(made: object, declared: Collection[str], table: Mapping[str, type]) -> str | None:
-    """A method that the object has and whose flag the spec does not declare, with what to do; ``None`` without one."""
+    """A method of the object whose flag the spec does not declare, with the fix; ``None`` if there is none."""
     kind = type(made).__name__
     for flag, name in _each(table):
         if flag not in declared and callable(getattr(made, name, None)):
@@ -264,7 +264,7 @@ def undeclared(made: object, declared: Collection[str], table: Mapping[str, type
 
 
 def misfit(made: object, protocols: Iterable[type]) -> str | None:
-    """A method of the object that does not take what core gives it, with what to do; ``None`` without one."""
+    """A method of the object that does not accept core's arguments, with the fix; ``None`` if there is none."""
     from inspect import Parameter, Signature, signature
 
     for protocol in protocols:
@@ -274,7 +274,7 @@ def misfit(made: object, protocols: Iterable[type]) -> str | None:
             try:
                 given = signature(method) if callable(method) else None
             except ValueError:
-                # Nobody can say what it takes.
+                # Its signature cannot be read.
                 continue
             words = {one.name: None for one in wanted if one.kind is Parameter.KEYWORD_ONLY}
             try:

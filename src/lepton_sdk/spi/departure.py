@@ -1,8 +1,8 @@
-"""Whether a create call has left this host: what tells a bug that made nothing from an answer that was lost.
+"""Whether a create call has left this host. This tells a bug that created nothing from a lost answer.
 
-The engine sets a `Departure` around each ``acquire`` and ``acquire_group``. ``context.http`` notes in it each changing request
-right before it goes to the network, and takes the note back where it certainly did not go. A plugin that creates by other means
-calls ``launch.leaving()`` at that moment, and says so by the flag ``marks_leaving`` of its spec.
+The engine sets a `Departure` around each ``acquire`` and ``acquire_group``. ``context.http`` marks it right before each changing
+request goes to the network, and removes the mark if the request certainly did not go. A plugin that creates by other means
+calls ``launch.leaving()`` at that moment, and declares the flag ``marks_leaving`` in its spec.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ __all__ = ["DEPARTURE", "Departure", "Withdrawn"]
 
 
 class Withdrawn(LeptonError):
-    """The create call was taken back before it left: nothing was made."""
+    """The create call was withdrawn before it left: nothing was created."""
 
 
 class Departure:
-    """What is known of one create call. Any thread may note and ask.
+    """What is known about one create call. Thread-safe.
 
     Args:
-        tracked: whether somebody notes when it leaves. Without that it counts as left from the beginning.
+        tracked: whether somebody marks when it leaves. If nobody does, it counts as left from the beginning.
     """
 
     def __init__(self, *, tracked: Callable[[], bool] = lambda: True) -> None:
@@ -37,13 +37,13 @@ class Departure:
 
     @property
     def left(self) -> bool:
-        """Whether the call has left, as far as anybody can know."""
+        """Whether the call has left, or may have."""
         with self._lock:
             return self._gone
 
     @property
     def withdrawn(self) -> bool:
-        """Whether it was taken back in time."""
+        """Whether it was withdrawn in time."""
         return self._withdrawn
 
     @property
@@ -54,7 +54,7 @@ class Departure:
         """The call leaves now: ``launch.leaving``.
 
         Raises:
-            Withdrawn: it was taken back before.
+            Withdrawn: the call was withdrawn before.
         """
         with self._lock:
             self._refuse()
@@ -64,22 +64,22 @@ class Departure:
         """A changing request goes to the network now.
 
         Raises:
-            Withdrawn: the call was taken back before.
+            Withdrawn: the call was withdrawn before.
         """
         with self._lock:
             self._refuse()
             self._out.add(request)
 
     def back(self, request: object) -> None:
-        """It certainly did not go."""
+        """The request certainly did not go: remove its mark."""
         with self._lock:
             self._out.discard(request)
 
     def withdraw(self) -> bool:
-        """Take the call back, if it has not left: it never will.
+        """Withdraw the call, if it has not left. It never leaves then.
 
         Returns:
-            Whether it was in time. What waits in the call is cancelled then.
+            Whether it was in time. If so, code that waits inside the call is cancelled.
         """
         with self._lock:
             if self._gone:
@@ -90,7 +90,7 @@ class Departure:
         return True
 
     def cancelled_by(self, cancel: Callable[[], object]) -> None:
-        """What ends the call when it is taken back; at once where it was already."""
+        """Set the function that ends the call when it is withdrawn. Called at once if it already was."""
         self._cancel = cancel
         if self._withdrawn:
             cancel()
@@ -100,5 +100,5 @@ class Departure:
             raise Withdrawn("the create call was taken back before it left")
 
 
-# The create call that the code which runs now belongs to.
+# The create call of the code that runs now.
 DEPARTURE: ContextVar[Departure | None] = ContextVar("lepton_sdk_departure", default=None)

@@ -1,4 +1,4 @@
-"""The executor contract: a way to run a job on a node, whoever rents it out."""
+"""The executor contract: how to run a job on a node of any provider."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ __all__ = [
 
 
 def _nobody(_: str) -> None:
-    """Nobody waits."""
+    """Discard progress."""
 
 
 def _rented(_: str) -> bool:
-    """No provider has hosts of the user's own."""
+    """The default: no provider has hosts of the user's own."""
     return False
 
 
 @frozen
 class ExecutorContext:
-    """All that an executor's factory gets from core.
+    """Everything that an executor's factory gets from core.
 
     Attributes:
         runs_dir: where files of runs live on this host; ``runs_dir / run_id`` is the run's own.
-        progress: takes a short line on what takes long, such as files that are sent, for whoever waits; ``""`` when it is over.
-        own: whether the machines of a provider, by its name, are hosts of the user's own that stay at their address, as far as
-            a node's `SSHAccess` does not say so itself.
+        progress: takes a short line about something slow, such as sending files, to show to the user; ``""`` when it is over.
+        own: whether the machines of a provider, by its name, are the user's own hosts, which keep their address. Used where a
+            node's `SSHAccess` does not say so itself.
     """
 
     clock: Clock = field(repr=False)
@@ -54,7 +54,7 @@ class ExecutorContext:
 
 @frozen
 class CommandResult:
-    """What one command on a node gave.
+    """The result of one command on a node.
 
     Attributes:
         exit_code: ``None`` when a signal ended it.
@@ -75,14 +75,14 @@ class Execution:
         environment: what core and the provider set beside ``job.env`` (``RANK``, ``MASTER_ADDR``, ``CUDA_VISIBLE_DEVICES``…).
         secrets: values of ``job.secrets``; they travel on stdin only. Empty when a later follower attaches.
         time_limit: seconds that the node itself enforces; ``None`` without limit.
-        idle_limit: seconds for which every GPU of the node may be without work before the node itself ends the job; where an
-            executor cannot tell, it never does. ``None`` without limit.
-        lease: so many seconds after the last `poll` that was answered the node itself stops the execution, which is then lost,
-            so that whoever cannot reach the node knows when nothing runs there any more. A `poll` that arrives late puts
-            nothing off: it names the node's own time as the last answer told it. ``None`` to run on without a follower, and
-            in a `poll` that only looks. An executor whose nodes cannot be out of reach may leave it out.
-        watchdog: the folder of the node's watchdog, which is told of the start, and by each `poll` that somebody is there;
-            ``""`` where there is none. Never set for a machine that nobody rented for the run.
+        idle_limit: seconds for which every GPU of the node may be idle before the node itself ends the job; an executor that
+            cannot measure this never ends it. ``None`` without limit.
+        lease: seconds after the last answered `poll` until the node itself stops the execution, which is then lost. A follower
+            that cannot reach the node so knows when nothing runs there any more. A late `poll` extends nothing: it carries the
+            node's own time from the last answer. ``None`` to run on without a follower, and in a `poll` that only reads. An
+            executor whose nodes cannot be out of reach may ignore it.
+        watchdog: the folder of the node's watchdog. The executor tells it about the start, and with each `poll` that a follower
+            is there. ``""`` without a watchdog. Never set for a machine that was not rented for the run.
     """
 
     run_id: str
@@ -100,11 +100,11 @@ class Execution:
 
 @frozen
 class Watchdog:
-    """The program that powers a rented machine off when nobody gives it back, as an executor meets it.
+    """The program that powers off a rented machine that nobody releases, as an executor sees it.
 
     Attributes:
         folder: where it lives on the node.
-        script: what installs it, for the superuser's POSIX shell; ``""`` where the vendor runs it at boot.
+        script: its installer, for the superuser's POSIX shell; ``""`` where the vendor runs it at boot.
     """
 
     folder: str
@@ -112,7 +112,7 @@ class Watchdog:
 
 
 class ExecutionState(StrEnum):
-    """Where an execution stands on the node. ``absent``: it was never started there. ``lost``: it ended without a result."""
+    """The state of an execution on its node. ``absent``: it was never started there. ``lost``: it ended without a result."""
 
     ABSENT = "absent"
     SETUP = "setup"
@@ -123,17 +123,17 @@ class ExecutionState(StrEnum):
 
 @frozen
 class ExecutionStatus:
-    """What the node says of an execution.
+    """What the node reports about an execution.
 
     Attributes:
         exit_code: of the job; 128 + signal when a signal ended it; ``None`` until it finished.
         signal: name of the signal that ended it (``"SIGKILL"``).
         reason: ``"exit"``, ``"setup"`` (setup failed), ``"timeout"``, ``"idle"`` or ``"cancelled"``.
         started_at, finished_at: as the node's clock says, UTC.
-        failures: exit codes of earlier starts of the command here, each of which the node followed with another one, as
+        failures: exit codes of earlier starts of the command here, after each of which the node started it again, as
             ``job.max_failure_retry`` allows.
-        ready: it runs and can be used, as a server that answers; nothing in core acts on it yet.
-        addresses: where it can be used then, ``host:port`` or a URL each.
+        ready: it runs and is usable, such as a server that answers; core does not act on it yet.
+        addresses: where it is usable then, each ``host:port`` or a URL.
     """
 
     state: ExecutionState = field(converter=ExecutionState)
@@ -153,7 +153,7 @@ class Executor(Protocol):
     """A way to run on a node. Each call makes one attempt; failures are raised from `lepton_sdk.errors`."""
 
     async def start(self, node: Node, execution: Execution) -> None:
-        """Bring the workdir, then start setup and command so that they outlive us.
+        """Send the workdir, then start setup and command so that they outlive this process.
 
         Create-exclusive: a second start of the same (run, attempt, epoch) changes nothing.
 
@@ -164,15 +164,15 @@ class Executor(Protocol):
         ...
 
     async def poll(self, node: Node, execution: Execution) -> ExecutionStatus:
-        """The state now; never waits."""
+        """Return the state now; never wait."""
         ...
 
     def logs(self, node: Node, execution: Execution, offset: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
-        """Output from byte ``offset``; with ``follow``, until the execution has ended."""
+        """Yield the output from byte ``offset``; with ``follow``, until the execution has ended."""
         ...
 
     async def cancel(self, node: Node, execution: Execution) -> None:
-        """End every process of the execution, grandchildren and strays included. Idempotent."""
+        """End every process of the execution, detached grandchildren included. Idempotent."""
         ...
 
     async def aclose(self) -> None:
@@ -182,12 +182,11 @@ class Executor(Protocol):
 
 @frozen
 class Fetched:
-    """What of a run's files was brought.
+    """Which files of a run were fetched.
 
     Attributes:
         paths: inside the run's folder; each is here whole.
-        missing: a path and why it is not here, for each file that was meant and did not come. The path is ``"."`` where the
-            names are not known.
+        missing: path and reason for each wanted file that is not here. The path is ``"."`` where the names are not known.
     """
 
     paths: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """What a failed call means, whatever carried it: HTTP, gRPC, or the exceptions of a vendor's SDK.
 
-A plugin says what its vendor's exceptions and codes mean; what every transport has in common is known here. The same meaning
-becomes the same error, so that the engine goes on in the same way.
+A plugin says what its vendor's exceptions and codes mean; this module knows what every transport has in common. The same meaning
+becomes the same error, so that the engine handles both in the same way.
 
 >>> failures = Failures("acme", (ZeroDivisionError, Meaning.NO_STOCK))
 >>> with failures(creates=True):
@@ -42,10 +42,10 @@ class Meaning(StrEnum):
     """What a failed call means.
 
     ``refused``: the credentials, or their rights. ``unpaid``: the account may take nothing. ``no-stock`` and ``no-quota``: this
-    offer cannot be taken now. ``gone``: it is not sold any more. ``rate-limited``: the same call later. ``bad-request``: the
-    vendor does not accept what we asked. ``missing``: what we named is not there. ``conflict``: something of this name is there,
-    or another change is under way. ``unsent``: the call certainly did nothing. ``unavailable``: the vendor failed. ``lost``: the
-    call left, and no answer came. ``garbled``: an answer came that cannot be read.
+    offer cannot be taken now. ``gone``: it is not sold any more. ``rate-limited``: make the same call later. ``bad-request``: the
+    vendor does not accept the request. ``missing``: the named thing does not exist. ``conflict``: the name is taken, or another
+    change is under way. ``unsent``: the call certainly did nothing. ``unavailable``: the vendor failed. ``lost``: the call left,
+    and no answer came. ``garbled``: an answer came that cannot be read.
     """
 
     REFUSED = "refused"
@@ -65,14 +65,14 @@ class Meaning(StrEnum):
 
 @frozen
 class Failure:
-    """What one exception says.
+    """What one exception means.
 
     Attributes:
         text: what happened, for people; ``""`` for the exception's own words.
         request: the vendor's id of the call.
         retry_after: seconds that the vendor asked for.
         hint: the next step.
-        scope: how much of the market it takes out; ``None`` for what the error's class says.
+        scope: how much of the market it blocks; ``None`` for the scope of the error's class.
     """
 
     meaning: Meaning
@@ -98,8 +98,8 @@ _KINDS: Mapping[Meaning, type[LeptonError]] = {
     Meaning.LOST: Unavailable,
     Meaning.GARBLED: ContractViolation,
 }
-# After these nobody knows whether a create call has made something. A conflict is of names, and the name carries our token:
-# what is in the way may be the machine of a lost answer.
+# After these nobody knows whether a create call has created something. A conflict is about names, and the name carries our
+# token: the thing in the way may be the machine of a lost answer.
 _OPEN = frozenset({Meaning.CONFLICT, Meaning.UNAVAILABLE, Meaning.LOST, Meaning.GARBLED})
 
 
@@ -107,8 +107,8 @@ def failure(found: Failure, provider: str | None, *, creates: bool = False, chan
     """The error for a failure.
 
     Args:
-        creates: the call makes something billable: what leaves open whether it was made is an unknown outcome.
-        changes: the call changes something: so is an answer that was lost.
+        creates: the call creates something billable. A failure that leaves open whether it was created is an unknown outcome.
+        changes: the call changes something. A lost answer is an unknown outcome.
     """
     is_open = (creates and found.meaning in _OPEN) or (changes and found.meaning is Meaning.LOST)
     kind = OutcomeUnknown if is_open else _KINDS[found.meaning]
@@ -129,7 +129,7 @@ def failure(found: Failure, provider: str | None, *, creates: bool = False, chan
 _STATUS = {401: Meaning.REFUSED, 402: Meaning.UNPAID, 403: Meaning.REFUSED, 404: Meaning.MISSING, 408: Meaning.UNSENT}
 _STATUS |= {409: Meaning.CONFLICT, 429: Meaning.RATE_LIMITED}
 
-# The codes of google.rpc, by name; their numbers are their places. One may mean two things: a plugin that knows more says so.
+# The codes of google.rpc, by name; their numbers are their places. A code may mean two things: a plugin that knows more says so.
 _GRPC: Mapping[str, Meaning | None] = {
     "OK": None,
     "CANCELLED": Meaning.LOST,
@@ -150,8 +150,8 @@ _GRPC: Mapping[str, Meaning | None] = {
     "UNAUTHENTICATED": Meaning.REFUSED,
 }
 
-# Classes of exceptions by their names, so that no library must be here: httpx, requests, urllib3, aiohttp, botocore, the
-# standard library. The most telling of a class and its bases is taken.
+# Exception classes by name, so that no library must be installed: httpx, requests, urllib3, aiohttp, botocore, the
+# standard library. Of a class and its bases, the most specific one counts.
 _CLASSES: Mapping[str, Meaning] = {
     **dict.fromkeys(("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"), Meaning.REFUSED),
     **dict.fromkeys(
@@ -167,12 +167,12 @@ _CLASSES: Mapping[str, Meaning] = {
 
 
 def of_status(status: int) -> Meaning:
-    """What an HTTP status means that is no success."""
+    """The meaning of an HTTP status that is not a success."""
     return _STATUS.get(status, Meaning.UNAVAILABLE if status >= 500 else Meaning.BAD_REQUEST)
 
 
 def of_grpc(code: object) -> Meaning | None:
-    """What a gRPC status means: ``grpc.StatusCode`` or its like, its name, or its number. ``None`` for success and what is none.
+    """The meaning of a gRPC status: a ``grpc.StatusCode``, its name, or its number. ``None`` for success and for other values.
 
     >>> of_grpc("ALREADY_EXISTS"), of_grpc(14)
     (<Meaning.CONFLICT: 'conflict'>, <Meaning.UNAVAILABLE: 'unavailable'>)
@@ -192,12 +192,12 @@ Row = tuple[type[Exception], "Meaning | Failure | Callable[[Any], Said]"]
 class Failures:
     """What the exceptions of one vendor's SDK mean; used as ``with failures(creates=True):`` around its calls.
 
-    Rows are asked in their order. One that fits and says ``None`` leaves it to the next, and in the end to what is known of
-    gRPC codes, of HTTP statuses and of connections. What nobody knows is raised as it is: a bug.
+    Rows are tried in order. A row that matches and answers ``None`` leaves the exception to the next row, and finally to the
+    general rules for gRPC codes, HTTP statuses and connections. An exception that no rule knows is raised as it is: a bug.
 
     Args:
         provider: the name that errors carry.
-        rows: a class of exceptions, and what it means: a meaning, or a function of the exception that says it.
+        rows: pairs of an exception class and its meaning, or a function from the exception to its meaning.
         codes: the vendor's own error codes, for exceptions that carry one as botocore's do.
     """
 
@@ -206,10 +206,10 @@ class Failures:
 
     @contextmanager
     def __call__(self, *, creates: bool = False, changes: bool = False) -> Iterator[None]:
-        """Raise our errors for the vendor's.
+        """Turn the vendor's errors into ours.
 
         Args:
-            creates: the call makes something billable.
+            creates: the call creates something billable.
             changes: the call changes something.
         """
         try:
@@ -223,7 +223,7 @@ class Failures:
             raise failure(found, self._provider, creates=creates, changes=changes or creates) from error
 
     def read(self, error: Exception) -> Failure | None:
-        """What an exception says; ``None`` when nobody knows it."""
+        """The meaning of an exception; ``None`` when no rule knows it."""
         found = self._said(error)
         return found and evolve(found, text=found.text or _words(error))
 
@@ -241,7 +241,7 @@ class Failures:
 
 
 def _known(error: Exception, codes: Mapping[str, Meaning]) -> Failure | None:
-    """What an exception says by its shape."""
+    """The meaning of an exception by its attributes."""
     if (answer := getattr(error, "response", None)) is not None and (found := _of_answer(answer, codes)) is not None:
         return found
     code = getattr(error, "code", None)
@@ -259,7 +259,7 @@ def _called(code: Any) -> object:
 
 
 def _of_answer(answer: Any, codes: Mapping[str, Meaning]) -> Failure | None:
-    """What an exception's ``response`` says: botocore's dict, or an object with a status and headers."""
+    """The meaning of an exception's ``response``: botocore's dict, or an object with a status and headers."""
     if isinstance(answer, Mapping):
         about, what = _dict(answer.get("ResponseMetadata")), _dict(answer.get("Error"))
         status, headers, code = about.get("HTTPStatusCode"), _dict(about.get("HTTPHeaders")), what.get("Code")

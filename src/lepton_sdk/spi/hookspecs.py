@@ -30,9 +30,9 @@ def rescore(job: Job, candidates: Sequence[Mapping[str, object]]) -> Sequence[fl
 
 @hookspec
 def on_transition(event: Mapping[str, object]) -> None:
-    """A row was written to the journal: ``kind``, ``run``, ``token``, ``at`` and the row's own keys."""
+    """An entry was written to the journal: ``kind``, ``run``, ``token``, ``at`` and the entry's own keys."""
 
 
 @hookspec
 def redact(text: str) -> str | None:
-    """A text on its way to a log or an error, with what must not be seen taken out; ``None`` to leave it."""
+    """A text for a log or an error, without what must not be seen; ``None`` to leave it as it is."""

@@ -1,4 +1,4 @@
-"""HTTP for authors of providers: one attempt per call, and every way in which it can fail as an error of our tree.
+"""HTTP for authors of providers: one attempt per call, and every failure as an error of our tree. Begin with `make_client`.
 
 >>> api = make_client("acme", base_url="https://api.acme.example/v1", secrets=["s3cret"])
 >>> api.redact("refused the key s3cret")
@@ -29,13 +29,13 @@ __all__ = ["ApiClient", "make_client", "retry_after"]
 _RAISE: Any = object()
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _CONNECT, _TRANSFER = 10.0, 30.0
-# Where vendors put the id that their support asks for; the first that is there is taken.
+# Where vendors put the id that their support asks for; the first one present counts.
 _REQUEST_IDS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "x-ms-request-id", "cf-ray")
 # The request never left: nothing can have happened.
 _BEFORE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _UNSENDABLE = (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError)
 _SHOWN = 300
-# What a request carries for us in its extensions, which the network never sees.
+# Our keys in a request's extensions, which never go to the network.
 _BUCKET, _HARMLESS = "lepton_sdk.bucket", "lepton_sdk.harmless"
 
 Classify = Callable[[httpx.Response, Any], LeptonError | None]
@@ -44,8 +44,8 @@ Classify = Callable[[httpx.Response, Any], LeptonError | None]
 class ApiClient(httpx.AsyncClient):
     """An ``httpx.AsyncClient`` that knows whose API it speaks to; made by `make_client`.
 
-    Each request waits for its turn at the pace of the provider's spec. While ``acquire`` runs, each request that may change
-    something is noted at the moment at which it goes to the network, so that core knows whether the create call has left.
+    Each request waits for its turn under the rate limits of the provider's spec. While ``acquire`` runs, each request that may
+    change something is marked when it goes to the network, so that core knows whether the create call has left.
 
     Attributes:
         provider: name of the provider, for errors.
@@ -63,9 +63,9 @@ class ApiClient(httpx.AsyncClient):
         return hide(text, self._hidden)
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Send a request when its turn has come; `call` and all methods of httpx go through here."""
+        """Send a request when its turn comes; `call` and all methods of httpx go through here."""
         if self._pacer is not None:
-            # Before the request is signed: a signature that has waited may be out of date.
+            # Wait before the request is signed: a signature that has waited may have expired.
             await self._pacer.wait(request.extensions.get(_BUCKET, ""))
         try:
             return await super().send(request, **options)
@@ -91,12 +91,12 @@ class ApiClient(httpx.AsyncClient):
         Args:
             method: ``GET``, ``POST``, …
             url: full, or below ``base_url``.
-            creates: the call makes something billable. Any answer that leaves open whether something was made is an
+            creates: the call creates something billable. Any answer that leaves open whether it was created is an
                 unknown outcome: a 5xx, a conflict of names, a body that is empty or not JSON.
             reads: the call changes nothing although its method is not ``GET``.
-            free: what it changes or makes is free of charge, such as an SSH key: a lost answer leaves no bill behind, so it is
+            free: what it changes or creates is free of charge, such as an SSH key. A lost answer then costs nothing, so it is
                 `Unavailable`, and a bug after it is not an unknown machine.
-            bucket: of the spec's ``rates``, beside ``""``, which paces every call.
+            bucket: which rate of the spec's ``rates`` holds, beside ``""``, which holds for every call.
             missing: what to return for 404; without it, 404 is an error.
             options: passed to httpx (``json=``, ``params=``, ``headers=``, ``timeout=``).
 
@@ -166,7 +166,7 @@ class ApiClient(httpx.AsyncClient):
         return failure(found, self.provider or None, creates=creates, changes=changes)
 
     def _excerpt(self, response: httpx.Response) -> str:
-        # Without secrets first: of one that is cut in half nobody would know what it was.
+        # Redact before cutting: half a secret would not be recognised.
         text = self.redact(" ".join(response.text.split()))
         return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text or "no body"
 
@@ -204,7 +204,7 @@ def make_client(
     client.classify = classify
     client._pacer = pacer
     client._hidden = forms_of(secrets)
-    # The last thing before a request goes out, after it waited and was signed.
+    # The last step before a request goes out, after it waited and was signed.
     client.event_hooks["request"].append(_going)
     return client
 
@@ -233,7 +233,7 @@ def retry_after(response: httpx.Response) -> float | None:
         import time
 
         now = time.time()
-    # Counted from the server's own date: the two clocks need not agree.
+    # Count from the server's own date: the two clocks need not agree.
     return max(0.0, until - now)
 
 
@@ -261,5 +261,5 @@ def _request_id(response: httpx.Response) -> str | None:
 
 
 def _what(response: httpx.Response) -> str:
-    # Without the query: keys stand in it at some vendors.
+    # Without the query: some vendors put keys there.
     return f"{response.request.method} {response.request.url.copy_with(query=None)}"

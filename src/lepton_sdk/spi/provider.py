@@ -23,11 +23,11 @@ __all__ = ["Announce", "Diagnosis", "Group", "Launch", "Pacer", "Provider", "Pro
 
 
 def _nothing() -> None:
-    """Nobody wants to know."""
+    """The default: ignore the moment of leaving."""
 
 
 class Pacer(Protocol):
-    """Keeps the vendor's rate over all processes of this host that use one key."""
+    """Keeps the vendor's rate limit across all processes of this host that use one key."""
 
     async def wait(self, bucket: str = "") -> None:
         """Return when the next call of ``bucket`` may leave."""
@@ -35,15 +35,15 @@ class Pacer(Protocol):
 
 
 class RemoteShell(Protocol):
-    """Runs short commands on hosts behind SSH: over connections that are kept, with the host keys that jobs go by."""
+    """Runs short commands on hosts behind SSH, over connections that stay open, with the same host keys as jobs."""
 
     async def run(self, access: SSHAccess, script: str, data: bytes = b"", *, seconds: float = 60.0) -> CommandResult:
         """Run a script of the host's POSIX shell to its end; ``data`` is its standard input.
 
         Raises:
             NodeUnreachable: the host did not answer within ``seconds``, or stopped answering: the script may have run.
-            NodeError: it is not the host that is known, or does not let us in.
-            PluginError: nothing is installed that reaches hosts by SSH.
+            NodeError: its host key is not the known one, or it refuses the login.
+            PluginError: no installed executor reaches hosts by SSH.
         """
         ...
 
@@ -54,18 +54,18 @@ class RemoteShell(Protocol):
 
 @frozen
 class ProviderContext:
-    """All that a provider's factory gets from core.
+    """Everything that a provider's factory gets from core.
 
     Attributes:
         name: the provider's name in the configuration.
-        config: its own section, checked against its declared fields; nothing of others.
+        config: its own section, checked against its declared fields; no other provider's.
         http: makes a `lepton_sdk.spi.http.ApiClient`, an ``httpx.AsyncClient`` with our time limits, error mapping, redaction and
             the rates of the spec; keyword arguments go to httpx.
         pacer: shared by all processes that use one key; for calls that do not go through ``http``, which waits by itself.
         clock: time and sleep.
-        cache_dir: a folder of its own under the user's cache, made on demand with mode 0700.
+        cache_dir: a folder of its own under the user's cache, created on demand with mode 0700.
         config_dir: where the user's config file is or would be, for a file that the provider's own command keeps there.
-        shell: reaches hosts that stand behind SSH; what is made with it opens on first use.
+        shell: runs commands on hosts behind SSH; it connects on first use.
     """
 
     name: str
@@ -80,10 +80,10 @@ class ProviderContext:
 
 @frozen
 class Group:
-    """The nodes of one attempt, as each of their launches knows them.
+    """The group of an attempt's nodes, and the place of one node in it.
 
     Attributes:
-        id: the same for all of them, and for no other attempt. What is made once for the attempt is stamped with it as its token.
+        id: the same for all of them, and for no other attempt. Things created once for the attempt carry it as their token.
         rank: of this node, from 0.
         size: how many nodes there are.
     """
@@ -94,40 +94,40 @@ class Group:
 
 
 class Announce(Protocol):
-    """Writes a durable journal row for a billable prerequisite before it is made."""
+    """Writes a durable journal entry for a billable prerequisite before it is created."""
 
     async def __call__(self, kind: str, name: str, *, shared: bool = False) -> None:
-        """Return when the row is durable.
+        """Return when the entry is durable.
 
         Args:
             kind: ``"disk"``, ``"network"``, …
-            name: what the vendor will call it; made of the token, or of the group's id for what is shared.
-            shared: it is made once for all nodes of the attempt, stamped with ``launch.group.id`` as its token, and given back
-                when the last of them is.
+            name: its name at the vendor, built from the token, or from the group's id for a shared thing.
+            shared: it is created once for all nodes of the attempt, stamped with ``launch.group.id`` as its token, and released
+                after the last of them.
         """
         ...
 
 
 @frozen
 class Launch:
-    """What ``acquire`` needs beside the offer. ``owner`` and ``token`` must be stamped on everything billable.
+    """What ``acquire`` needs beside the offer. It must stamp ``owner`` and ``token`` on everything billable.
 
     Attributes:
-        owner: which journal asks.
-        token: this node of this attempt. At most one machine is ever made for it: the same call is made again only while the
-            vendor keeps the token as a key (`Timings.idempotency`).
+        owner: the journal that asks.
+        token: this node of this attempt. At most one machine is ever created for it: the same call is repeated only while the
+            vendor keeps the token as an idempotency key (`Timings.idempotency`).
         run_id, job_name, attempt, rank: for names and labels that people read.
-        resources: what the job asked of one node, for providers that hand out parts of a machine.
-        deadline: when the job's own limits will have ended it, UTC; ``None`` without limits.
-        startup_script: a shell script that the vendor shall run as the superuser when the machine boots, given for a spec with
+        resources: what the job needs on one node, for providers that rent out parts of a machine.
+        deadline: the time by which the job's own limits end it, UTC; ``None`` without limits.
+        startup_script: a shell script that the vendor must run as the superuser when the machine boots, given for a spec with
             ``watchdog="startup"``: it arms the watchdog. ``""`` where there is nothing to run.
-        announce: ``await announce(kind, name)`` writes a durable journal row for a billable prerequisite **before** it is made.
+        announce: ``await announce(kind, name)`` writes a durable journal entry **before** a billable prerequisite is created.
         group: the nodes of the attempt.
-        execution: what shall run there, with its secrets, for a provider that submits the job itself (``submits_job``). Nothing
-            of it begins before the executor's ``start``, where the vendor can hold it. ``None`` for every other provider.
+        execution: what to run there, with its secrets, for a provider that submits the job itself (``submits_job``). Where the
+            vendor can hold it, nothing of it begins before the executor's ``start``. ``None`` for every other provider.
         leaving: ``leaving()`` says that the create call leaves now. A plugin that creates through ``context.http`` need not
-            call it. One that creates by a vendor's SDK calls it right before, from any thread, and declares ``marks_leaving``:
-            a bug before that moment is then known to have made nothing.
+            call it. A plugin that creates with a vendor's SDK calls it right before, from any thread, and declares
+            ``marks_leaving``. Core then knows that a bug before that moment created nothing.
     """
 
     owner: str
@@ -147,7 +147,7 @@ class Launch:
 
 @frozen
 class Diagnosis:
-    """One line of ``lepton doctor``: what was looked at, whether it holds (``None``: cannot be known), and the next step."""
+    """One line of ``lepton doctor``: what was checked, whether it holds (``None``: unknown), and the next step."""
 
     subject: str
     ok: bool | None
@@ -163,11 +163,11 @@ class Provider(Protocol):
     """
 
     def offers(self, resources: Resources) -> AsyncIterator[Offer]:
-        """What can be had; may be partial, may use ``resources`` to ask less."""
+        """Yield the offers. The list may be partial; ``resources`` may narrow the vendor's calls."""
         ...
 
     async def acquire(self, offer: Offer, launch: Launch) -> Node:
-        """Make one billable machine and return as soon as the vendor has given an id.
+        """Create one billable machine and return as soon as the vendor has given an id.
 
         Raises:
             OutcomeUnknown: the call left and its answer did not come back.
@@ -175,13 +175,13 @@ class Provider(Protocol):
         ...
 
     def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
-        """Every billable thing of ours with its full state, also what a lost reply created.
+        """Return everything billable of ours with its full state, also what a lost reply created.
 
         Args:
             owner: only things stamped with it; ``"*"`` for every owner.
             token: only the things of this token: of a node, or of an attempt's group.
-            regions: where they may be, in the words of the offers; nothing for everywhere. A vendor with one listing for all
-                regions passes over it.
+            regions: the offers' names of the regions where they may be; empty for everywhere. A vendor with one listing for all
+                regions ignores it.
         """
         ...
 
@@ -189,13 +189,13 @@ class Provider(Protocol):
         """The state now; never waits.
 
         Raises:
-            MarketError: the vendor took back what it had promised, and the machine never comes (no stock after all, a
-                quota). Core gives the node back and goes on as after a refused ``acquire``.
+            MarketError: the vendor broke its promise, and the machine never comes (no stock after all, a quota). Core
+                releases the node and continues as after a refused ``acquire``.
         """
         ...
 
     async def release(self, node: Node) -> Node:
-        """Give it back, children included. Idempotent; gone is success; "not yet" is the state ``releasing``."""
+        """Release the node and its children. Idempotent; gone is success; "not yet" is the state ``releasing``."""
         ...
 
     async def aclose(self) -> None:

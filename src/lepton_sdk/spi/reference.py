@@ -10,8 +10,8 @@ __all__ = ["reference_offers"]
 def reference_offers(provider: str) -> tuple[Offer, ...]:
     """The list prices of one provider that ship with the SDK.
 
-    Each row's ``price_source`` begins with ``reference:`` and says where and when it was read. An offer that takes its
-    price from one must carry that text on, so that everybody sees how old it is.
+    Each row's ``price_source`` begins with ``reference:`` and says where and when it was read. An offer with a price from
+    this list must keep that text, so that everybody sees how old the price is.
 
     >>> reference_offers("nobody")
     ()

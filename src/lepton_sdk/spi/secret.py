@@ -11,29 +11,32 @@ from lepton_sdk.errors import LeptonError
 __all__ = ["Secret", "forms_of", "hide", "redacted", "without_secrets"]
 
 _DOTS = "••••••"
-# Every text that a Secret of this process was made of, in each form in which an error may show it; the longest first.
+# The text of every Secret of this process, in each form in which an error may show it; the longest first.
 _KNOWN: tuple[str, ...] = ()
-# Shorter ones are in every other word.
+# Shorter texts occur in ordinary words.
 _SHORTEST = 6
 
 
 def forms_of(secrets: Iterable[str]) -> tuple[str, ...]:
-    """The forms in which secrets may stand in a text; the longest first, so that one which is part of another leaves no tail."""
+    """The forms in which a text may contain secrets; the longest first, so that a secret inside another leaves no tail."""
+    from functools import partial
     from urllib.parse import quote, quote_plus
 
-    found = {form for text in secrets if text for form in (text, quote(text, safe=""), quote_plus(text), repr(text)[1:-1])}
+    # A variable of the environment may hold bytes that are not UTF-8, which Python keeps as surrogates.
+    ways = (partial(quote, safe="", errors="surrogatepass"), partial(quote_plus, errors="surrogatepass"))
+    found = {form for text in secrets if text for form in (text, *(way(text) for way in ways), repr(text)[1:-1])}
     return tuple(sorted(found, key=len, reverse=True))
 
 
 def hide(text: str, forms: Iterable[str]) -> str:
-    """The text with each of these forms shown as dots."""
+    """The text with dots in place of each of these forms."""
     for form in forms:
         text = text.replace(form, _DOTS)
     return text
 
 
 def redacted(text: str) -> str:
-    """The text without any secret that this process was given by declaration.
+    """The text without any declared secret of this process.
 
     >>> key = Secret("k-1234567")
     >>> redacted("refused the key k-1234567")
@@ -43,10 +46,10 @@ def redacted(text: str) -> str:
 
 
 def without_secrets(error: BaseException) -> None:
-    """Take every known secret out of what an error says, whoever made it."""
+    """Remove every known secret from an error's texts, whoever raised it."""
     if not _KNOWN:
         return
-    # A class of a stranger may refuse to be changed: then its words are cleaned where they are shown.
+    # A foreign class may refuse changes: its texts are redacted where they are shown.
     with suppress(Exception):
         if isinstance(error, LeptonError):
             for name in ("message", "hint", "request"):
@@ -65,7 +68,7 @@ def _remember(value: str) -> None:
 
 
 class Secret:
-    """A text that is shown as dots; its value comes out only when asked by name.
+    """A text that prints as dots; only `reveal` returns its value.
 
     >>> key = Secret("abc")
     >>> print(key, [key], f"{key:>8}")

@@ -1,4 +1,4 @@
-"""What a plugin says of itself before any of its code is needed: records, no behaviour, nothing heavier than attrs."""
+"""What a plugin declares before any of its code is needed: records without behaviour, nothing heavier than attrs."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class ConfigField:
 
 
 class PowerOff(StrEnum):
-    """What powering a machine off from inside does to its bill."""
+    """What happens to the bill when a machine powers itself off."""
 
     ENDS = "ends"
     KEEPS = "keeps"
@@ -83,11 +83,11 @@ class PowerOff(StrEnum):
 
 
 class WatchdogWay(StrEnum):
-    """How a machine that ``acquire`` created gets its watchdog, which powers it off when nobody gives it back.
+    """How a machine that ``acquire`` created gets its watchdog, which powers it off when nobody releases it.
 
     ``startup``: ``acquire`` hands ``launch.startup_script`` to the vendor, who runs it as the superuser at boot. ``login``:
-    core installs it over SSH, as the superuser or by ``sudo`` without a password. ``none``: never, as on a machine that was
-    there before and in a pod.
+    core installs it over SSH, as the superuser or by ``sudo`` without a password. ``none``: never, as on a machine that
+    existed before and in a pod.
     """
 
     NONE = "none"
@@ -97,17 +97,17 @@ class WatchdogWay(StrEnum):
 
 @frozen
 class Timings:
-    """Facts about a vendor's clockwork that safety needs; all in seconds.
+    """The vendor's delays and time limits that safety depends on; all in seconds.
 
     Attributes:
-        listing_lag: a new machine may be missing from listings for so long.
-        create_horizon: a create call whose answer was lost may still take effect for so long.
+        listing_lag: how long a new machine may be missing from listings.
+        create_horizon: how long a create call whose answer was lost may still take effect.
         boot: from acquire to a reachable node, at most.
         boot_by_type: the same for instance types that need longer.
         billing_increment: the bill is rounded up to this.
-        poll: the shortest useful time between two looks at the same thing.
-        idempotency: for so long the vendor keeps the token of a create call as a key, so that the same call makes nothing that is
-            there already; 0 where it does not. `acquire` must hand the token to the vendor as that key.
+        poll: the shortest useful time between two polls of the same thing.
+        idempotency: how long the vendor keeps the token of a create call as an idempotency key, so that the same call creates
+            nothing twice; 0 where it does not. `acquire` must pass the token to the vendor as that key.
     """
 
     listing_lag: float = 60
@@ -121,27 +121,27 @@ class Timings:
 
 @frozen
 class ProviderSpec:
-    """What a provider plugin says of itself. The entry point names this record; listing plugins imports nothing else.
+    """What a provider plugin declares. The entry point names this record; listing plugins imports nothing else.
 
     Args:
         name: must equal the entry point's name.
         title: for people.
         homepage: the vendor's or the plugin's page.
         factory: ``"package.module:callable"``; called with a `ProviderContext` on first use, returns a `Provider`.
-        capabilities: flags of `lepton_sdk.spi.capabilities`: an ability that the object's methods give it, or a fact.
-            Unknown ones are ignored.
-        access: the kinds of access that its nodes come with, such as ``{"ssh"}``: where no executor for one of them is installed,
-            or several are, the provider is not used for new work. Nothing where it cannot say.
+        capabilities: flags of `lepton_sdk.spi.capabilities`: an ability of the object's methods, or a fact. Unknown ones are
+            ignored.
+        access: the kinds of access of its nodes, such as ``{"ssh"}``. If no executor for one of them is installed, or several
+            are, the provider is not used for new work. Empty if it cannot say.
         config: the keys of its section.
         stored: import string of a light function that reads what the vendor's own tool has stored on this host:
-            ``stored(home)`` returns the file and key → text. It fills keys that nothing else sets; secrets only together,
-            when none of them is set elsewhere, because half a key from here and half from there is no key.
+            ``stored(home)`` returns the file and key → text. It fills keys that nothing else sets. It fills secrets only
+            together, when none of them is set elsewhere, because two halves of different keys are no key.
         power_off: what power-off does to the bill.
         watchdog: how its machines get a watchdog.
         timings: see `Timings`.
         name_pattern: what the vendor accepts as a name, a regular expression.
         rates: seconds between two calls of a bucket, shared by all processes of this host that use one key. The bucket
-            ``""`` paces every call; a named one (``{"": 1.0, "launch": 12.0}``) holds beside it.
+            ``""`` holds for every call; a named one (``{"": 1.0, "launch": 12.0}``) holds in addition.
 
     >>> ProviderSpec("acme", title="Acme Cloud", factory="lepton_acme.provider:create").capabilities
     frozenset()
@@ -163,7 +163,7 @@ class ProviderSpec:
 
     @property
     def launch_gap(self) -> float:
-        """Seconds between two create calls; 0 where several machines come by one call."""
+        """Seconds between two create calls; 0 where one call creates several machines."""
         if "multi_node" in self.capabilities:
             return 0.0
         return float(max(self.rates.get("launch", 0.0), self.rates.get("", 0.0)))
@@ -175,27 +175,26 @@ class ProviderSpec:
 
     @property
     def starts_alone(self) -> bool:
-        """Whether what it submits may begin before anybody says so: a submit that comes late executes."""
+        """Whether a submitted job may begin before ``start``: a late submit then executes."""
         return "starts_alone" in self.capabilities
 
     @property
     def releases_groups(self) -> bool:
-        """Whether the nodes of an attempt are given back together."""
+        """Whether the nodes of an attempt are released together."""
         return "release_group" in self.capabilities
 
     @property
     def watched(self) -> bool:
-        """Whether its machines get a watchdog: not where power-off would end nothing but the view of what was made there."""
+        """Whether its machines get a watchdog. None where power-off would only hide what happened there."""
         return self.watchdog is not WatchdogWay.NONE and self.power_off in (PowerOff.ENDS, PowerOff.UNKNOWN)
 
 
 @frozen
 class ExecutorSpec:
-    """What an executor plugin says of itself: for which type of Access it is, and where its factory is.
+    """What an executor plugin declares: its kind of Access, and its factory.
 
     Args:
-        capabilities: flags of `lepton_sdk.spi.capabilities`, for the abilities that its methods give it; unknown ones are
-            ignored.
+        capabilities: flags of `lepton_sdk.spi.capabilities`, for the abilities of its methods; unknown ones are ignored.
     """
 
     name: str = field(converter=_name)
@@ -214,8 +213,8 @@ class CommandSpec:
         help: one line.
         factory: ``"package.module:callable"``; returns a click command. Called without arguments, or with a
             `ProviderContext` of ``provider``.
-        provider: the name of the provider whose section, folders and shell the command shares; ``""`` for none. The command
-            closes the shell that it is given.
+        provider: the name of the provider whose section, folders and shell the command uses; ``""`` for none. The command
+            closes its shell.
     """
 
     name: str = field(converter=_name)

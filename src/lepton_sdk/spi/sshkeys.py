@@ -1,4 +1,4 @@
-"""The SSH key pair of one owner at one provider: kept on this host, made once, for vendors that take a public key."""
+"""The SSH key pair of one owner at one provider: created once and kept on this host, for vendors that take a public key."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["KeyPair"]
 
 @frozen
 class KeyPair:
-    """An ed25519 pair without a passphrase, its private half a file with mode 0600.
+    """An ed25519 key pair without a passphrase. The private key is a file with mode 0600.
 
     Args:
         provider: the name that errors carry.
-        folder: where the pair lies; made on demand with mode 0700.
-        owner: whose it is; vendors know it by `name`.
+        folder: where the pair lies; created on demand with mode 0700.
+        owner: the journal that the pair belongs to; vendors know the pair by `name`.
 
     >>> pair = KeyPair("acme", Path("/nowhere"), "owner1")
     >>> pair.name, pair.identity
@@ -38,37 +38,37 @@ class KeyPair:
 
     @property
     def name(self) -> str:
-        """What the pair is called at the vendor."""
+        """The pair's name at the vendor."""
         return f"lepton-{self.owner}"
 
     @property
     def private(self) -> Path:
-        """Where the private half lies, whether it was made yet or not."""
+        """The path of the private key, whether it exists yet or not."""
         return self.folder / self.name
 
     @property
     def identity(self) -> str | None:
-        """The path of the private half for an `SSHAccess`; ``None`` when this host has none."""
+        """The path of the private key for an `SSHAccess`; ``None`` when this host has none."""
         return str(self.private) if self.private.exists() else None
 
     async def public(self) -> str:
-        """The public half; the pair is made if there is none.
+        """Return the public key; create the pair if there is none.
 
         Raises:
-            ConfigError: it cannot be made or read.
+            ConfigError: it cannot be created or read.
         """
         return await asyncio.to_thread(self._public)
 
     @staticmethod
     def same(one: str, other: str) -> bool:
-        """Whether two public halves are one key, whatever their comments."""
+        """Whether two public keys are equal, whatever their comments."""
         return one.split()[:2] == other.split()[:2]
 
     def _public(self) -> str:
         try:
             if not self.private.exists():
                 self._make()
-            # Asked of the private half itself: a .pub file of another key would lock us out of a machine that we pay.
+            # Derive it from the private key itself: a .pub file of another key would lock us out of a machine that we pay for.
             return self._keygen("-y", "-f", str(self.private)).strip()
         except OSError as error:
             raise self._unusable(f"the SSH key {self.private} cannot be kept: {error.strerror}", "make it writable") from error
@@ -78,7 +78,7 @@ class KeyPair:
         with TemporaryDirectory(dir=self.folder) as folder:
             draft = Path(folder, "key")
             self._keygen("-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", str(draft))
-            # A link never replaces: of two processes that come here at once, one pair wins for both.
+            # A link never replaces: if two processes come here at once, both use the pair of the first.
             with suppress(FileExistsError):
                 os.link(draft, self.private)
 

@@ -1,8 +1,8 @@
 """Test help for applications and for authors of plugins.
 
-`FakeProvider` rents out nothing but this host, and misbehaves on demand. `World`, `SimProcess`, `SimCloud` and `SimNodes`
-are a whole cloud in virtual time, in which clients die and providers lie by a seed. `lepton_sdk.testing.doubles` is a door of
-its own: doubles of real clouds, which speak their API over HTTP.
+`FakeProvider` rents out only this host, and misbehaves on demand. `World`, `SimProcess`, `SimCloud` and `SimNodes` are a
+whole cloud in virtual time, in which clients die and providers lie, reproducibly by a seed. `lepton_sdk.testing.doubles` is
+separate: doubles of real clouds, which serve their API over HTTP.
 """
 
 from __future__ import annotations

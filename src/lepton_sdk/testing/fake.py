@@ -1,4 +1,4 @@
-"""FakeProvider: machines in a folder. They run jobs on this host for real; only the renting is played."""
+"""FakeProvider: machines in a folder. Jobs really run, on this host; only the renting is simulated."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ class FakeProvider:
     """A provider whose machines are files in a folder, so that several processes see one cloud and one bill.
 
     Args:
-        folder: where the machines are; it is made on demand.
-        offers: what is sold; one machine of 8 H100 by default.
-        faults: what happens to the next ``acquire`` calls, in order: ``None`` nothing, an error to raise before anything
-            is made, ``"lose-reply"`` to make the machine and lose the answer, ``"die"`` to end this process in between.
+        folder: where the machines are; created on demand.
+        offers: what is sold; by default one machine with 8 H100.
+        faults: what happens to the next ``acquire`` calls, in order: ``None`` for no fault, an error to raise before anything
+            is created, ``"lose-reply"`` to create the machine and lose the answer, ``"die"`` to end this process in between.
         boot_seconds: how long a machine is pending.
-        release_seconds: how long it is being released.
-        account: what the credentials open; the machines of other accounts are as good as gone.
+        release_seconds: how long a release takes.
+        account: the account of the credentials; the machines of other accounts look gone.
 
     Attributes:
         calls: the names of the contract's methods in the order in which they were called.
@@ -93,13 +93,13 @@ class FakeProvider:
         self._clock: Clock = clock or SystemClock()
 
     async def offers(self, resources: Resources) -> AsyncIterator[Offer]:
-        """Every offer, whatever is asked."""
+        """Yield every offer, whatever the request."""
         self.calls.append("offers")
         for offer in self._offers:
             yield offer
 
     async def acquire(self, offer: Offer, launch: Launch) -> Node:
-        """Make one machine."""
+        """Create one machine."""
         self.calls.append("acquire")
         fault = self._faults.pop(0) if self._faults else None
         if isinstance(fault, LeptonError):
@@ -112,7 +112,7 @@ class FakeProvider:
         return node
 
     async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
-        """Every machine of the owner."""
+        """Return every machine of the owner."""
         self.calls.append("find")
         for record in self._records():
             node = self._node(record)
@@ -120,13 +120,13 @@ class FakeProvider:
                 yield node
 
     async def inspect(self, node: Node) -> Node:
-        """The machine now."""
+        """Return the machine's state now."""
         self.calls.append("inspect")
         record = self._read(node.id)
         return self._node(record) if record else node.with_state(NodeState.GONE)
 
     async def release(self, node: Node) -> Node:
-        """Give the machine back."""
+        """Release the machine."""
         self.calls.append("release")
         record = self._read(node.id)
         if record is None:
@@ -137,17 +137,17 @@ class FakeProvider:
         return self._node(record)
 
     async def account(self) -> str:
-        """What the credentials open."""
+        """Return the account of the credentials."""
         return self._account
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
         self.calls.append("aclose")
 
     # --- the bill --------------------------------------------------------------------------------------------------
 
     def machines(self) -> list[Node]:
-        """Every machine that was ever made, oldest first."""
+        """Every machine that was ever created, oldest first."""
         return [self._node(record) for record in self._records()]
 
     def running(self) -> list[Node]:

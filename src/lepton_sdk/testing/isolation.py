@@ -1,4 +1,4 @@
-"""A place of its own for what is done under the double of a cloud: the user's journal, keys and cache stay as they are."""
+"""Isolates commands that run under a double: the user's journal, keys and cache stay as they are."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _STATE = "state"
 
 @contextmanager
 def isolated_environment(environ: Mapping[str, str] | None = None) -> Iterator[dict[str, str]]:
-    """The variables that lead commands under a double to a journal, a cache and a configuration folder of its own.
+    """The variables that point commands under a double to a separate journal, cache and configuration folder.
 
-    A double within a double shares the place of the outer one. The user's settings are read there through a link, so nothing
-    is written beside them. The place stays when there is a journal in it: it may be the only record of a machine.
+    A double within a double shares the folders of the outer one. The user's settings are read through a link, so nothing is
+    written beside them. The folders stay if they contain a journal: it may be the only record of a machine.
 
     >>> with isolated_environment({}) as variables:
     ...     sorted(variables)
@@ -31,7 +31,7 @@ def isolated_environment(environ: Mapping[str, str] | None = None) -> Iterator[d
     folder = Path(outer or tempfile.mkdtemp(prefix="lepton-double-"))
     settings = folder / "config.toml"
     if not settings.exists():
-        # An outer double that has ended may have taken the place with it.
+        # An outer double that has ended may have removed the folders.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _link(settings, variables)
     try:

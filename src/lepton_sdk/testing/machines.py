@@ -1,4 +1,4 @@
-"""Machines for the double of a cloud: hosts of loopback on which a real sshd listens, or addresses where nothing is."""
+"""Machines for the double of a cloud: loopback addresses with a real sshd, or addresses without a host."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lepton_sdk._clock import SystemClock
 __all__ = ["SSHMachines"]
 
 _FIRST = Path(__file__).with_name("machine.sh")
-# Its own terms keep the host's settings out; the home of each machine is a folder of its own.
+# An explicit configuration, without the host's settings; each machine has a folder of its own as home.
 _SSHD = """\
 ListenAddress {address}
 Port {port}
@@ -37,7 +37,7 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 SetEnv "HOME={home}"
 """
-# Addresses that the internet keeps free for documentation (RFC 5737).
+# Addresses that are reserved for documentation (RFC 5737).
 _NOWHERE = "198.51.100"
 _NUMBERS = itertools.count()
 
@@ -54,19 +54,19 @@ class _Running:
 
 
 class SSHMachines:
-    """The machines that a double of a cloud rents out: for each of them a real sshd at a loopback address of its own.
+    """The machines that a double of a cloud rents out: each is a real sshd at its own loopback address.
 
-    Where the double runs as root on Linux, each machine has processes, a ``/run`` and a ``/var/lib`` of its own: its start-up
-    script runs there, nothing that a job left behind outlives it, and powering it off ends it and nothing else. Elsewhere
-    it shares them with this host, and start-up scripts are not run. What a machine was made of is deleted when it is stopped,
-    and when the process that started it dies.
+    If the double runs as root on Linux, each machine has its own processes, ``/run`` and ``/var/lib``: its start-up script
+    runs there, no process of a job outlives it, and powering it off ends only this machine. Elsewhere it shares them with
+    this host, and start-up scripts do not run. Its files are deleted when it is stopped, and when the process that started
+    it dies.
 
     Args:
-        sshd: path of the sshd; it lets in the user who started the double.
-        command: instead of sshd, a command that plays one machine and stays in the foreground, with ``{address}``, ``{port}``,
+        sshd: path of the sshd; the user who started the double can log in.
+        command: instead of sshd, a command that acts as one machine in the foreground, with ``{address}``, ``{port}``,
             ``{user}``, ``{authorized_keys}``, ``{folder}``, ``{home}`` and ``{startup}`` (the file with the start-up script).
-            With neither, machines have addresses at which nobody answers.
-        port: where each machine listens, at its own address.
+            Without both, machines have addresses without a host.
+        port: the port of each machine, at its own address.
     """
 
     def __init__(self, sshd: str = "", command: str = "", port: int = 2222) -> None:
@@ -87,7 +87,7 @@ class SSHMachines:
         """Start a machine.
 
         Args:
-            startup_script: an executable text that the superuser runs there at boot; ``""`` for none.
+            startup_script: a script that the superuser runs there at boot; ``""`` for none.
 
         Returns:
             Its address.
@@ -103,12 +103,12 @@ class SSHMachines:
         return address
 
     def off_since(self, name: str) -> datetime | None:
-        """When a machine ended by itself (it was powered off from inside), UTC; ``None`` while it runs."""
+        """When a machine powered itself off, UTC; ``None`` while it runs."""
         running = self._running.get(name)
         return running.ended_at if running else None
 
     def stop(self, name: str) -> None:
-        """End a machine; nothing of it goes on, and nothing of it is left. One that is not there is fine."""
+        """End a machine with all its processes and files. An unknown machine is fine."""
         running = self._running.pop(name, None)
         if running is None:
             return
@@ -137,7 +137,7 @@ class SSHMachines:
         words = [word.format_map(values) for word in shlex.split(self._command)] or self._sshd_command(folder, values)
         command = [*_first(folder, own=self._own), *words]
         with (folder / "machine.log").open("wb") as log:
-            # Its standard input is held open by us: when we are gone, it goes.
+            # We keep its standard input open: it ends when we are gone.
             return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
 
     def _sshd_command(self, folder: Path, values: dict[str, str]) -> list[str]:
@@ -148,17 +148,17 @@ class SSHMachines:
 
 
 def _first(folder: Path, *, own: bool) -> list[str]:
-    """The words that start a machine; what lets people in follows."""
+    """The command that starts a machine; the login options follow."""
     spaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--time"]
     if own:
-        # A machine that has just booted has been up for no time.
+        # A machine that has just booted has an uptime of zero.
         spaces.append(f"--boottime=-{int(float(Path('/proc/uptime').read_text().split()[0]))}")
     return [*(spaces if own else []), "/bin/sh", str(_FIRST), "own" if own else "shared", str(folder)]
 
 
 @cache
 def _can_have_a_world() -> bool:
-    """Whether machines can have processes and folders of their own here: made once, to see."""
+    """Whether machines can have their own processes and folders here: tries once."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         return False
     with TemporaryDirectory(prefix="lepton-machine-") as folder:

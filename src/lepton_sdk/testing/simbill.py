@@ -1,4 +1,4 @@
-"""The simulated cloud's own bill, with its own rounding: what our costs are held against."""
+"""The simulated cloud's own bill, with its own rounding, to check our costs against."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["bill"]
 
 
 def bill(machine: Machine, now: float) -> Money:
-    """What the cloud charges for a machine by a time (seconds): every increment that was begun, in whole cents, downwards."""
+    """What the cloud charges for a machine until a time (seconds): every begun increment, rounded down to whole cents."""
     price = machine.offer.price
     assert price is not None
     increment = Fraction(SIM_SPEC.timings.billing_increment)

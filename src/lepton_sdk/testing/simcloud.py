@@ -1,8 +1,8 @@
-"""SimCloud: a cloud that lies, lags, forgets and bills, by a seed.
+"""SimCloud: a cloud that lies, lags, forgets and bills, reproducibly by a seed.
 
-A `World` holds the machines, what runs on them and the bill. A `SimProcess` is one client process of that world: it can die
-at any step, or stand still for a while and wake up believing that no time has passed. `SimCloud` and `SimNodes` are the
-provider and the executor as such a process sees them.
+A `World` holds the machines, their jobs and the bill. A `SimProcess` is one client process of that world: it can die
+at any step, or freeze for a while and wake up as if no time had passed. `SimCloud` and `SimNodes` are the provider and the
+executor as such a process sees them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class SimCloud:
     """The provider contract over a `World`, as one process sees it.
 
     Args:
-        process: whose view it is.
-        offers: what is sold; one type in two regions by default.
-        account: what the process's credentials open. In another one everything of ours is gone, whatever is asked.
+        process: the process whose view it is.
+        offers: what is sold; by default one type in two regions.
+        account: the account of the process's credentials. In another account all our machines look gone.
     """
 
     def __init__(self, process: SimProcess, offers: tuple[Offer, ...] = (), account: str = "main") -> None:
@@ -43,14 +43,14 @@ class SimCloud:
         self._offers = offers or tuple(fake_offer("box", provider=SIM_SPEC.name, region=name) for name in names)
 
     async def offers(self, resources: Resources) -> AsyncIterator[Offer]:
-        """Everything, whatever is asked."""
+        """Yield everything, whatever the request."""
         await self._process.step()
         self._answer()
         for offer in self._offers:
             yield offer
 
     async def acquire(self, offer: Offer, launch: Launch) -> Node:
-        """Make a machine, or one of the ways in which that goes wrong."""
+        """Create a machine, or fail in one of the simulated ways."""
         world = self._world
         await self._process.step()
         world.calls.setdefault(launch.token, []).append(self._process.monotonic())
@@ -75,13 +75,13 @@ class SimCloud:
         return self._node(machine)
 
     def _kept(self, launch: Launch) -> Machine | None:
-        """What an earlier call with this token has made, while the cloud keeps the token as a key."""
+        """The machine of an earlier call with this token, while the cloud keeps the token as an idempotency key."""
         now = self._process.monotonic()
         made = (m for m in self._world.machines if m.token == launch.token and not m.cloned and not m.doubled)
         return next((one for one in made if now - self._world.calls[one.token][0] <= self._world.keys), None)
 
     async def _again(self, machine: Machine) -> Node:
-        """The answer of an earlier call with the same key; nothing is made."""
+        """Repeat the answer of an earlier call with the same key; create nothing."""
         if self._world.strikes("lose_reply"):
             await self._process.hear()
             raise OutcomeUnknown("the answer was lost again", provider=SIM_SPEC.name)
@@ -89,7 +89,7 @@ class SimCloud:
         return self._node(machine)
 
     async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
-        """What the listing shows by now."""
+        """Return what the listing shows now."""
         await self._process.step()
         self._answer()
         self._meddle()
@@ -103,13 +103,13 @@ class SimCloud:
         await self._process.hear()
 
     async def account(self) -> str:
-        """What the credentials open."""
+        """Return the account of the credentials."""
         await self._process.step()
         self._answer()
         return self._account
 
     async def inspect(self, node: Node) -> Node:
-        """The machine now."""
+        """Return the machine's state now."""
         await self._process.step()
         self._answer()
         machine = self._machine(node)
@@ -119,7 +119,7 @@ class SimCloud:
         return seen
 
     async def release(self, node: Node) -> Node:
-        """Begin to give it back."""
+        """Begin to release it."""
         machine = self._machine(node)
         if machine is not None and machine.asked_back is None:
             machine.asked_back = self._process.monotonic()
@@ -135,14 +135,14 @@ class SimCloud:
         return self._node(machine)
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
     def _answer(self) -> None:
         if self._world.strikes("unavailable"):
             raise Unavailable("not now", provider=SIM_SPEC.name)
 
     def _meddle(self) -> None:
-        """Somebody works in the console, and does each thing once."""
+        """Simulate a person in the console, who does each thing once."""
         world, now = self._world, self._process.monotonic()
         there = world.billed(now)
         if there and not any(m.cloned for m in there) and world.strikes("clone"):
@@ -176,7 +176,7 @@ class SimCloud:
         return machine
 
     def _machine(self, node: Node) -> Machine | None:
-        """``None`` for an id that was never given."""
+        """The machine of an id; ``None`` for an unknown id."""
         return next((machine for machine in self._world.machines if machine.id == node.id), None)
 
     def _node(self, machine: Machine) -> Node:
@@ -196,5 +196,5 @@ class SimCloud:
 
 
 def _plan_in(script: str) -> dict[str, float]:
-    """The watchdog's plan as the script has it, in seconds."""
+    """The watchdog's deadlines in the script, in seconds."""
     return {name: int(value) / 100 for name, value in re.findall(r"\b(boot|limit|budget|keep)=(\d+)", script.splitlines()[-1])}

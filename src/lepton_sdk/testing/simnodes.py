@@ -1,4 +1,4 @@
-"""SimNodes: the executor contract over a simulated world, with what really ran where and when."""
+"""SimNodes: the executor contract over a simulated world, with a record of what ran where and when."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lepton_sdk.testing.simworld import Machine, World
 
 __all__ = ["Running", "SimNodes", "executions"]
 
-# What comes out of an executor that reads nonsense, or is written by somebody who has never seen any.
+# Answers of an executor that reads garbage, or that never expects any.
 _NONSENSE: tuple[BaseException, ...] = (
     ValueError("invalid literal for int() with base 10: 'abc'"),
     KeyError("code"),
@@ -34,7 +34,7 @@ _FOR_EVER = 1e7
 
 @define
 class Running:
-    """One execution as it was on its machine: when it began and when it was, or will be, over."""
+    """One execution on its machine: when it began, and when it ended or will end."""
 
     machine: Machine
     run: str
@@ -66,7 +66,7 @@ def _shared(world: World) -> _Shared:
     return _STATES.setdefault(id(world), (world, _Shared()))[1]
 
 
-# By identity, with the world itself so that the identity stays its own.
+# By id(), with the world itself so that its id stays unique.
 _STATES: dict[int, tuple[World, _Shared]] = {}
 
 
@@ -84,7 +84,7 @@ class SimNodes:
         self._told: dict[str, float] = {}
 
     async def start(self, node: Node, execution: Execution) -> None:
-        """Begin, once for each run and attempt; the answer may be lost after it began."""
+        """Start, once for each run and attempt; the answer may be lost after the start."""
         await self._reach(node, "start")
         self._obey(node, execution)
         await self._reach(node, "start")
@@ -105,7 +105,7 @@ class SimNodes:
             found.epoch = execution.epoch
 
     async def poll(self, node: Node, execution: Execution) -> ExecutionStatus:
-        """The execution now; whoever asks looks after the machine."""
+        """Return the execution's state now; a poll also counts as a visit to the machine."""
         await self._reach(node, "poll")
         if execution.watchdog:
             machine = self._machine(node)
@@ -129,7 +129,7 @@ class SimNodes:
         return ExecutionStatus(ExecutionState.FINISHED, exit_code=143 if found.cancelled else 0, reason=reason)
 
     async def _renew(self, node: Node, found: Running, lease: float) -> None:
-        """Counted from what the node told last, because the answer may be lost once more."""
+        """Count from the node's last answer, because this answer may be lost as well."""
         now, told = self._process.monotonic(), self._told.get(node.id)
         if told is not None and now < found.lease:
             found.lease = max(found.lease, told + lease)
@@ -138,7 +138,7 @@ class SimNodes:
         self._told[node.id] = now
 
     async def logs(self, node: Node, execution: Execution, offset: int = 0, *, follow: bool = False) -> AsyncIterator[bytes]:
-        """A line, unless the node lies; a machine that trickles and one that never ends give no other sign of it."""
+        """Yield a line, unless the node lies: it may also trickle, or never end."""
         await self._reach(node, "logs")
         yield b"begun\n"
         while lie := self._world.lies.get("logs"):
@@ -148,7 +148,7 @@ class SimNodes:
     async def fetch(
         self, node: Node, execution: Execution, patterns: Sequence[str], target: Path, *, most: int | None = None
     ) -> Fetched:
-        """No file is ever there."""
+        """Fetch nothing: there are no files."""
         await self._reach(node, "fetch")
         while self._world.lies.get("fetch") in ("trickle", "endless"):
             await self._process.sleep(5)
@@ -163,14 +163,14 @@ class SimNodes:
             found.machine.over = now
 
     async def armed(self, node: Node, watchdog: Watchdog) -> bool:
-        """Whether the machine's watchdog lives."""
+        """Whether the machine's watchdog runs."""
         await self._reach(node, "armed")
         lives = self._machine(node).armed <= self._process.monotonic()
         await self._process.hear()
         return lives
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
     async def _reach(self, node: Node, asked: str) -> None:
         await self._process.step(0.5)

@@ -12,14 +12,14 @@ __all__ = ["Died", "SimProcess"]
 
 
 class Died(BaseException):
-    """The simulated process was killed here; nothing of it runs on."""
+    """The simulated process was killed here; nothing of it continues."""
 
 
 _HOUR = 3600.0
 
 
 class SimProcess(SteadyClock):
-    """One client process: a clock that stops with it, a wall clock that somebody sets, and a life that can end at any step."""
+    """One client process: its clock stops with it, its wall clock can be set, and it can die at any step."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -30,7 +30,7 @@ class SimProcess(SteadyClock):
         super().__init__()
 
     def wall(self) -> datetime:
-        """What its host's wall clock says, or what this process alone is told of it."""
+        """Its host's wall clock, or the wrong one that only this process sees."""
         return self._clock.now() + timedelta(seconds=self.world.wall_off + self._off)
 
     @staticmethod
@@ -45,7 +45,7 @@ class SimProcess(SteadyClock):
         return self._clock.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; a process that stands still wakes up late."""
+        """Wait; a frozen process wakes up late."""
         self.check()
         await self._clock.sleep(seconds)
         while self.monotonic() < self._asleep_until:
@@ -53,12 +53,12 @@ class SimProcess(SteadyClock):
         self.check()
 
     def check(self) -> None:
-        """End here when the process is dead."""
+        """End here if the process is dead."""
         if self.dead:
             raise Died
 
     async def step(self, longest: float = 2.0) -> None:
-        """One action of the process: it takes time, and the process may die or stand still in it."""
+        """One action of the process: it takes time, and the process may die or freeze during it."""
         self.mortal_moment()
         self._be_set()
         self._stand_still()
@@ -66,19 +66,19 @@ class SimProcess(SteadyClock):
         self.mortal_moment()
 
     async def hear(self) -> None:
-        """An answer has come: the process may stand still before it reads it, and then it is an old one."""
+        """An answer has arrived: the process may freeze before it reads it, and then the answer is old."""
         if self._stand_still():
             await self.sleep(0)
 
     def _stand_still(self) -> bool:
-        """Whether the process does not go on for a while."""
+        """Whether the process is frozen for a while."""
         struck = self.world.strikes("pause")
         if struck:
             self._asleep_until = self.monotonic() + self.world.between(10, 400)
         return struck
 
     def _be_set(self) -> None:
-        """The wall clock jumps by hours: for this process alone, or for good for every process of its host."""
+        """Let the wall clock jump by hours: for this process alone, or permanently for every process of its host."""
         hours = self.world.sets_a_clock()
         if hours is None:
             return
@@ -88,7 +88,7 @@ class SimProcess(SteadyClock):
             self._off = hours * _HOUR
 
     def mortal_moment(self) -> None:
-        """A moment at which the process may be killed."""
+        """A point at which the process may be killed."""
         self.check()
         if self.world.strikes("die"):
             self.dead = True

@@ -1,4 +1,4 @@
-"""What is true in a simulation, whatever anybody believes of it: machines, their bills, and what goes wrong."""
+"""The truth of a simulation, whatever its clients believe: machines, their bills, and faults."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ SIM_SPEC = ProviderSpec(
 
 @frozen
 class Faults:
-    """How often what goes wrong, as probabilities of one call; 0 for never.
+    """The probability of each fault in one call; 0 for never.
 
     Attributes:
         die, pause: of the calling process, at any step.
-        refuse: a create is refused; nothing is made.
-        lose_request: a create's answer is lost and nothing is made.
-        lose_reply: a create's answer is lost and the machine is there.
+        refuse: a create is refused; nothing is created.
+        lose_request: a create's answer is lost and nothing is created.
+        lose_reply: a create's answer is lost and the machine exists.
         late: a create's answer is lost and the machine appears later, within the declared horizon.
         duplicate: one create makes two machines.
-        fail_boot, interrupt: a machine never boots; it is taken back while it is used.
+        fail_boot, interrupt: a machine never boots; it is reclaimed while it is used.
         forget_release: a release is accepted and nothing happens.
-        unavailable: a question is not answered.
+        unavailable: a query is not answered.
         cut: a node cannot be reached for a while.
-        unarmed: a machine's watchdog never lives.
-        garble: what a node answers is nonsense, or its executor raises what nobody expects.
-        mute: a node never answers a question, and its executor may not heed that nobody waits any more.
-        truncate: a listing breaks off without saying so.
-        clone: somebody copies a machine in the console, tags and all.
-        unstamp: somebody takes a machine's tags off.
-        jump: of a wall clock, by hours in either direction, for one process or for good.
+        unarmed: a machine's watchdog never runs.
+        garble: a node's answer is garbage, or its executor raises an unexpected error.
+        mute: a node never answers, and its executor may ignore cancellation.
+        truncate: a listing is cut off without an error.
+        clone: a person copies a machine in the console, with its tags.
+        unstamp: a person removes a machine's tags.
+        jump: a wall clock jumps by hours in either direction, for one process or permanently.
     """
 
     die: float = 0.0
@@ -75,13 +75,13 @@ class Machine:
     """A machine of the world, with the times of its life in seconds.
 
     Attributes:
-        plan: its watchdog's, by word, in seconds from ``armed``; empty without a watchdog.
-        armed: when the watchdog began to live.
-        begun, over: of what runs on it.
-        visited: when somebody last looked after it.
-        told: whether it was ever spoken to as to a machine with a watchdog.
+        plan: its watchdog's deadlines, by name, in seconds from ``armed``; empty without a watchdog.
+        armed: when the watchdog started.
+        begun, over: of its job.
+        visited: when a client last polled it.
+        told: whether an executor ever addressed its watchdog.
         asked_back: when its provider was first asked to release it.
-        doubled: one create call made it beside another one.
+        doubled: one create call made it together with another machine.
     """
 
     id: str
@@ -102,7 +102,7 @@ class Machine:
     asked_back: float | None = None
 
     def off(self) -> float:
-        """When its watchdog ends it, if nothing else happens."""
+        """When its watchdog will end it, if nothing else happens."""
         if not self.plan:
             return 1e12
         budget = self.armed + self.plan.get("budget", 1e12)
@@ -115,7 +115,7 @@ class Machine:
         return min(budget, max(self.over + self.plan["keep"], put_off))
 
     def ended(self) -> float:
-        """When its bill ends, as things are."""
+        """When its bill ends, in the current state."""
         return min(self.off(), self.gone if self.gone is not None else 1e12)
 
     account: str = "main"
@@ -124,13 +124,13 @@ class Machine:
     doubled: bool = False
 
     def state(self, now: float) -> NodeState:
-        """What is true of it at a time."""
+        """Its true state at a time."""
         if now >= self.ended():
             return NodeState.GONE
         if self.gone is not None:
             return NodeState.RELEASING
         if now >= self.interrupted:
-            # A machine that was taken back is stopped, and its disk is still billed.
+            # A reclaimed machine is stopped, and its disk is still billed.
             return NodeState.INTERRUPTED
         return NodeState.READY if now >= self.ready else NodeState.PENDING
 
@@ -141,23 +141,23 @@ class Machine:
 
 @define
 class World:
-    """Everything that is true, whatever anybody believes of it.
+    """The whole truth of a simulation, whatever its clients believe.
 
     Args:
-        seed: two worlds of one seed go the same way.
-        faults: what goes wrong in it; `calm` ends all of it.
+        seed: two worlds with one seed behave in the same way.
+        faults: the probabilities of faults; `calm` ends all of them.
 
     Attributes:
-        calls: the times of the create calls that were made for each token.
-        keys: for how many seconds the cloud keeps the token of a create call as a key; 0 for a cloud that keeps none.
-        watchdog: how its machines get theirs.
-        stranded: ids of machines that nobody can reach, and that can be given back only where they are reached, as with hosts
-            that nobody rents.
-        lies: what every node does from now on, by what it is asked for (``poll``, ``cancel``, ``logs``, ``fetch``, ``armed``,
-            ``start``): ``garble``, ``mute``, ``deaf`` (mute, and its executor heeds no cancellation), ``trickle`` or ``endless``.
-        clocks: the dice of whoever sets clocks.
+        calls: the times of the create calls for each token.
+        keys: for how many seconds the cloud keeps the token of a create call as an idempotency key; 0 for none.
+        watchdog: how its machines get their watchdog.
+        stranded: ids of machines that nobody can reach, and that can be released only when reached, as with hosts that nobody
+            rents.
+        lies: how every node behaves from now on, by request (``poll``, ``cancel``, ``logs``, ``fetch``, ``armed``, ``start``):
+            ``garble``, ``mute``, ``deaf`` (mute, and its executor ignores cancellation), ``trickle`` or ``endless``.
+        clocks: the random numbers for setting clocks.
         wall_off: by how many seconds the wall clock of the clients' host is wrong.
-        on_fault: called with the name of a fault (an attribute of `Faults`) at the moment at which it strikes.
+        on_fault: called with the name of a fault (an attribute of `Faults`) when it happens.
     """
 
     seed: int
@@ -175,34 +175,34 @@ class World:
 
     def __attrs_post_init__(self) -> None:
         self.random = random.Random(self.seed)  # noqa: S311 - a simulation wants the same numbers again
-        # Of their own, so that a clock that jumps changes nothing else that happens in the world.
+        # Separate random numbers, so that a clock jump changes nothing else in the world.
         self.clocks = random.Random(f"clocks {self.seed}")  # noqa: S311
 
     @property
     def spec(self) -> ProviderSpec:
-        """What the cloud says of itself."""
+        """The cloud's spec."""
         return evolve(SIM_SPEC, watchdog=self.watchdog, timings=evolve(SIM_SPEC.timings, idempotency=self.keys))
 
     def happens(self, chance: float) -> bool:
-        """Whether it happens this time."""
+        """Whether an event with this probability happens now."""
         return chance > 0 and self.random.random() < chance
 
     def sets_a_clock(self) -> float | None:
-        """By how many hours somebody sets a wall clock now; ``None`` for nobody does."""
+        """By how many hours a wall clock jumps now; ``None`` for no jump."""
         if self.faults.jump <= 0 or self.clocks.random() >= self.faults.jump:
             return None
         self._tell("jump")
         return self.clocks.choice((-1, 1)) * self.clocks.uniform(1, 20)
 
     def strikes(self, fault: str, *, later: bool = False) -> bool:
-        """Whether a fault of `Faults` strikes this time; with ``later`` it is told when its effect is there."""
+        """Whether a fault of `Faults` happens now; with ``later`` it is reported when its effect appears."""
         struck = self.happens(getattr(self.faults, fault))
         if struck and not later:
             self._tell(fault)
         return struck
 
     def strike_at(self, when: float, fault: str, machine: Machine) -> None:
-        """Tell of a fault when its effect is there, if its machine then is."""
+        """Report a fault when its effect appears, if its machine exists then."""
         asyncio.get_running_loop().call_at(when, lambda: self._tell(fault) if machine.ended() > when else None)
 
     def _tell(self, fault: str) -> None:
@@ -210,11 +210,11 @@ class World:
             self.on_fault(fault)
 
     def between(self, low: float, high: float) -> float:
-        """A number between two."""
+        """A random number between two."""
         return self.random.uniform(low, high)
 
     def calm(self) -> None:
-        """From now on nothing goes wrong."""
+        """End all faults from now on."""
         self.faults = Faults()
 
     def billed(self, now: float) -> list[Machine]:

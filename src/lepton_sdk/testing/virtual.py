@@ -1,4 +1,4 @@
-"""Time that a program owns: an event loop whose hours pass in microseconds, the same way for the same seed."""
+"""Virtual time: an event loop whose hours pass in microseconds, in the same way for the same seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class _Leaping(selectors.DefaultSelector):
-    """Never waits: what would be waited for is added to the time instead."""
+    """A selector that never waits: it adds the waiting time to the clock instead."""
 
     passed = 0.0
 

@@ -14,7 +14,7 @@ import respx
 from lepton_sdk import Money, Node
 from lepton_sdk._engine.calls.create import Withdrawn, create_call, departure_of
 from lepton_sdk._engine.engine import Engine
-from lepton_sdk._plugins.scan import EntryPoint
+from lepton_sdk._plugins.entry_points import EntryPoint
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.errors import (
     BlockScope,

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from lepton_sdk import AsyncClient, Job
-from lepton_sdk._plugins.scan import EntryPoint
+from lepton_sdk._plugins.entry_points import EntryPoint
 from lepton_sdk.domain.node import Node, NodeState
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.errors import LeptonError, NoCapacity

@@ -1,4 +1,4 @@
-"""Who holds which GPU of this host: one small file that all processes of this user share, behind a lock."""
+"""Which node holds which GPU of this host: one small file that all processes of this user share, with a lock."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lepton_byoc.looks import Cordon
+from lepton_byoc.observations import Cordon
 from lepton_sdk.spi import LeptonError, Node, Unavailable
 
 __all__ = ["Allocations"]
 
 
 class Allocations:
-    """The nodes that were handed out on this host since it booted.
+    """The nodes that were allocated on this host since it booted.
 
-    Reading needs no lock, because the file is replaced as a whole. Rows of an earlier boot are void: every process that
-    they stood for is dead. For the same reason nothing has to survive a power cut.
+    Reading needs no lock, because the file is replaced as a whole. Entries of an earlier boot are void: all their processes
+    are dead. For the same reason nothing has to survive a power cut.
 
     Args:
         folder: where the file lies; a home may be shared by several hosts, so each has a file of its own.
-        host: the name of this one.
+        host: the name of this host.
         boot: a text that changes with every boot.
     """
 
@@ -35,7 +35,7 @@ class Allocations:
         self._boot = boot
 
     def nodes(self) -> list[Node]:
-        """All nodes that are held now.
+        """All nodes that are allocated now.
 
         Raises:
             Unavailable: the file cannot be read or is not what was written.
@@ -57,7 +57,7 @@ class Allocations:
         return {uuid: node.id for node in self.nodes() for uuid in node.provider_data.get("gpus", "").split(",") if uuid}
 
     def cordon(self) -> Cordon | None:
-        """That no new work may come here, as a client of the fleet that this host is in wrote it down; ``None`` if it may."""
+        """The cordon that a client of this host's fleet has written here: no new work may come. ``None`` without one."""
         try:
             return Cordon(**json.loads(self._cordon.read_text()))
         except (OSError, ValueError, TypeError):
@@ -67,7 +67,7 @@ class Allocations:
         """Replace the whole record; only under `lock`.
 
         Raises:
-            Unavailable: the disk refuses; the record is as before.
+            Unavailable: the disk refuses the write; the record is unchanged.
         """
         draft = self.path.with_suffix(f".{os.getpid()}.new")
         text = json.dumps({"boot": self._boot, "nodes": [node.to_dict() for node in nodes]})
@@ -83,10 +83,10 @@ class Allocations:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the record alone.
+        """Lock the record.
 
         Raises:
-            BlockingIOError: another process holds it now.
+            BlockingIOError: another process holds the lock now.
             Unavailable: the folder cannot be written.
         """
         try:

@@ -1,4 +1,4 @@
-"""The probe as one file that any Python of a host runs: our own modules and nvidia-ml-py's one."""
+"""The probe as one file that any Python of a host can run: our modules and the one of nvidia-ml-py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 __all__ = ["bundle", "bundle_name"]
 
 _MAIN = "from lepton_byoc.onhost.program import main\n\nmain()\n"
-# A fixed time makes equal contents equal bytes, so that a host is sent each version once.
+# With a fixed time, equal contents are equal bytes, so that each version is sent to a host once.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -30,7 +30,7 @@ def bundle() -> bytes:
 
 
 def bundle_name() -> str:
-    """The name that it has on hosts, other for other contents."""
+    """Its file name on hosts, which depends on its contents."""
     return f"byoc-{sha256(bundle()).hexdigest()[:20]}.pyz"
 
 

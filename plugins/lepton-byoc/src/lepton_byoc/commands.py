@@ -14,10 +14,10 @@ from attrs import evolve
 
 from lepton_byoc.fleet import Fleet
 from lepton_byoc.health import Health, overall
-from lepton_byoc.looks import Look
 from lepton_byoc.machine import hostname
-from lepton_byoc.obstacles import host_obstacle, silent
+from lepton_byoc.observations import Look
 from lepton_byoc.preflight import PROFILES, Verdict, preflight
+from lepton_byoc.refusals import host_obstacle, silent
 from lepton_byoc.roster import FleetHost, parse_target
 from lepton_sdk.spi import LeptonError, ProviderContext, UsageError
 
@@ -33,7 +33,7 @@ _DRAIN_LOOKS = 2.0
 
 def command(context: ProviderContext) -> click.Group:
     """The commands over one configuration."""
-    group = click.Group("byoc", help="Keep a fleet of your own hosts: add them, see whether they are fit, keep work away.")
+    group = click.Group("byoc", help="Manage a fleet of your own hosts: add them, check their health, keep work away.")
     for make in (_add, _check, _list, _remove, _cordon, _uncordon, _drain):
         group.add_command(make(context))
     return group
@@ -42,7 +42,7 @@ def command(context: ProviderContext) -> click.Group:
 def _each(
     context: ProviderContext, hosts: Sequence[FleetHost], work: Callable[[Fleet, FleetHost], Awaitable[T]]
 ) -> list[T | LeptonError]:
-    """Do the same with every host at once; an error takes the place of its answer."""
+    """Do the same with every host at once; an error replaces the answer of its host."""
 
     async def all_of_them() -> list[T | BaseException]:
         fleet = Fleet(context)
@@ -65,7 +65,7 @@ def _named(context: ProviderContext, names: Sequence[str]) -> list[FleetHost]:
 
 
 def _print(rows: Sequence[dict[str, Any]], as_json: bool, columns: Sequence[str]) -> None:
-    """The rows as JSON, or as a table of those without an error: `_end` tells these."""
+    """Print the rows as JSON, or as a table of those without an error; `_end` prints the errors."""
     if as_json:
         click.echo(json.dumps(rows))
         return
@@ -98,14 +98,14 @@ def _end(rows: Sequence[dict[str, Any]]) -> None:
 def _add(context: ProviderContext) -> click.Command:
     @click.command("add")
     @click.argument("targets", metavar="[USER@]HOST[:PORT]...", nargs=-1, required=True)
-    @click.option("--group", default="fleet", help="What jobs name under regions.")
-    @click.option("--label", "labels", multiple=True, help="A word to pick hosts by; may be given again.")
-    @click.option("--identity", default="", help="The private key; else the user's own.")
-    @click.option("--price", type=click.FloatRange(0), default=0.0, help="What an hour of one host costs, in US dollars.")
-    @click.option("--name", default="", help="How the host is called here, if it is one.")
+    @click.option("--group", default="fleet", help="The hosts' region in jobs.")
+    @click.option("--label", "labels", multiple=True, help="A word to select hosts by; repeat for more.")
+    @click.option("--identity", default="", help="The private key; by default the user's own.")
+    @click.option("--price", type=click.FloatRange(0), default=0.0, help="Price of one host per hour, in US dollars.")
+    @click.option("--name", default="", help="The host's name here, for a single host.")
     @_json
     def add(targets: Sequence[str], name: str, labels: Sequence[str], price: float, as_json: bool, **same: str) -> None:
-        """Look at hosts and put those that answer on the list. Options hold for all of them."""
+        """Probe hosts, and add those that answer to the fleet. Options hold for all of them."""
         if name and len(targets) > 1:
             raise UsageError("--name is for one host", hint="leave it out; each host is called by its address")
         more = {**same, "labels": tuple(labels), "price_per_hour": price}
@@ -125,7 +125,7 @@ def _renamed(host: FleetHost, name: str, more: dict[str, Any]) -> FleetHost:
 
 
 def _joined(context: ProviderContext, hosts: Sequence[FleetHost]) -> list[dict[str, Any]]:
-    """Look at hosts and write down those that may join."""
+    """Probe hosts, and write down those that may join."""
     fleet = Fleet(context)
     listed = {host.name for host in fleet.roster.hosts()}
     if known := [host.name for host in hosts if host.name in listed]:
@@ -155,7 +155,7 @@ def _remove(context: ProviderContext) -> click.Command:
     @_some_hosts
     @_json
     def remove(names: Sequence[str], as_json: bool) -> None:
-        """Take hosts off the list, also those that do not answer. What runs there goes on; the SDK takes it for given back."""
+        """Remove hosts from the fleet, also those that do not answer. Jobs there continue; the SDK counts them as released."""
         fleet = Fleet(context)
         added = fleet.roster.added()
         hosts = [fleet.roster.host(name) for name in names]
@@ -172,7 +172,7 @@ def _remove(context: ProviderContext) -> click.Command:
 
 
 def _configured(fleet: Fleet, host: FleetHost) -> UsageError:
-    """What the user must take out, who wrote it there."""
+    """The lines that the user must remove from the configuration."""
     path, lines = fleet.roster.settings, fleet.roster.stanza(host.name)
     step = f"take these lines out of it:\n{lines}" if lines else f'take the table with name = "{host.name}" out of hosts there'
     return UsageError(f"{host.name} stands in {path} itself, which only you change", hint=step)
@@ -205,7 +205,7 @@ def _summary(host: FleetHost, look: Look | None, now: datetime) -> dict[str, Any
 
 
 def _listed(fleet: Fleet, host: FleetHost, now: datetime) -> dict[str, Any]:
-    """A host as it was last seen; one that was never seen may have been asked in vain, and may be cordoned all the same."""
+    """A host as it was last seen. A host that was never seen may be silent, and may be cordoned."""
     look = fleet.looks.of(host.name)
     row = _summary(host, look, now)
     if look is None:
@@ -217,10 +217,10 @@ def _listed(fleet: Fleet, host: FleetHost, now: datetime) -> dict[str, Any]:
 
 def _list(context: ProviderContext) -> click.Command:
     @click.command("list")
-    @click.option("--label", default="", help="Only hosts that bear it.")
+    @click.option("--label", default="", help="Only hosts with this label.")
     @_json
     def list_(label: str, as_json: bool) -> None:
-        """List hosts as they were last seen; asks nobody."""
+        """List hosts as they were last seen, without contacting them."""
         fleet = Fleet(context)
         hosts = [host for host in fleet.roster.hosts() if not label or label in host.labels]
         rows = [_listed(fleet, host, context.clock.now()) for host in hosts]
@@ -237,11 +237,11 @@ def _list(context: ProviderContext) -> click.Command:
 def _check(context: ProviderContext) -> click.Command:
     @click.command("check")
     @_hosts
-    @click.option("--profile", type=click.Choice(sorted(PROFILES)), default="basic", help="Which requirements.")
-    @click.option("--watch", type=click.FloatRange(0, 50), default=0.0, help="Wait so many seconds for XID events.")
+    @click.option("--profile", type=click.Choice(sorted(PROFILES)), default="basic", help="The requirements to check.")
+    @click.option("--watch", type=click.FloatRange(0, 50), default=0.0, help="Seconds to wait for XID events.")
     @_json
     def check(names: Sequence[str], profile: str, watch: float, as_json: bool) -> None:
-        """Look at hosts (all without a name): requirements, then health. Ends with 1 when something fails."""
+        """Check hosts (without a name: all): requirements, then health. Exits with 1 if something fails."""
         hosts = _named(context, names)
         looks = _each(context, hosts, lambda fleet, host: fleet.look(host, watch))
         rows = [
@@ -288,10 +288,10 @@ def _show_check(row: dict[str, Any]) -> None:
 def _cordon(context: ProviderContext) -> click.Command:
     @click.command("cordon")
     @_some_hosts
-    @click.option("--reason", default="by hand", help="Shown to whoever asks why.")
+    @click.option("--reason", default="by hand", help="Shown to everyone who asks why.")
     @_json
     def cordon(names: Sequence[str], reason: str, as_json: bool) -> None:
-        """Let no new work come to hosts, of any client; what runs there goes on."""
+        """Keep new work of any client away from hosts; running jobs continue."""
         hosts = _named(context, names)
         answers = _each(context, hosts, lambda fleet, host: fleet.cordon(host, reason, _me()))
         rows = [
@@ -309,7 +309,7 @@ def _uncordon(context: ProviderContext) -> click.Command:
     @_some_hosts
     @_json
     def uncordon(names: Sequence[str], as_json: bool) -> None:
-        """Let work come to hosts again, and look at them. One that is still unhealthy is cordoned anew when a job would come."""
+        """Allow work on hosts again, and check them. A host that is still unhealthy is cordoned again before the next job."""
         hosts, now = _named(context, names), context.clock.now()
         looks = _each(context, hosts, _opened)
         rows = [
@@ -324,17 +324,17 @@ def _uncordon(context: ProviderContext) -> click.Command:
 
 async def _opened(fleet: Fleet, host: FleetHost) -> Look:
     await fleet.cordon(host, None)
-    # What was wrong when it was last looked at would keep work away on.
+    # An old finding would still keep work away.
     return await fleet.look(host)
 
 
 def _drain(context: ProviderContext) -> click.Command:
     @click.command("drain")
     @_some_hosts
-    @click.option("--reason", default="drained", help="Shown to whoever asks why.")
+    @click.option("--reason", default="drained", help="Shown to everyone who asks why.")
     @_json
     def drain(names: Sequence[str], reason: str, as_json: bool) -> None:
-        """Cordon hosts and wait until nothing is held there any more; no job is ended."""
+        """Cordon hosts and wait until no GPU is allocated there; ends no job."""
         hosts = _named(context, names)
         answers = _each(context, hosts, lambda fleet, host: _emptied(context, fleet, host, reason))
         rows = [
@@ -354,7 +354,7 @@ async def _emptied(context: ProviderContext, fleet: Fleet, host: FleetHost, reas
 
 
 def _me() -> str:
-    """Who works here, as others shall read it on the host."""
+    """The user and host name that others read on the host."""
     import getpass
 
     try:

@@ -1,4 +1,4 @@
-"""What can be said of this machine's health without a job."""
+"""Checks this machine's health without running a job."""
 
 from __future__ import annotations
 

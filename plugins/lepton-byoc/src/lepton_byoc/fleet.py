@@ -1,4 +1,4 @@
-"""The hosts of the fleet: looking at them, handing out their GPUs one by one, keeping work away from sick ones."""
+"""The hosts of the fleet: probes them, allocates their GPUs one by one, and keeps work away from unhealthy ones."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from attrs import evolve
 
+from lepton_byoc.ask import ask
 from lepton_byoc.fleet_listing import fleet_offers, once_each, part_price
 from lepton_byoc.health import Finding
-from lepton_byoc.link import ask
-from lepton_byoc.looks import Cordon, Look, Looks, Silence
-from lepton_byoc.obstacles import SILENT_SECONDS, host_obstacle, silent
+from lepton_byoc.observations import Cordon, Look, Looks, Silence
+from lepton_byoc.refusals import SILENT_SECONDS, host_obstacle, silent
 from lepton_byoc.roster import FleetHost, Roster
 from lepton_sdk.spi import (
     ConfigError,
@@ -34,32 +34,32 @@ from lepton_sdk.spi import (
 __all__ = ["Fleet"]
 
 
-# Until a host has answered, login included: what it holds is read from a file; a look wakes up to eight GPUs.
+# Time-outs for an answer, login included: a listing reads a file; a probe wakes up to eight GPUs.
 _HELD_SECONDS, _LOOK_SECONDS, _CHANGE_SECONDS = 10.0, 45.0, 90.0
-# A host that did not answer is not asked for what it holds again so soon.
+# How long a silent host is not asked for its allocations again.
 _AGAIN_SECONDS = 30.0
 
 
 class Fleet:
-    """The fleet of one configuration. What it hands out is written on the hosts themselves, so clients need no common place."""
+    """The fleet of one configuration. Allocations are written on the hosts themselves, so clients need no shared storage."""
 
     def __init__(self, context: ProviderContext) -> None:
         self._context = context
         self._name, self._clock = context.name, context.clock
         self.roster = Roster(context)
         self.looks = Looks(context.cache_dir)
-        # Two nodes that are chosen at once would be sent to one host, and one of them away from it again.
+        # If two nodes were placed at once, both would choose one host, and one of them would be refused there.
         self._choosing = asyncio.Lock()
-        # Token → the host that was asked for it.
+        # Token → the host that it was requested from.
         self._sent: dict[str, str] = {}
 
     # --- the market ------------------------------------------------------------------------------------------------
 
     async def offers(self, resources: Resources) -> AsyncIterator[Offer]:
-        """Parts of hosts as they were last seen; those that cannot be had now with what is in the way.
+        """Parts of hosts as they were last seen; unavailable parts carry the reason.
 
         Raises:
-            Unavailable: some host was never looked at.
+            Unavailable: some host was never probed.
         """
         hosts, now = self.roster.hosts(), self._clock.now()
         seen = self._seen(hosts)
@@ -76,10 +76,10 @@ class Fleet:
     # --- looking ---------------------------------------------------------------------------------------------------
 
     async def look(self, host: FleetHost, watch: float = 0.0) -> Look:
-        """Look at a host now.
+        """Probe a host now.
 
         Args:
-            watch: seconds for which XID events are waited for.
+            watch: seconds to wait for XID events.
         """
         sent = self._clock.now()
         answer = await self._ask(host, {"do": "look", "watch": watch}, _LOOK_SECONDS + watch)
@@ -90,18 +90,18 @@ class Fleet:
         look = self.looks.keep(host.name, Look(now, answer["probe"], tuple(answer["nodes"]), _cordon(answer), offset=offset))
         if wish is None:
             return look
-        # It could not be told before.
+        # The host did not answer before, so tell it now.
         await self.cordon(host, wish.reason, wish.by)
         return self.looks.of(host.name) or look
 
     async def cordon(self, host: FleetHost, reason: str | None, by: str = "") -> str:
-        """Keep new work away from a host, for every client; without a reason it may come again.
+        """Keep new work of every client away from a host; without a reason, allow it again.
 
         Args:
-            by: who says so, as the host shall write it down.
+            by: who does this, as the host will record it.
 
         Returns:
-            What is to be known beside that: a host that does not answer is told later, and until then only this client knows.
+            A note for the user: a host that does not answer is told later, and until then only this client knows.
         """
         now = self._clock.now()
         if reason is None:
@@ -118,7 +118,7 @@ class Fleet:
         return ""
 
     async def _guarded(self, host: FleetHost) -> tuple[Look, list[Finding]]:
-        """A look, and what keeps work away; a host that is sick is cordoned by the way."""
+        """A probe, and the reason that keeps work away; an unhealthy host is cordoned."""
         look = await self.look(host)
         sick = [finding for finding in look.findings(host.gpus) if finding.keeps_work_away]
         if sick and look.cordon is None:
@@ -126,7 +126,7 @@ class Fleet:
         return look, sick
 
     async def _ask(self, host: FleetHost, request: dict[str, object], seconds: float = _CHANGE_SECONDS) -> dict[str, Any]:
-        """What a host answers within so many seconds, from the first packet on; whether it did is written down."""
+        """A host's answer within a number of seconds, connection time included; records whether it answered."""
         try:
             answer = await self._in_time(host, ask(self._context.shell, host, request, provider=self._name), seconds)
         except NodeError as error:
@@ -156,11 +156,11 @@ class Fleet:
     # --- a node's life ---------------------------------------------------------------------------------------------
 
     async def acquire(self, offer: Offer, launch: Launch) -> Node:
-        """Take a part of one host that has it free; other hosts first for the other nodes of one run.
+        """Allocate a part of one host that has it free; the nodes of one run go to different hosts first.
 
         Raises:
-            NoCapacity: no host has it now; the message says for each why.
-            OutcomeUnknown: the host did not answer whether it gave it.
+            NoCapacity: no host has it now; the message says why for each.
+            OutcomeUnknown: the host did not answer whether it allocated the part.
         """
         reasons: list[str] = []
         async with self._choosing:
@@ -168,7 +168,7 @@ class Fleet:
                 try:
                     uuids = await self._eligible(host, offer)
                 except (NodeError, Unavailable, NoCapacity, ConfigError) as error:
-                    # Whatever ails one host, another may be fit.
+                    # After any failure of one host, another may work.
                     reasons.append(error.message)
                     continue
                 self._sent[launch.token] = host.name
@@ -186,7 +186,7 @@ class Fleet:
         )
 
     def _in_order(self, offer: Offer, launch: Launch) -> list[FleetHost]:
-        """Hosts that may have it: without a node of this run first, then those with the least to spare."""
+        """Hosts that may have it: those without a node of this run first, then those with the fewest free GPUs."""
         seen = once_each(self._seen(self.roster.hosts()))
         fitting = [
             (any(node["provider_data"].get("run") == launch.run_id for node in look.nodes), len(look.free()), host.name, host)
@@ -196,7 +196,7 @@ class Fleet:
         return [host for *_, host in sorted(fitting, key=lambda row: row[:3])]
 
     def _access(self, host: FleetHost) -> SSHAccess:
-        """How it is reached, by us and by the other hosts of a job: they know nothing of our SSH settings' names."""
+        """Its access, for us and for the other hosts of a job, which do not know the names in our SSH settings."""
         look = self.looks.of(host.name)
         seen = (look.probe["host"].get("address") if look else None) or ""
         return evolve(host.access, private_address=host.private_address or seen)
@@ -232,10 +232,10 @@ class Fleet:
         return Node.from_dict(answer["node"])
 
     async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
-        """What hosts have written down for ``owner``.
+        """The allocations of ``owner`` on the hosts.
 
         Raises:
-            Unavailable: hosts did not answer; what the others hold came before, and stands (``partly``).
+            Unavailable: some hosts did not answer; the nodes of the others came before, and are valid (``partly``).
         """
         sent = self._sent.get(token or "")
         hosts = [host for host in self.roster.hosts() if sent in (None, host.name)]
@@ -250,7 +250,7 @@ class Fleet:
         if bugs := [answer for answer in answers if isinstance(answer, BaseException) and not isinstance(answer, LeptonError)]:
             raise bugs[0]
         dead = {host.name: answer for host, answer in zip(hosts, answers, strict=True) if isinstance(answer, LeptonError)}
-        # One token is on one host.
+        # A token is on one host only.
         if dead and not (token is not None and found):
             text = "; ".join(f"{name} does not say what it holds: {error.message}" for name, error in dead.items())
             name = next(iter(dead))
@@ -260,12 +260,12 @@ class Fleet:
     async def _held(self, host: FleetHost) -> dict[str, Any]:
         silence = self.looks.silence(host.name)
         if silence is not None and silence.lasts(self._clock.now(), _AGAIN_SECONDS):
-            # Whoever asks for many things in a row waits for a dead host once.
+            # Several requests in a row wait for a dead host only once.
             raise NodeUnreachable(silence.said, provider=self._name, hint=f"lepton byoc check {host.name}")
         return await self._ask(host, {"do": "held"}, _HELD_SECONDS)
 
     async def inspect(self, node: Node) -> Node:
-        """Ready while it is held and its GPUs are fit; failed, with the GPU and why, when one is not."""
+        """Ready while it is allocated and its GPUs are healthy; failed, with GPU and reason, if one is not."""
         host = self._host_of(node)
         if host is None:
             return node.with_state(NodeState.GONE, f"{node.provider_data['host']} is not in the fleet any more")
@@ -278,7 +278,7 @@ class Fleet:
         return node.with_state(NodeState.FAILED if detail else NodeState.READY, detail and f"{host.name}: {detail}")
 
     async def release(self, node: Node) -> Node:
-        """Free its GPUs; nothing is powered off. A host that was taken out of the fleet holds nothing for us."""
+        """Free its GPUs; powers nothing off. A host that was removed from the fleet holds nothing for us."""
         if (host := self._host_of(node)) is not None:
             self._remember(host, await self._ask(host, {"do": "give-back", "id": node.id}))
         return node.with_state(NodeState.GONE)
@@ -292,7 +292,7 @@ def _cordon(answer: Mapping[str, Any]) -> Cordon | None:
 
 
 def _failure(node: Node, look: Look, sick: Sequence[Finding]) -> str:
-    """Which of the node's GPUs failed and why; empty if none did. What ails the whole host fails every node of it."""
+    """Which of the node's GPUs failed and why; empty if none did. A fault of the whole host fails all its nodes."""
     own = [uuid for uuid in node.provider_data.get("gpus", "").split(",") if uuid]
     lost = [card for card in look.probe["gpus"] if card["failure"]]
     gone = [uuid for uuid in own if uuid not in look.gpus()]

@@ -1,4 +1,4 @@
-"""The parts of the fleet that can be had, group by group."""
+"""The fleet's offers, group by group."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from lepton_byoc.looks import Look
-from lepton_byoc.obstacles import FRESH_SECONDS, Obstacle, host_obstacle, taken, twin_obstacle
+from lepton_byoc.observations import Look
+from lepton_byoc.refusals import FRESH_SECONDS, Obstacle, host_obstacle, taken, twin_obstacle
 from lepton_byoc.roster import FleetHost
 from lepton_sdk.spi import Availability, Gpu, Money, Offer, Resources, Terms, TermsKind
 
@@ -18,21 +18,21 @@ __all__ = ["fleet_offers", "once_each", "part_price"]
 _GIB = 1 << 30
 
 Seen = tuple[FleetHost, Look]
-# Group, model, how many, price.
+# Group, model, number of GPUs, price.
 Part = tuple[str, Gpu | None, int, Money]
 
 
 def part_price(host: FleetHost, look: Look, gpus: int) -> Money:
-    """What an hour of so many GPUs of a host costs: their share of it. Without GPUs, the share of one."""
+    """The hourly price of a number of a host's GPUs: their share of the host. Without GPUs, the share of one."""
     share = Decimal(max(1, gpus)) / max(1, len(look.gpus()), gpus)
     price = (Decimal(str(host.price_per_hour)) * share).quantize(Decimal("0.000001"))
     return Money(format(price.normalize(), "f"))
 
 
 def fleet_offers(provider: str, seen: Sequence[Seen], resources: Resources, now: datetime) -> Iterator[Offer]:
-    """One offer for each group, model of GPU, count that is asked for (without a request: that is free) and price.
+    """One offer for each group, GPU model, requested count (without a request: the free count) and price.
 
-    What cannot be had now is an offer of its own for each host, with what is in the way.
+    Each host that is unavailable now has an offer of its own, with the reason.
     """
     parts: dict[Part, list[Seen]] = {}
     first = _first_names(seen)
@@ -62,13 +62,13 @@ def _parts(look: Look, resources: Resources) -> Iterator[tuple[Gpu | None, int]]
 
 
 def once_each(seen: Sequence[Seen]) -> list[Seen]:
-    """Each machine once, under the first of its names."""
+    """Each machine once, under its first name."""
     first = _first_names(seen)
     return [(host, look) for host, look in seen if first.get(look.identity, host.name) == host.name]
 
 
 def _first_names(seen: Sequence[Seen]) -> dict[tuple[str, str] | None, str]:
-    """Machine → the first host that it is listed as and that answers; those that show no identity are left out."""
+    """Machine → its first listed host that answers; machines without identity are left out."""
     names: dict[tuple[str, str] | None, str] = {}
     for host, look in sorted(seen, key=lambda one: one[1].silence is not None):
         if look.identity is not None:
@@ -77,15 +77,15 @@ def _first_names(seen: Sequence[Seen]) -> dict[tuple[str, str] | None, str]:
 
 
 def _withheld_parts(look: Look, resources: Resources) -> list[tuple[Gpu | None, int]]:
-    """One part for each model of GPU, as large as it is asked for, else all of it; of a host without GPUs the host."""
+    """One part for each GPU model, as large as requested, else all of it; for a host without GPUs the host."""
     counts = Counter(look.gpus().values())
     parts = [(gpu, count) for gpu, count in _parts(look, resources) if gpu]
     return [(gpu, count if resources.requests else counts[gpu]) for gpu, count in parts] or [(None, 0)]
 
 
 def _full(host: FleetHost, look: Look, part: Part, now: datetime) -> Obstacle | None:
-    """What is in the way where too few GPUs are free. Full as it was last seen is unknown once that is old: others give
-    back without telling us.
+    """The reason where too few GPUs are free. "Full" becomes "unknown" when the probe is old: other clients release without
+    telling us.
     """
     _, gpu, count, _ = part
     if gpu is None or _is_old(look, now) or sum(one == gpu for one in look.free().values()) >= count:
@@ -121,7 +121,7 @@ def _offer(provider: str, part: Part, hosts: Sequence[Seen], name: str, **availa
 
 
 def _room(part: Part, hosts: Sequence[Seen], now: datetime) -> dict[str, object]:
-    """How many nodes have room on hosts that are not known to be full."""
+    """How many nodes fit on hosts that are not known to be full."""
     _, gpu, count, _ = part
     if not count:
         return {"availability": Availability.AVAILABLE, "available_count": len(hosts)}

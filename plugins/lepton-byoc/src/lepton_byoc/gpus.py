@@ -23,7 +23,7 @@ class GpuState:
     Attributes:
         index: NVML's, in the order of the PCI bus.
         memory_bytes: as measured; ``gpu.memory_gib`` is the nominal size.
-        occupied: who computes on it, in words; empty when nobody does.
+        occupied: which process computes on it, in words; empty if none does.
     """
 
     index: int
@@ -35,13 +35,13 @@ class GpuState:
 
 @frozen
 class GpuReading:
-    """What one look at NVML gave.
+    """One reading of NVML.
 
     Attributes:
         driver: its version; empty without a driver.
         cuda: the newest CUDA that the driver runs, ``"13.0"``.
         absent: why there is no driver; empty when there is one.
-        left_out: GPUs that cannot be handed out, one line each with the reason.
+        left_out: GPUs that cannot be allocated, one line each with the reason.
     """
 
     driver: str = ""
@@ -52,10 +52,10 @@ class GpuReading:
 
 
 def read_gpus() -> GpuReading:
-    """Look at all GPUs; takes milliseconds, seconds where the driver has to wake the cards first.
+    """Read all GPUs. Takes milliseconds, or seconds if the driver must wake the cards first.
 
     Raises:
-        Unavailable: there is a driver and it fails; the message is NVML's own.
+        Unavailable: the driver fails; the message is NVML's own.
     """
     if absent := _absent():
         return GpuReading(absent=absent)
@@ -77,7 +77,7 @@ def read_gpus() -> GpuReading:
 
 
 def _absent() -> str:
-    """Why there is no NVML library; empty if there is one. Spares machines without a driver the import of pynvml."""
+    """Why there is no NVML library; empty if there is one. Without a driver, pynvml is not imported."""
     from ctypes import CDLL
 
     try:
@@ -146,7 +146,7 @@ def _occupied(nvml: Any, handle: Any) -> str:
 def visible(gpus: Iterable[GpuState], given: str | None = None) -> tuple[GpuState, ...]:
     """The GPUs that ``CUDA_VISIBLE_DEVICES`` leaves to this process; all of them where it is not set.
 
-    As CUDA does, reading stops at the first word that names no GPU.
+    As in CUDA, the list ends at the first word that names no GPU.
     """
     text = os.environ.get("CUDA_VISIBLE_DEVICES") if given is None else given
     found = tuple(gpus)

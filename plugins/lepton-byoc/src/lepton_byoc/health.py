@@ -1,6 +1,6 @@
-"""Whether a host and its GPUs are fit for work: pure judgement of what a probe saw, by GPUd's rules.
+"""Health check: whether a host and its GPUs are fit for work. Pure; judges a probe by GPUd's rules.
 
-What cannot be read is unknown and never healthy.
+A value that cannot be read is unknown, and never healthy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Finding", "Health", "History", "judge", "overall", "pci_address"]
 
 Probe = Mapping[str, Any]
 
-# Models on which rows are remapped, fabric managers run, the fabric state counts, and how many ports of which rate they have.
+# Models with row remapping, with a fabric manager, with a fabric state, and their number of ports at each rate.
 _REMAPPING = re.compile(r"\b(A100|H100|H200|B100|B200|GB200|A10)\b")
 _FABRIC_MANAGED = re.compile(r"\b(A100|B100|B200|H100|H200)\b(?!.*PCIe)")
 _FABRIC_STATE = re.compile(r"\b(H100|H200|GB200)\b(?!.*PCIe)")
@@ -27,13 +27,13 @@ _PORTS = ((re.compile(r"\bA100\b"), 1, 200), (re.compile(r"\b(H100|H200|B200|GB2
 _SLOWDOWN = 0x08 | 0x40 | 0x80
 _SLOWDOWN_RATE, _SLOWDOWN_MINUTES = 0.6, 10.0
 _LEAST_ROOT = 500_000_000
-# Pairs of bits of the fabric's health mask; 1 in a pair means that it is so.
+# Pairs of bits of the fabric's health mask; 1 in a pair means true.
 _FABRIC_BITS = {0: "less bandwidth than it should have", 2: "its routes are being recovered", 4: "a route that does not work"}
 _FABRIC_BITS |= {6: "time-outs that are being recovered"}
 
 
 class Health(StrEnum):
-    """How fit something is; the worst counts, in this order."""
+    """A health state; the worst counts, in this order."""
 
     HEALTHY = "healthy"
     UNKNOWN = "unknown"
@@ -46,10 +46,10 @@ _ORDER = list(Health)
 
 @frozen
 class Finding:
-    """One thing that a probe showed.
+    """One finding of a probe.
 
     Attributes:
-        component: as GPUd calls it.
+        component: its name in GPUd.
         what: a sentence for people, with the value.
         gpu: its UUID; ``""`` for the host, or a GPU whose UUID cannot be read any more.
     """
@@ -62,7 +62,7 @@ class Finding:
 
     @property
     def keeps_work_away(self) -> bool:
-        """Whether no job may come before somebody has acted."""
+        """Whether an operator must act before the next job."""
         return self.health is Health.UNHEALTHY and self.action in (Action.REBOOT, Action.INSPECT)
 
     def to_dict(self) -> dict[str, str]:
@@ -78,12 +78,12 @@ class Finding:
 
 @frozen
 class History:
-    """What earlier looks at the same host saw.
+    """What earlier probes of the same host saw.
 
     Attributes:
-        reboots: (XID, PCI address) → how many reboots it has come back after.
-        slowdowns: UUID → minutes ago at which the hardware was seen to slow it down.
-        gpus: how many GPUs the host should have; 0 if nobody knows.
+        reboots: (XID, PCI address) → after how many reboots it came back.
+        slowdowns: UUID → how many minutes ago the hardware slowed the GPU down.
+        gpus: how many GPUs the host should have; 0 if unknown.
     """
 
     reboots: Mapping[tuple[int, str], int] = field(factory=dict)
@@ -92,12 +92,12 @@ class History:
 
 
 def overall(findings: Iterable[Finding]) -> Health:
-    """The worst of all."""
+    """The worst state of all findings."""
     return max((finding.health for finding in findings), key=_ORDER.index, default=Health.HEALTHY)
 
 
 def judge(probe: Probe, history: History | None = None) -> list[Finding]:
-    """Everything that is not as it should be, or cannot be known; nothing for a healthy host."""
+    """Every fault and every unknown value; empty for a healthy host."""
     past = history or History()
     if probe["driver"]["state"] != "ready":
         return [*_host(probe), _no_driver(probe)]
@@ -234,6 +234,6 @@ def _xids(probe: Probe, past: History) -> Iterator[Finding]:
 
 
 def pci_address(pci: str) -> str:
-    """A PCI address as ``0000:1a:00``: the kernel and NVML write domains of four and eight digits, and one no function."""
+    """A PCI address as ``0000:1a:00``. The kernel writes domains of four digits, NVML of eight, and one of them no function."""
     domain, _, rest = pci.lower().partition(":")
     return f"{domain[-4:].rjust(4, '0')}:{rest.partition('.')[0]}" if rest else pci.lower()

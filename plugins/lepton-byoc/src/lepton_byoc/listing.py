@@ -1,4 +1,4 @@
-"""The parts of this machine that can be had with GPUs."""
+"""This machine's offers with GPUs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import evolve
 
 from lepton_byoc.gpus import GpuState
-from lepton_byoc.obstacles import in_use
+from lepton_byoc.refusals import in_use
 from lepton_sdk.spi import Availability, Gpu, Offer, Resources
 
 __all__ = ["parts"]
@@ -17,13 +17,13 @@ __all__ = ["parts"]
 def parts(
     whole: Offer, gpus: Sequence[GpuState], free: Sequence[GpuState], resources: Resources, held: Mapping[str, str]
 ) -> Iterator[Offer]:
-    """One offer for each model of GPU and each count that is asked for; without a request, for the count that is free.
+    """One offer for each GPU model and each requested count; without a request, for the free count.
 
-    No offer has more GPUs than the machine, so that the router can say by how many a request misses; an offer with more
-    than are free is busy, and says who holds them.
+    No offer has more GPUs than the machine, so that the router can say by how many a request misses. An offer with more
+    GPUs than are free is busy, and says who holds them.
 
     Args:
-        held: UUID → whose node holds it, in words.
+        held: UUID → the node that holds it, in words.
     """
     there, idle = Counter(state.gpu for state in gpus), Counter(state.gpu for state in free)
     for gpu, total in there.items():

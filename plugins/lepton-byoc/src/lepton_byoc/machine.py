@@ -1,4 +1,4 @@
-"""What of this host a process may use: CPUs, memory, disk."""
+"""The CPUs, memory and disk of this host that a process may use."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _SYSTEM = Path("/")
 
 
 def hostname() -> str:
-    """The name that this host gives itself."""
+    """This host's name."""
     return os.uname().nodename
 
 
 def boot_id(root: Path = _SYSTEM) -> str:
-    """A text that changes with every boot; empty where the kernel gives none."""
+    """A text that changes with every boot; empty where the kernel has none."""
     return _read(root / "proc/sys/kernel/random/boot_id")
 
 
 def cpus(root: Path = _SYSTEM) -> float:
-    """CPUs that this process may use: its affinity, or less where a cgroup allows less."""
+    """The CPUs that this process may use: its affinity, or fewer if a cgroup limits it."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return round(min([float(affinity), *_cpu_limits(root)]), 2)
 
 
 def memory_gib(root: Path = _SYSTEM) -> float:
-    """Main memory in GiB: the host's, or less where a cgroup allows less."""
+    """Memory in GiB: the host's, or less if a cgroup limits it."""
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return round(min([total, *_memory_limits(root)]) / _GIB, 2)
 
@@ -57,14 +57,14 @@ def _read(path: Path) -> str:
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """Folders of our cgroup for a controller and of all groups above it: each of them limits us."""
+    """The folders of our cgroup for a controller, and of all its parents: each limits us."""
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
         base = root / "sys/fs/cgroup" / (controller if controllers else "")
         own = base / path.lstrip("/")
-        # In a container the path may name the host's tree while only its own part is mounted.
+        # In a container the path may be one of the host's tree, while only the container's part is mounted.
         yield from (group for group in (own, *own.parents) if group.is_relative_to(base))
 
 

@@ -1,4 +1,4 @@
-"""What this plugin says of itself; importing it touches neither NVML nor the network."""
+"""The plugin's spec; importing it touches neither NVML nor the network."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ PROVIDER = ProviderSpec(
             "labels, price_per_hour, gpus, quiet_hours",
         ),
     ),
-    # Nothing of ours runs on behalf of a bill here, and release powers nothing off.
+    # These hosts have no bill to end, and release powers nothing off.
     power_off=PowerOff.KEEPS,
     timings=Timings(listing_lag=0, create_horizon=0, boot=30, billing_increment=1, poll=0.2),
 )
 
-COMMAND = CommandSpec("byoc", help="Keep a fleet of your own hosts.", factory="lepton_byoc.commands:command", provider="byoc")
+COMMAND = CommandSpec("byoc", help="Manage a fleet of your own hosts.", factory="lepton_byoc.commands:command", provider="byoc")

@@ -1,4 +1,4 @@
-"""Whether a host is fit to be brought: each requirement with the value seen, the value wanted, and what mends it. Pure."""
+"""Preflight: whether a host may join the fleet. Each requirement with the value found, the value needed, and the fix. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from attrs import frozen
 __all__ = ["PROFILES", "Row", "Verdict", "preflight"]
 
 Probe = Mapping[str, Any]
-# None: cannot be known.
+# None: unknown.
 Test = Callable[[Probe], bool | None]
 
 _GB, _TB = 10**9, 10**12
 
 
 class Verdict(StrEnum):
-    """How a requirement stands."""
+    """The result of a requirement."""
 
     PASS = "pass"  # noqa: S105 - no password
     FAIL = "fail"
@@ -28,7 +28,7 @@ class Verdict(StrEnum):
 
 @frozen
 class Row:
-    """One requirement and how a host stands to it."""
+    """One requirement, and a host's result."""
 
     name: str
     verdict: Verdict
@@ -62,7 +62,7 @@ def preflight(probe: Probe, profile: str = "lepton") -> list[Row]:
     """Every requirement of a profile.
 
     Args:
-        profile: ``lepton``: what DGX Cloud Lepton asks of machines that are brought to it (docs.nvidia.com, read 2026-11).
+        profile: ``lepton``: what DGX Cloud Lepton requires of machines that users bring (docs.nvidia.com, read 2026-11).
             ``basic``: what our own executor and probe need.
     """
     return [requirement.row(probe) for requirement in PROFILES[profile]]
@@ -135,7 +135,7 @@ def _seen_root_disk(probe: Probe) -> str:
 
 
 def _storage(probe: Probe) -> int | None:
-    """Local disks in bytes; ``None`` where a size cannot be read or none is seen."""
+    """Local disks in bytes; ``None`` if a size is unreadable or there is no disk."""
     sizes = [disk["bytes"] for disk in probe["host"]["disks"]]
     return None if not sizes or None in sizes else sum(sizes)
 

@@ -15,23 +15,23 @@ def create(context: ProviderContext) -> OwnMachines:
     """The factory that the spec names.
 
     Raises:
-        ConfigError: a negative price, or a host whose keys do not hold.
+        ConfigError: a negative price, or a host with wrong keys.
     """
     return OwnMachines(context)
 
 
 class OwnMachines:
-    """The six methods: each call goes to the machine at hand or to the fleet. A node of the fleet names its host."""
+    """The six methods: each call goes to this machine or to the fleet. A node of the fleet names its host."""
 
     def __init__(self, context: ProviderContext) -> None:
         self._here = ThisMachine(context)
         self._fleet = Fleet(context)
 
     async def offers(self, resources: Resources) -> AsyncIterator[Offer]:
-        """This machine, then the fleet as it was last seen: nothing but this host is asked.
+        """Yield this machine, then the fleet as it was last seen; contacts no other host.
 
         Raises:
-            Unavailable: the driver here fails, or some host was never looked at. All that can be offered came before.
+            Unavailable: the driver here fails, or some host was never probed. All possible offers came before.
         """
         failed: Unavailable | None = None
         try:
@@ -45,11 +45,11 @@ class OwnMachines:
             raise failed
 
     async def acquire(self, offer: Offer, launch: Launch) -> Node:
-        """Take the part that is offered. The same token gets the same node again."""
+        """Allocate the offered part. The same token gets the same node again."""
         return await (self._here if offer.region == REGION else self._fleet).acquire(offer, launch)
 
     async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
-        """What is handed out here and on every host of the fleet."""
+        """Return the allocations here and on every host of the fleet."""
         async for node in self._here.find(owner, token):
             if "host" not in node.provider_data:
                 yield node
@@ -57,7 +57,7 @@ class OwnMachines:
             yield node
 
     async def inspect(self, node: Node) -> Node:
-        """The state now."""
+        """Return the state now."""
         return await self._home(node).inspect(node)
 
     async def release(self, node: Node) -> Node:
@@ -68,8 +68,8 @@ class OwnMachines:
         return self._fleet if "host" in node.provider_data else self._here
 
     async def diagnose(self) -> Sequence[Diagnosis]:
-        """What ``lepton doctor`` shows of this machine."""
+        """Return the lines of ``lepton doctor`` for this machine."""
         return await self._here.diagnose()
 
     async def aclose(self) -> None:
-        """Nothing of ours is open: connections belong to the context."""
+        """Do nothing: connections belong to the context."""

@@ -1,4 +1,4 @@
-"""The hosts of the fleet as the user lists them: in the configuration, and in a file that ``lepton byoc`` keeps beside it."""
+"""The list of the fleet's hosts: from the configuration, and from a file beside it that ``lepton byoc`` writes."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class FleetHost:
     """One host of the user's own.
 
     Attributes:
-        name: how it is called here; also its address where that is not given.
+        name: its name here; also its address if none is given.
         address: a host name, an address, or a ``Host`` of the user's SSH settings.
         user, port, identity, proxy_jump: as in SSH; empty leaves the choice to the user's SSH settings.
-        private_address: where the other hosts of a job reach it; empty for the address at which SSH came in.
-        host_keys: public keys that it must show; without any, known_hosts decides.
-        group: what a job names under ``regions``.
+        private_address: its address for the other hosts of a job; empty for the address that SSH connects to.
+        host_keys: its allowed public keys; without any, known_hosts decides.
+        group: its name under ``regions`` of a job.
         labels: for ``lepton byoc list --label``.
-        price_per_hour: what an hour of the whole host costs, in US dollars.
-        gpus: how many it must have to be healthy; 0 if that is not said.
-        quiet_hours: ``"22:00-06:30"``, UTC: no new work then; what runs goes on.
+        price_per_hour: the price of an hour of the whole host, in US dollars.
+        gpus: how many GPUs it must have to be healthy; 0 if not specified.
+        quiet_hours: ``"22:00-06:30"``, UTC: no new work then; running jobs continue.
     """
 
     name: str
@@ -60,7 +60,7 @@ class FleetHost:
         """Read one table.
 
         Raises:
-            ConfigError: an unknown key, a value of the wrong type or outside its range; the message begins with ``where``.
+            ConfigError: an unknown key, or a value of the wrong type or out of range; the message begins with ``where``.
         """
         kinds: dict[str, tuple[type, ...]] = {"port": (int,), "gpus": (int,), "price_per_hour": (int, float)}
         kinds |= dict.fromkeys(("host_keys", "labels", "quiet_hours"), (list, tuple))
@@ -86,7 +86,7 @@ class FleetHost:
 
     @property
     def access(self) -> SSHAccess:
-        """How it is reached."""
+        """Its SSH access."""
         identity = os.path.expanduser(self.identity) or None  # noqa: PTH111 - text in a record, not a path of ours
         return SSHAccess(
             self.address or self.name,
@@ -104,7 +104,7 @@ class FleetHost:
         return self._span_end(now) is not None
 
     def quiet_until(self, now: datetime) -> datetime | None:
-        """When the quiet hours of this moment are over (UTC), spans that touch taken as one; ``None`` if they never are."""
+        """When the current quiet hours end (UTC); adjacent spans count as one; ``None`` if they never end."""
         end = now
         while (later := self._span_end(end)) is not None:
             if later - now >= timedelta(days=1):
@@ -113,7 +113,7 @@ class FleetHost:
         return end
 
     def _span_end(self, now: datetime) -> datetime | None:
-        """The end of a span that ``now`` is in."""
+        """The end of a span that contains ``now``."""
         minute = now.hour * 60 + now.minute
         for text in self.quiet_hours:
             one, two, three, four = map(int, re.split("[:-]", text))
@@ -124,7 +124,7 @@ class FleetHost:
         return None
 
     def to_table(self) -> dict[str, object]:
-        """What differs from the defaults, as it stands in a file."""
+        """The values that differ from the defaults, as a file has them."""
         plain = FleetHost(self.name)
         values = asdict(self)
         return {key: value for key, value in values.items() if key == "name" or value != getattr(plain, key)}
@@ -134,7 +134,7 @@ def parse_target(text: str) -> FleetHost:
     """A host from ``[user@]address[:port]``; its name is the address.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is not an address.
     """
     match = _TARGET.fullmatch(text)
     if match is None:
@@ -146,7 +146,7 @@ def parse_target(text: str) -> FleetHost:
 
 
 class Roster:
-    """All hosts: those of ``[[providers.byoc.hosts]]``, then those that ``lepton byoc add`` wrote down."""
+    """All hosts: those of ``[[providers.byoc.hosts]]``, then those that ``lepton byoc add`` wrote."""
 
     def __init__(self, context: ProviderContext) -> None:
         self.path = context.config_dir / "byoc.toml"
@@ -159,7 +159,7 @@ class Roster:
         """Every host.
 
         Raises:
-            ConfigError: the file does not hold, or one name stands for two hosts.
+            ConfigError: the file is wrong, or two hosts have one name.
         """
         hosts = [*self._given, *self.added()]
         names = [host.name for host in hosts]
@@ -191,7 +191,7 @@ class Roster:
             raise ConfigError(f"{self.path} cannot be used: {error}", hint="mend it or delete it") from error
 
     def stanza(self, name: str) -> str:
-        """The lines of the configuration in which a host stands, with their numbers; empty when they cannot be told apart."""
+        """The configuration's lines about a host, with their numbers; empty if they cannot be identified."""
         try:
             lines = self.settings.read_text().splitlines()
         except (OSError, ValueError):
@@ -200,13 +200,13 @@ class Roster:
         for begin, end in pairwise(heads):
             if _names_host("\n".join(lines[begin:end]), name):
                 while not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#"):
-                    # What stands before the next head belongs to that.
+                    # Comments before the next table belong to that table.
                     end -= 1
                 return "\n".join(f"  {number + 1}: {lines[number]}" for number in range(begin, end))
         return ""
 
     def write(self, hosts: Sequence[FleetHost]) -> None:
-        """Replace the file's hosts as a whole, for its owner's eyes only.
+        """Replace all hosts in the file, readable for its owner only.
 
         Raises:
             UsageError: the folder cannot be written.

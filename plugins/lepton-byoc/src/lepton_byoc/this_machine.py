@@ -1,4 +1,4 @@
-"""The machine at hand, its GPUs handed out one by one."""
+"""This machine as a provider: allocates its GPUs one by one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lepton_byoc import machine
 from lepton_byoc.allocations import Allocations
 from lepton_byoc.gpus import GpuState, read_gpus, visible
 from lepton_byoc.listing import parts
-from lepton_byoc.obstacles import held_by
+from lepton_byoc.refusals import held_by
 from lepton_sdk.spi import (
     Availability,
     ConfigError,
@@ -35,7 +35,7 @@ __all__ = ["REGION", "ThisMachine"]
 
 REGION = "local"
 _TYPE = "this-machine"
-# The lock is held for one look at NVML, which takes seconds at most.
+# The lock is held for one reading of NVML, which takes seconds at most.
 _PATIENCE, _LOOK_AGAIN = 15.0, 0.02
 
 
@@ -64,10 +64,10 @@ class ThisMachine:
     # --- the market ------------------------------------------------------------------------------------------------
 
     async def offers(self, resources: Resources) -> AsyncIterator[Offer]:
-        """The machine without its GPUs; then, for each model of GPU, the counts that are asked for or there.
+        """Yield the machine without its GPUs; then, for each GPU model, the requested or existing counts.
 
         Raises:
-            Unavailable: the driver fails. The first offer stands: a job without GPUs does not need it.
+            Unavailable: the driver fails. The first offer is valid: a job without GPUs does not need the driver.
         """
         whole = self._whole()
         yield whole
@@ -105,7 +105,7 @@ class ThisMachine:
     # --- a node's life ---------------------------------------------------------------------------------------------
 
     async def acquire(self, offer: Offer, launch: Launch) -> Node:
-        """Hand out free GPUs of the offer's model, lowest index first. The same token gets the same node again.
+        """Allocate free GPUs of the offer's model, lowest index first. The same token gets the same node again.
 
         Raises:
             NoCapacity: fewer GPUs are free than the offer promised.
@@ -138,7 +138,7 @@ class ThisMachine:
 
     def _node(self, offer: Offer, launch: Launch, uuids: Sequence[str]) -> Node:
         names = ",".join(uuids)
-        # "void" is how NVIDIA's container runtime is told to inject nothing.
+        # "void" tells NVIDIA's container runtime to inject nothing.
         environment = {"CUDA_VISIBLE_DEVICES": names, "NVIDIA_VISIBLE_DEVICES": names or "void"}
         return Node(
             provider=self._name,
@@ -155,18 +155,18 @@ class ThisMachine:
         )
 
     async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
-        """What is handed out on this machine to ``owner`` (``"*"``: to anybody)."""
+        """Return the allocations of ``owner`` on this machine (``"*"``: of everybody)."""
         for node in self._allocations.nodes():
             if owner in ("*", node.owner) and token in (None, node.token):
                 yield node
 
     async def inspect(self, node: Node) -> Node:
-        """Ready while it is held; gone once it was given back or this machine has booted since."""
+        """Ready while it is allocated; gone after its release or a reboot of this machine."""
         held = next((one for one in self._allocations.nodes() if one.id == node.id), None)
         return held or node.with_state(NodeState.GONE, "not held on this machine")
 
     async def release(self, node: Node) -> Node:
-        """Free the GPUs; nothing is powered off.
+        """Free the GPUs; powers nothing off.
 
         Raises:
             Unavailable: another process holds the record for 15 seconds, or the disk refuses.
@@ -180,7 +180,7 @@ class ThisMachine:
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
-        """Hold the record, waiting for other processes without blocking the loop."""
+        """Lock the record; waits for other processes without blocking the event loop."""
         give_up = self._clock.monotonic() + _PATIENCE
         while True:
             lock = self._allocations.lock()
@@ -203,7 +203,7 @@ class ThisMachine:
     # --- the rest --------------------------------------------------------------------------------------------------
 
     async def diagnose(self) -> Sequence[Diagnosis]:
-        """What ``lepton doctor`` shows of this machine."""
+        """Return the lines of ``lepton doctor`` for this machine."""
         from lepton_byoc.diagnosis import diagnoses
 
         return await asyncio.to_thread(diagnoses, self._folder, self._allocations.held)

@@ -1,7 +1,7 @@
-"""Wire calls of Crusoe's published API v1, one attempt each, signed, at our pace, and what its refusals mean in our tree.
+"""The calls of Crusoe's published API v1: signed, rate-limited, one attempt each; and what its refusals mean in our tree.
 
-The published API declares ``{code, message}`` and the statuses 400, 401, 403 and 500. Words such as ``out_of_stock`` are
-not in it: they are read where they are seen, and listed among the assumptions in docs/providers/crusoe.md.
+The published API declares ``{code, message}`` and the statuses 400, 401, 403 and 500. It does not declare words such as
+``out_of_stock``: this module recognises them, and docs/providers/crusoe.md lists them among the assumptions.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = ["KEY_HINT", "CrusoeApi", "failure", "refusal"]
 
 T = TypeVar("T")
 _ABSENT: Any = object()
-# More pages than any project has machines; a list that never ends is a fault, and a fault must end.
+# More pages than any project has machines: a list that never ends is a fault, and must not loop forever.
 _MOST_PAGES = 1000
 
 
@@ -55,7 +55,7 @@ class CrusoeApi:
     """The calls that the provider needs, over one project.
 
     Args:
-        project: id of the project; other projects' machines are reached by `within`.
+        project: id of the project; use `within` for machines of other projects.
     """
 
     def __init__(self, client: ApiClient, project: str) -> None:
@@ -63,18 +63,18 @@ class CrusoeApi:
         self.project = project
 
     def within(self, project: str | None) -> CrusoeApi:
-        """The same calls over the project in which something was made, whatever the configuration names now."""
+        """The same calls in the project in which something was created, whatever the configuration names now."""
         return self if project in (None, "", self.project) else CrusoeApi(self._client, project or "")
 
     async def project_id(self) -> str:
-        """The id of the project, as the vendor writes it."""
+        """The project's id, as the vendor writes it."""
         found = await self._client.call("GET", f"/organizations/projects/{self.project}", missing=_ABSENT)
         if found is _ABSENT:
             raise self._unknown()
         return required(found, "id")
 
     async def roles(self) -> list[Role]:
-        """What the key's user is in this project, by a role of its own or of the organization."""
+        """The roles of the key's user in this project, from the project or from the organization."""
         found = await self._client.call("GET", "/users/identities")
         user = found.get("identity") if isinstance(found, dict) else None
         roles = [Role.read(item) for item in items(user, "role_bindings")]
@@ -83,26 +83,26 @@ class CrusoeApi:
     # --- the market ------------------------------------------------------------------------------------------------
 
     async def types(self) -> list[InstanceType]:
-        """Every type that the project can see."""
+        """Every instance type that the project can see."""
         return [InstanceType.read(item) for item in items(await self._get("/compute/vms/types"))]
 
     async def capacities(self) -> list[Capacity]:
-        """What can be had now, counted, for each type and location."""
+        """The number of available machines of each type in each location."""
         return [Capacity.read(item) for item in items(await self._client.call("GET", "/capacities"))]
 
     async def quotas(self) -> list[Quota]:
-        """What the project may take."""
+        """The project's quotas."""
         body = await self._get("/quotas")
         return [Quota.read(item) for item in items(body, "quotas")] if isinstance(body, dict) and body.get("quotas") else []
 
     # --- machines --------------------------------------------------------------------------------------------------
 
     async def create(self, request: Mapping[str, Any]) -> Operation:
-        """Make one machine; the only call here that is billed by the hour."""
+        """Create one machine; the only call here that is billed by the hour."""
         return await self._operation("POST", "/compute/vms/instances", creates=True, json=request)
 
     async def machine(self, name: str) -> Machine | None:
-        """One machine by its id; ``None`` when the vendor says that there is none."""
+        """One machine by its id; ``None`` if the vendor says that it does not exist."""
         body = await self._call("GET", f"/compute/vms/instances/{quote(name, safe='')}", missing=None)
         return None if body is None else Machine.read(body)
 
@@ -127,15 +127,15 @@ class CrusoeApi:
         raise ContractViolation(f"the list of machines does not end (page token {token!r})", provider="crusoe")
 
     async def delete_machine(self, name: str) -> Operation | None:
-        """Begin to end a machine; ``None`` when there is none."""
+        """Begin to delete a machine; ``None`` if it does not exist."""
         return await self._ending(f"/compute/vms/instances/{quote(name, safe='')}")
 
     async def operation(self, name: str) -> Operation | None:
-        """How an operation on a machine stands; ``None`` when the vendor will not say (expired, another user's)."""
+        """The state of an operation on a machine; ``None`` if the vendor does not say (expired, another user's)."""
         try:
             body = await self._call("GET", f"/compute/vms/instances/operations/{quote(name, safe='')}", missing=None)
         except AuthError as error:
-            # Declared so: another user's operation is forbidden, which says nothing of our key. A bad key is a 401.
+            # By the API: 403 for another user's operation, which says nothing about our key. A bad key is a 401.
             if "answered 403" in error.message:
                 return None
             raise
@@ -148,12 +148,12 @@ class CrusoeApi:
         return [Disk.read(item) for item in items(await self._get("/storage/disks"))]
 
     async def create_disk(self, name: str, location: str, gib: int) -> Operation:
-        """Make a disk."""
+        """Create a disk."""
         request = {"name": name, "location": location, "size": f"{gib}GiB", "type": "persistent-ssd"}
         return await self._operation("POST", "/storage/disks", creates=True, json=request)
 
     async def delete_disk(self, name: str) -> Operation | None:
-        """Begin to delete a disk; ``None`` when there is none."""
+        """Begin to delete a disk; ``None`` if it does not exist."""
         return await self._ending(f"/storage/disks/{quote(name, safe='')}")
 
     async def networks(self) -> list[Network]:
@@ -165,13 +165,13 @@ class CrusoeApi:
         return [Partition.read(item) for item in items(await self._get("/networking/ib-partitions"))]
 
     async def create_partition(self, name: str, network: str) -> Partition:
-        """Make a partition; it is there at once."""
+        """Create a partition; it exists at once."""
         request = {"name": name, "ib_network_id": network}
         body = await self._get("/networking/ib-partitions", method="POST", creates=True, json=request)
         return _made(lambda: Partition.read(body))
 
     async def delete_partition(self, name: str) -> None:
-        """Delete a partition; none is success."""
+        """Delete a partition; a missing one is success."""
         await self._call("DELETE", f"/networking/ib-partitions/{quote(name, safe='')}", missing=None)
 
     async def aclose(self) -> None:
@@ -203,7 +203,7 @@ class CrusoeApi:
 
 
 def _made(read: Callable[[], T]) -> T:
-    """What the answer to a create says; one that cannot be read leaves open what was made.
+    """The answer to a create call; an unreadable one leaves open what was created.
 
     Raises:
         OutcomeUnknown: it cannot be read.
@@ -226,7 +226,7 @@ _RIGHTS_HINT = (
 _SKEW_SECONDS = 30.0
 
 _Meaning = tuple[type[LeptonError], BlockScope, str]
-# Words in the vendor's code or text, the most telling first.
+# Words in the vendor's code or text, the most specific first.
 _WORDS: tuple[tuple[tuple[str, ...], _Meaning], ...] = (
     (("out_of_stock", "out of stock", "insufficient capacity", "no capacity"), (NoCapacity, BlockScope.OFFER, "")),
     (("quota",), (QuotaExceeded, BlockScope.INSTANCE_TYPE, "ask Crusoe for more, or give back what runs: lepton nodes")),
@@ -239,7 +239,7 @@ _STRANGE: _Meaning = (ContractViolation, BlockScope.PROVIDER, "report it with th
 
 
 def refusal(response: httpx.Response, body: Any) -> LeptonError | None:
-    """The error that a reply stands for; ``None`` to leave it to the general table of statuses."""
+    """The error for a reply; ``None`` leaves it to the general table of statuses."""
     code, message = _said(body)
     status = response.status_code
     if status == 401:
@@ -247,7 +247,7 @@ def refusal(response: httpx.Response, body: Any) -> LeptonError | None:
     if status == 403:
         return _error(AuthError, response, body, _RIGHTS_HINT)
     if status == 404 and not code:
-        # Only the vendor's own "not found" may count as an absence: a proxy's page must not make machines vanish.
+        # Only the vendor's own "not found" counts as absence: a proxy's page must not make machines disappear.
         return _error(Unavailable, response, body, "is providers.crusoe.base_url right, and no proxy in between?")
     if status == 400 and code:
         kind, scope, hint = _meaning(f"{code} {message}")
@@ -258,7 +258,7 @@ def refusal(response: httpx.Response, body: Any) -> LeptonError | None:
 
 
 def failure(code: str, message: str, operation: str) -> LeptonError:
-    """The error that a failed operation stands for."""
+    """The error for a failed operation."""
     kind, scope, hint = _meaning(f"{code} {message}")
     kind, scope = (Unavailable, BlockScope.OFFER) if kind is ContractViolation else (kind, scope)
     error = kind(
@@ -289,7 +289,7 @@ def _error(kind: type[LeptonError], response: httpx.Response, body: Any, hint: s
 
 
 def _key_hint(response: httpx.Response) -> str:
-    """A clock that is off makes a good key fail, and the vendor's own clock is in every reply."""
+    """A wrong clock makes a good key fail; every reply carries the vendor's clock."""
     try:
         theirs = parsedate_to_datetime(response.headers.get("date", ""))
         ours = datetime.fromisoformat(response.request.headers.get("x-crusoe-timestamp", ""))

@@ -1,4 +1,4 @@
-"""Who signs and how: the key pair and the project, and the signature as Crusoe publishes it.
+"""The credentials: key pair and project, and the request signature as Crusoe publishes it.
 
 A signature is an HMAC over path, query,
 method and time; the body is not signed.
@@ -26,7 +26,7 @@ __all__ = ["Credentials", "Signature", "canonical_query", "read_credentials", "r
 
 @frozen
 class Credentials:
-    """What requests are signed with."""
+    """The credentials for signing requests."""
 
     access_key_id: str = field(repr=False)
     key: bytes = field(repr=False)
@@ -34,13 +34,13 @@ class Credentials:
 
 
 def read_credentials(config: Mapping[str, object]) -> Credentials:
-    """Key and project, checked as far as that goes without a call.
+    """Key and project, checked as far as possible without a call.
 
     Args:
         config: the provider's own section.
 
     Raises:
-        AuthError: a half of the key is missing or cannot be one.
+        AuthError: one half of the key is missing or malformed.
         ConfigError: no project is named.
     """
     access, secret, project = (_plain(config.get(name)) for name in ("access_key_id", "secret_key", "project_id"))
@@ -65,7 +65,7 @@ def _secret_key(text: str) -> bytes:
     try:
         return read_key(text)
     except ValueError:
-        # Without the cause: its text could show a part of the secret.
+        # Without the cause: its text could contain part of the secret.
         raise AuthError(
             "CRUSOE_SECRET_KEY is no secret key: it is not base64url, so it was cut off or mistyped",
             provider="crusoe",
@@ -91,13 +91,13 @@ def _project(text: str) -> str:
 
 
 def read_key(secret: str) -> bytes:
-    """The bytes that a secret key stands for.
+    """The bytes of a secret key.
 
     Raises:
         ValueError: it is empty or not base64url without padding.
     """
     key = base64.b64decode(secret + "=" * (-len(secret) % 4), altchars=b"-_", validate=True)
-    # One letter too many or a last letter with surplus bits is a copy that was cut off.
+    # One letter too many, or surplus bits in the last letter, means a truncated copy.
     if not key or base64.urlsafe_b64encode(key).rstrip(b"=").decode() != secret:
         raise ValueError("it is not base64url without padding")
     return key
@@ -119,7 +119,7 @@ def sign(key: bytes, method: str, path: str, query: str, timestamp: str) -> str:
 
     Args:
         path: unescaped, with the API's prefix (``/v1/capacities``).
-        query: as it is sent, without the question mark.
+        query: as sent, without the question mark.
         timestamp: RFC 3339 in whole seconds.
     """
     message = f"{path}\n{canonical_query(query)}\n{method}\n{timestamp}\n"
@@ -127,7 +127,7 @@ def sign(key: bytes, method: str, path: str, query: str, timestamp: str) -> str:
 
 
 class Signature(httpx.Auth):
-    """Signs each request at the moment it leaves."""
+    """Signs each request when it leaves."""
 
     def __init__(self, access_key_id: str, key: bytes, clock: Clock) -> None:
         self._id = access_key_id
@@ -136,7 +136,7 @@ class Signature(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Add the two headers."""
-        # The vendor holds it against its own clock, so it is what this host's wall clock says, and not the journal's time.
+        # The vendor checks it against its own clock, so use this host's wall clock, not the journal's time.
         timestamp = getattr(self._clock, "wall", self._clock.now)().strftime("%Y-%m-%dT%H:%M:%SZ")
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
         signature = sign(self._key, request.method, unquote(path), query, timestamp)

@@ -1,4 +1,4 @@
-"""What can be said of the key and the project without spending anything."""
+"""Checks of the key and the project that cost nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 async def diagnoses(api: CrusoeApi, prices: Prices) -> list[Diagnosis]:
-    """Key and clock, the right to see machines, what the project may take, and whether prices are known."""
+    """Check key and clock, the right to see machines, the project's quotas, and whether prices are known."""
     lines = [await _line("key", api.capacities, lambda found: f"accepted; {len(found)} rows of capacity")]
     if not lines[0].ok:
         return lines
@@ -31,7 +31,7 @@ async def diagnoses(api: CrusoeApi, prices: Prices) -> list[Diagnosis]:
 
 
 async def _rights(api: CrusoeApi) -> Diagnosis:
-    """Whether the key may create: as its roles are documented (docs.crusoecloud.com, managing users, read 2026-11)."""
+    """Whether the key may create, by the documented roles (docs.crusoecloud.com, managing users, read 2026-11)."""
     line = await _line("rights", api.roles, lambda roles: ", ".join(sorted(role.name for role in roles)) or "no role")
     kinds = {name.rpartition("-")[2] for name in line.detail.split(", ")}
     if not line.ok or kinds & {"admin", "editor"}:

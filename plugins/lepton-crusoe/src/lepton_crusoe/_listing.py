@@ -1,4 +1,4 @@
-"""From what Crusoe lists to offers and nodes, priced by the user's word or the reference rows: the API lists no prices."""
+"""Turns Crusoe's listings into offers and nodes. Prices come from the user or the reference rows: the API lists none."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ __all__ = [
 
 _SAID = "config providers.crusoe.prices"
 _NOBODY = "none: Crusoe's API lists no prices; set providers.crusoe.prices"
-# More than so much above the planned price is another offer.
+# A price that is higher than planned by more than this is another offer.
 _TOLERANCE = Decimal("1.05")
 
-# STATE_RUNNING is the only one in the published API; the others are used by clients that Crusoe and dstack publish.
+# The published API has only STATE_RUNNING; clients that Crusoe and dstack publish use the others.
 _STATES = {
     "STATE_RUNNING": NodeState.READY,
     "STATE_CREATING": NodeState.PENDING,
@@ -47,7 +47,7 @@ _STATES = {
 
 @frozen
 class Stock:
-    """What the vendor said of its market at one time."""
+    """The vendor's market at one time."""
 
     types: Mapping[str, InstanceType]
     capacities: tuple[Capacity, ...]
@@ -55,7 +55,7 @@ class Stock:
 
 
 def offers_of(stock: Stock, prices: Prices, seen_at: datetime) -> Iterator[Offer]:
-    """An offer for each type and location that is counted; a type that none has stands once, as such."""
+    """An offer for each type in each counted location; a type without any appears once, as sold out."""
     counted = {capacity.type for capacity in stock.capacities}
     for capacity in stock.capacities:
         if (kind := stock.types.get(capacity.type)) is not None:
@@ -88,17 +88,17 @@ def _offer(kind: InstanceType, capacity: Capacity, quotas: Mapping[str, Quota], 
 def _availability(capacity: Capacity, quota: Quota | None) -> Availability:
     if not capacity.quantity:
         return Availability.NO_CAPACITY
-    # What a quota counts (machines, GPUs, slices) is not published, so only an empty one says something.
+    # It is not published what a quota counts (machines, GPUs, slices), so only an exhausted one is meaningful.
     return Availability.NO_QUOTA if quota is not None and quota.available == 0 else Availability.AVAILABLE
 
 
 def _gpu(kind: InstanceType) -> Gpu | None:
-    """The four fields from the vendor's name of the GPU, filled up from the type's name where that says more."""
+    """The four fields from the vendor's name of the GPU, completed from the type's name where that says more."""
     if not kind.gpus:
         return None
     read = [gpu for text in (kind.gpu, kind.family) if (gpu := _parsed(text)) is not None]
     if not read:
-        # A GPU that is newer than this version can still be asked for by the vendor's own name.
+        # A job can request a GPU that is newer than this version by the vendor's own name.
         return Gpu(kind.gpu.replace(" ", "-") or kind.family)
     first, last = read[0], read[-1]
     if first.model != last.model:
@@ -118,7 +118,7 @@ def _parsed(text: str) -> Gpu | None:
 
 
 def node_of(machine: Machine, prices: Prices, project: str) -> Node:
-    """The node that a machine is, without its access. A running one without an address is pending."""
+    """The node of a machine, without its access. A running machine without an address is pending."""
     state = _STATES.get(machine.state, NodeState.UNKNOWN)
     detail = machine.state
     if state is NodeState.READY and not machine.ip:
@@ -135,19 +135,19 @@ def node_of(machine: Machine, prices: Prices, project: str) -> Node:
         price=prices.told(type_named(machine.type)),
         since=_time(machine.created_at),
         detail=detail,
-        # What was seen once and is absent is gone; what never was may be on its way.
+        # A machine that was seen once and is absent is gone; one that was never seen may still appear.
         provider_data={"project": project, "seen": "yes"},
     )
 
 
 def type_named(name: str) -> InstanceType:
-    """What the name of a type tells without a listing: its family and its count of GPUs (``a100-80gb.8x``)."""
+    """The family and GPU count in a type's name, without a listing (``a100-80gb.8x``)."""
     count = name.rpartition(".")[2].removesuffix("x")
     return InstanceType(name, "", int(count) if count.isdecimal() else 0, 0, 0, 0)
 
 
 def child_node(kind: str, thing: Disk | str, name: str, project: str) -> Node:
-    """The node that a disk or a partition (by its id) is: billed on its own, given back on its own."""
+    """The node of a disk or a partition (by its id): billed and released separately."""
     stamp = read_name(name)
     disk = thing if isinstance(thing, Disk) else None
     return Node(
@@ -165,7 +165,7 @@ def child_node(kind: str, thing: Disk | str, name: str, project: str) -> Node:
 
 
 def owned(names: Iterable[str], owner: str, token: str | None) -> set[str]:
-    """Those of the names that carry the owner (``"*"``: any) and the token (``None``: any)."""
+    """The names that carry the owner (``"*"``: any) and the token (``None``: any)."""
     found = {name: stamp for name in names if (stamp := read_name(name)) is not None}
     return {name for name, stamp in found.items() if owner in ("*", stamp.owner) and token in (None, stamp.token)}
 
@@ -182,7 +182,7 @@ def _time(text: str) -> datetime | None:
 
 @frozen
 class Price:
-    """What an hour costs, and who said so; ``read_at`` where that was another day."""
+    """The hourly price and its source; ``read_at`` if it was read on another day."""
 
     amount: Money | None
     source: str
@@ -191,10 +191,10 @@ class Price:
 
 @frozen
 class Prices:
-    """What an hour costs: by the user's word, else by the dated list prices that ship with the SDK.
+    """The hourly price: from the user's settings, else from the dated list prices of the SDK.
 
     Attributes:
-        said: name of a type or a family → dollars for an hour, of the machine or of each GPU.
+        said: name of a type or a family → dollars per hour, for the machine or for each GPU.
     """
 
     said: Mapping[str, Decimal] = field(hash=False)
@@ -204,7 +204,7 @@ class Prices:
         """From ``["h100-80gb-sxm-ib=3.90", "a100-80gb.2x=4.60"]``.
 
         Raises:
-            ConfigError: a line that is none; it is named.
+            ConfigError: a malformed line; the message names it.
         """
         return cls(dict(map(_read_price, lines)))
 
@@ -215,19 +215,19 @@ class Prices:
         if kind.family in self.said and kind.gpus:
             return Price(Money(str(self.said[kind.family] * kind.gpus)), _SAID)
         rows = [row for row in _references() if kind.gpus and (gpu := _gpu(kind)) and row.gpu and gpu.fits(row.gpu) is None]
-        # Where a name leaves open what it is, the dearest: a budget must hold.
+        # If a name is ambiguous, use the highest price: a budget must hold.
         row = max(rows, key=lambda row: row.price.amount if row.price else Decimal(0), default=None)
         if row is None or row.price is None:
             return Price(None, _NOBODY)
         return Price(row.price * Decimal(kind.gpus), row.price_source, row.seen_at)
 
     def told(self, kind: InstanceType) -> Money | None:
-        """What a machine costs by the user's word, who has a contract; a dated list is no bill, so it tells nothing."""
+        """A machine's price from the user's settings, who has a contract. A dated list is not a bill, so it does not count."""
         price = self.of(kind)
         return price.amount if price.source == _SAID else None
 
     def still(self, kind: InstanceType, planned: Money | None) -> str:
-        """Why a planned price no longer stands; empty when it does."""
+        """Why a planned price is no longer valid; empty if it is."""
         now = self.of(kind).amount
         if planned is None or now is None or now.amount <= planned.amount * _TOLERANCE:
             return ""

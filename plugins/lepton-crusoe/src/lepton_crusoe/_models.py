@@ -1,6 +1,6 @@
-"""Shapes of Crusoe's published API v1, read tolerantly: fields that are new to us are ignored, missing ones are named.
+"""Shapes of Crusoe's published API v1, read tolerantly: unknown fields are ignored, missing ones are reported.
 
-There are no tags, so the name of a thing is all that tells ours from others': it carries owner and token.
+The API has no tags, so only the name marks a thing as ours: it carries owner and token.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def items(body: Any, key: str = "items") -> list[Mapping[str, Any]]:
     """The list in a reply.
 
     Raises:
-        ContractViolation: there is none.
+        ContractViolation: the reply has no such list.
     """
     found = body.get(key) if isinstance(body, dict) else None
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
@@ -52,7 +52,7 @@ def required(data: Any, key: str) -> str:
     """A text of a reply.
 
     Raises:
-        ContractViolation: there is none.
+        ContractViolation: the reply has no such text.
     """
     value = data.get(key) if isinstance(data, dict) else None
     if not isinstance(value, str) or not value:
@@ -95,7 +95,7 @@ class InstanceType:
 
 @frozen
 class Capacity:
-    """How many machines of a type can be had in a location now."""
+    """How many machines of a type a location has available now."""
 
     type: str
     location: str
@@ -110,7 +110,7 @@ class Capacity:
 
 @frozen
 class Quota:
-    """What the project may still take of a kind; ``available`` is ``None`` where the vendor does not say."""
+    """The project's remaining quota of a kind; ``available`` is ``None`` where the vendor does not say."""
 
     name: str
     available: int | None
@@ -127,7 +127,7 @@ class Quota:
 
 @frozen
 class Role:
-    """What the key's user may do, and where: ``scope`` is ``org`` or ``project``, ``place`` the id of either."""
+    """A role of the key's user, and where it holds: ``scope`` is ``org`` or ``project``, ``place`` the id of either."""
 
     name: str
     scope: str
@@ -226,10 +226,10 @@ class Network:
 
 @frozen
 class Operation:
-    """Something that the vendor does in its own time.
+    """An asynchronous operation of the vendor.
 
     Attributes:
-        resource: id of what it makes or ends; empty as long as the vendor does not say.
+        resource: id of the thing that it creates or deletes; empty until the vendor names it.
         code, message: why it failed.
     """
 
@@ -250,19 +250,19 @@ class Operation:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended without having done its work."""
+        """Whether it ended without success."""
         return self.state == "FAILED"
 
     @property
     def running(self) -> bool:
-        """Whether it may still do something."""
+        """Whether it may still take effect."""
         return self.state == "IN_PROGRESS"
 
 
 def _object(data: Any, key: str) -> Any:
     value = data.get(key) if isinstance(data, dict) else None
     if isinstance(value, str):
-        # The contract does not type it, and a text with JSON in it has been seen.
+        # The API does not declare its type, and text that contains JSON has been seen.
         try:
             return json.loads(value)
         except ValueError:
@@ -275,17 +275,17 @@ def _object(data: Any, key: str) -> Any:
 
 @frozen
 class Stamp:
-    """Whose a thing is, and for which node of which attempt it was made."""
+    """The owner of a thing, and the node and attempt that it was created for."""
 
     owner: str
     token: str
 
 
 def name_for(owner: str, token: str, part: str = "") -> str:
-    """The one name of a machine, or of a ``part`` of it (``disk``, ``ib``).
+    """The name of a machine, or of a ``part`` of it (``disk``, ``ib``).
 
     Raises:
-        ConfigError: owner or token would break the name, so that nobody could find the machine again.
+        ConfigError: owner or token would make an invalid name, so that nobody could find the machine again.
     """
     for what, value in (("owner", owner), ("token", token)):
         if not _PART.fullmatch(value):
@@ -298,6 +298,6 @@ def name_for(owner: str, token: str, part: str = "") -> str:
 
 
 def read_name(name: str) -> Stamp | None:
-    """What a name carries; ``None`` when it is not one of ours."""
+    """Owner and token in a name; ``None`` if it is not one of ours."""
     match = _NAME.fullmatch(name)
     return Stamp(match[1], match[2]) if match else None

@@ -1,4 +1,4 @@
-"""Disks and InfiniBand partitions: what a machine needs beside itself, billed and given back on its own."""
+"""Disks and InfiniBand partitions: the parts that a machine needs, billed and released separately."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Thing = TypeVar("Thing", Disk, Partition)
 
 
 class Parts:
-    """Makes and ends the parts of machines in one project.
+    """Creates and deletes the parts of machines in one project.
 
     Args:
         data_disk_gib: size of the disk of each machine; 0 for none.
-        partition: id of the user's own partition, which is joined and never deleted; empty to make one.
+        partition: id of the user's own partition, which is joined and never deleted; empty to create one.
     """
 
     def __init__(self, api: CrusoeApi, clock: Clock, data_disk_gib: int, partition: str) -> None:
@@ -33,10 +33,10 @@ class Parts:
     # --- making ----------------------------------------------------------------------------------------------------
 
     async def make(self, offer: Offer, launch: Launch, partition: str = "") -> dict[str, Any]:
-        """The fields of the create request for what the machine needs; each thing is announced before it is made.
+        """The fields of the create request for the machine's parts; each part is announced before it is created.
 
         Args:
-            partition: one that another node of the group made.
+            partition: the partition that another node of the group created.
         """
         fields: dict[str, Any] = {}
         if self._gib:
@@ -85,26 +85,26 @@ class Parts:
     # --- ending ----------------------------------------------------------------------------------------------------
 
     async def end(self, owner: str, token: str) -> str:
-        """Delete what was made for a token and is not in use; what is still there, or nothing."""
+        """Delete the unused parts of a token; return a part that still exists, or ``None``."""
         disks = [disk for disk in await self._api.disks() if _is_of(disk.name, owner, token)]
         left = [await self._end_disk(disk) for disk in disks]
         ours = [one for one in await self._api.partitions() if _is_of(one.name, owner, token)]
         machines = await self._api.machines() if ours else []
         for partition in ours:
-            # The last machine of a group takes the partition with it; until then it is not this machine's to delete.
+            # The partition is deleted with the last machine of its group, not before.
             if not _held(partition, machines):
                 await self._api.delete_partition(partition.id)
         return ", ".join(filter(None, left))
 
     async def end_group(self, partition: str) -> None:
-        """Delete a partition of ours when no machine is left in it, whichever node of the group made it."""
+        """Delete a partition of ours when no machine is left in it, whichever node of the group created it."""
         ours = [one for one in await self._api.partitions() if one.id == partition and read_name(one.name)]
         for one in ours:
             if not _held(one, await self._api.machines()):
                 await self._api.delete_partition(one.id)
 
     async def end_one(self, node: Node) -> Node:
-        """Give back one disk or partition. What a machine holds goes with the machine."""
+        """Release one disk or partition. A part in use is released with its machine."""
         if node.kind == "disk":
             disk = next((one for one in await self._api.disks() if one.id == node.id), None)
             left = await self._end_disk(disk) if disk else ""

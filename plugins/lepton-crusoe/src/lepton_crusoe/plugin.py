@@ -1,4 +1,4 @@
-"""What this plugin says of itself; importing it touches neither HTTP nor the network."""
+"""The plugin's spec; importing it touches neither HTTP nor the network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["COMMAND", "PROVIDER", "double_command", "stored"]
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
-# Machines with eight GPUs and a fabric are checked for long before they are handed over.
+# The vendor checks machines with eight GPUs and a fabric for a long time before it hands them over.
 _SLOW_TO_BOOT = (
     "b200-180gb-sxm-ib.8x",
     "h200-141gb-sxm-ib.8x",
@@ -25,7 +25,7 @@ _MAKE_KEY = "make a key with the Crusoe console (Security, API keys) and put"
 
 
 def stored(home: Path) -> tuple[Path, Mapping[str, str]]:
-    """What Crusoe's own command has stored.
+    """The settings that Crusoe's own command has stored.
 
     Raises:
         ConfigError: its file cannot be read.
@@ -38,14 +38,14 @@ def stored(home: Path) -> tuple[Path, Mapping[str, str]]:
     except (FileNotFoundError, NotADirectoryError):
         return path, {}
     except (OSError, ValueError) as error:
-        # Not the parser's words: they could quote the line that holds the secret.
+        # Not the parser's text: it could quote the line with the secret.
         text = f"{path} cannot be read ({type(error).__name__})"
         raise ConfigError(text, provider="crusoe", hint="mend it, or set CRUSOE_SECRET_KEY") from None
     profile = data.get(str(data.get("profile", "default")), {})
     texts = {key: value for key, value in profile.items() if isinstance(value, str)} if isinstance(profile, dict) else {}
     keys = {"access_key_id": "access_key_id", "secret_key": "secret_key", "project_id": "default_project"}
     found = {ours: texts.get(theirs, "") for ours, theirs in keys.items()}
-    # Their command also takes a project's name there, which the API does not.
+    # Crusoe's command also accepts a project's name there; the API does not.
     return path, found if _ID.fullmatch(found["project_id"]) else found | {"project_id": ""}
 
 
@@ -98,7 +98,7 @@ PROVIDER = ProviderSpec(
     # Crusoe's help pages (billing of VM states, read 2026-11) bill a machine while its state is "running", and commitments
     # always; nobody says what its state becomes when it powers itself off. Disks are billed until they are deleted.
     power_off=PowerOff.UNKNOWN,
-    # Handed over as startup_script: worth its while, as nothing but the output of a finished job could be lost by it.
+    # Passed as startup_script. It is worth it: power-off can lose only the output of a finished job.
     watchdog="startup",
     timings=Timings(
         listing_lag=60,
@@ -109,7 +109,7 @@ PROVIDER = ProviderSpec(
         poll=5,
     ),
     name_pattern=r"[a-z][a-z0-9-]{0,62}",
-    # No rate is published; this is our own restraint.
+    # The vendor publishes no rate limit; this one is our own.
     rates={"": 0.2},
 )
 
@@ -117,7 +117,7 @@ COMMAND = CommandSpec("crusoe", help="Try Crusoe Cloud without an account.", fac
 
 
 def double_command() -> object:
-    """The click command ``lepton crusoe``. The double is in a distribution of its own, so that no user of the cloud gets it.
+    """The click command ``lepton crusoe``. The double is a separate distribution, not installed with this one.
 
     Raises:
         ConfigError: that distribution is not installed.

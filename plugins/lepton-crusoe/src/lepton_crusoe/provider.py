@@ -35,7 +35,7 @@ from lepton_sdk.spi import (
 
 __all__ = ["CrusoeCloud", "create"]
 
-# An id is in the first answer; a vendor that is slower than this leaves us with `find`.
+# Usually the first answer has the id. If the vendor takes longer than this, `find` must settle the call.
 _ID_SECONDS, _LOOK_AGAIN = 60.0, 2.0
 _GROUP_SECONDS = 300.0
 _LEAVING = frozenset({NodeState.RELEASING, NodeState.GONE})
@@ -46,8 +46,8 @@ def create(context: ProviderContext) -> CrusoeCloud:
     """The factory that the spec names.
 
     Raises:
-        AuthError: a half of the key is missing or cannot be one.
-        ConfigError: the project, a price or the size of the disk does not hold.
+        AuthError: one half of the key is missing or malformed.
+        ConfigError: the project, a price or the size of the disk is wrong.
     """
     return CrusoeCloud(context)
 
@@ -71,7 +71,7 @@ class CrusoeCloud:
     # --- the market ------------------------------------------------------------------------------------------------
 
     async def offers(self, resources: Resources) -> AsyncIterator[Offer]:
-        """Every type in every location that the vendor counts; a type that nobody counts stands once, as sold out."""
+        """Yield every type in every location that the vendor counts; a type without count appears once, as sold out."""
         types, capacities, quotas = await asyncio.gather(self._api.types(), self._api.capacities(), self._quotas())
         stock = Stock({kind.name: kind for kind in types}, tuple(capacities), quotas)
         for offer in offers_of(stock, self._prices, self._clock.now()):
@@ -81,7 +81,7 @@ class CrusoeCloud:
         try:
             return {quota.name: quota for quota in await self._api.quotas()}
         except AuthError as error:
-            # A key may see machines and not quotas; a bad key fails in the other two calls as well.
+            # A key may see machines but not quotas; a bad key fails in the other two calls as well.
             if "answered 403" in error.message:
                 return {}
             raise
@@ -89,10 +89,10 @@ class CrusoeCloud:
     # --- a node's life ---------------------------------------------------------------------------------------------
 
     async def acquire(self, offer: Offer, launch: Launch) -> Node:
-        """Make one machine whose name carries owner and token.
+        """Create one machine whose name carries owner and token.
 
         Raises:
-            OfferGone, NoCapacity, QuotaExceeded: it is not to be had; what was made for it is given back.
+            OfferGone, NoCapacity, QuotaExceeded: it is not available; its parts are released.
             OutcomeUnknown: the answer did not come, or it names no machine.
         """
         return await self._acquire(offer, launch)
@@ -111,7 +111,7 @@ class CrusoeCloud:
         except OutcomeUnknown:
             raise
         except LeptonError:
-            # Nothing was made by the create call, so what it would have used goes; what cannot go now, `find` shows.
+            # The create call created nothing, so delete its parts; `find` shows those that cannot be deleted now.
             with suppress(LeptonError):
                 await self._undo(launch)
             raise
@@ -124,7 +124,7 @@ class CrusoeCloud:
         return request | {key: value for key, value in optional.items() if value}
 
     async def _with_id(self, operation: Operation) -> Operation:
-        """The operation once it names the machine.
+        """Wait for the operation to name the machine.
 
         Raises:
             OutcomeUnknown: it does not within a minute, or it cannot be read any more.
@@ -171,10 +171,10 @@ class CrusoeCloud:
             await self._parts(self._api).end(launch.owner, launch.token)
 
     async def acquire_group(self, offer: Offer, launches: Sequence[Launch]) -> Sequence[Node]:
-        """One machine for each launch in one InfiniBand partition, all or none: what came before a refusal is given back.
+        """Create one machine for each launch in one InfiniBand partition, all or none: release what was created before a refusal.
 
         Raises:
-            OutcomeUnknown: an answer did not come, or a machine could not be given back; ``find`` shows which.
+            OutcomeUnknown: an answer did not come, or a machine could not be released; ``find`` shows which.
         """
         nodes: list[Node] = []
         try:
@@ -195,9 +195,9 @@ class CrusoeCloud:
             await self._clock.sleep(PROVIDER.timings.poll)
 
     async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
-        """Machines, disks and partitions whose names carry owner and token; the whole project is read.
+        """Return machines, disks and partitions whose names carry owner and token; reads the whole project.
 
-        The contract's ``names`` filter is not used: a filter that is understood otherwise would hide a machine.
+        It does not use the API's ``names`` filter: if the vendor reads it differently, a machine would be hidden.
         """
         machines = await self._api.machines()
         names = owned([machine.name for machine in machines], owner, token)
@@ -208,7 +208,7 @@ class CrusoeCloud:
             yield node
 
     async def _children(self, owner: str, token: str | None) -> list[Node]:
-        # A system disk that a machine holds is a part of it; one that was left behind is not.
+        # A system disk in use is part of its machine; one that was left behind is not.
         disks = [disk for disk in await self._api.disks() if "os" not in disk.machines.values()]
         partitions = await self._api.partitions()
         names = owned([*(disk.name for disk in disks), *(one.name for one in partitions)], owner, token)
@@ -216,10 +216,10 @@ class CrusoeCloud:
         return found + [child_node("network", one.id, one.name, self._api.project) for one in partitions if one.name in names]
 
     async def inspect(self, node: Node) -> Node:
-        """The state now. A machine that does not come up is asked for through the operation that makes it.
+        """Return the state now. For a machine that does not appear, ask for the operation that creates it.
 
         Raises:
-            MarketError: that operation failed because the vendor has none, or the project may take none.
+            MarketError: that operation failed for lack of stock or quota.
         """
         api = self._api.within(node.provider_data.get("project"))
         if node.kind != "machine":
@@ -241,7 +241,7 @@ class CrusoeCloud:
         return seen
 
     async def _absent(self, api: CrusoeApi, node: Node) -> Node:
-        """What the absence of a machine means: not yet, never, or no more."""
+        """What the absence of a machine means: not yet, never, or not any more."""
         making = await self._creation(api, node)
         if making is not None and making.failed:
             return _failed(node, making)
@@ -249,7 +249,7 @@ class CrusoeCloud:
             making is None and not node.provider_data.get("seen") and self._young(node)
         ):
             return node.with_state(NodeState.PENDING, "Crusoe does not show it yet")
-        # 404 is not in the contract, so it alone ends no bill: the list, which is, must agree.
+        # The API does not declare 404, so it alone is no proof: the list, which is declared, must agree.
         if any(machine.id == node.id for machine in await api.machines(ids=node.id)):
             return node.with_state(NodeState.UNKNOWN, "listed, and not shown on its own")
         return node.with_state(NodeState.GONE, "Crusoe does not know it")
@@ -259,7 +259,7 @@ class CrusoeCloud:
         return await api.operation(name) if name else None
 
     def _young(self, node: Node) -> bool:
-        """Whether it may not be listed yet."""
+        """Whether it may be missing from the listing still."""
         return (
             not node.provider_data.get("seen")
             and node.since is not None
@@ -267,7 +267,7 @@ class CrusoeCloud:
         )
 
     async def release(self, node: Node) -> Node:
-        """End the machine, then what was made for it. Gone is success; ``releasing`` until all of it is gone."""
+        """Delete the machine, then its parts. Gone is success; ``releasing`` until all of it is gone."""
         api = self._api.within(node.provider_data.get("project"))
         if node.kind != "machine":
             return await self._parts(api).end_one(node)
@@ -278,14 +278,14 @@ class CrusoeCloud:
             seen = node.with_state(NodeState.FAILED, error.message)
         if machine and seen.state not in _LEAVING and await self._end(api, node.id):
             seen = await self._absent(api, self._node(machine, api.project))
-        # A creation that failed has left no machine behind.
+        # A failed creation leaves no machine.
         if not (seen.state is NodeState.GONE or (machine is None and seen.state is NodeState.FAILED)):
             return node.with_state(NodeState.RELEASING, seen.detail)
         left = await self._end_parts(api, node)
         return node.with_state(NodeState.RELEASING if left else NodeState.GONE, left)
 
     async def _end(self, api: CrusoeApi, name: str) -> bool:
-        """Begin to end a machine; whether it is gone already."""
+        """Begin to delete a machine; return whether it is gone already."""
         operation = await api.delete_machine(name)
         if operation is not None and operation.failed:
             raise failure(operation.code, operation.message, operation.id)
@@ -313,11 +313,11 @@ class CrusoeCloud:
         return Parts(api, self._clock, self._config["data_disk_gib"], self._config["ib_partition"])
 
     async def account(self) -> str:
-        """The project, once the vendor has named it: what is listed is one project's."""
+        """Return the project, once the vendor has named it: a listing covers one project."""
         return await self._api.project_id()
 
     async def diagnose(self) -> Sequence[Diagnosis]:
-        """Key, clock, rights, quota and prices, by calls that cost nothing."""
+        """Check key, clock, rights, quota and prices, by calls that cost nothing."""
         from lepton_crusoe._diagnosis import diagnoses
 
         return await diagnoses(self._api, self._prices)
@@ -331,7 +331,7 @@ def _failed(node: Node, making: Operation) -> Node:
     """A node whose creation failed.
 
     Raises:
-        MarketError: for want of stock or quota.
+        MarketError: it failed for lack of stock or quota.
     """
     error = failure(making.code, making.message, making.id)
     if isinstance(error, MarketError):

@@ -1,1 +1,1 @@
-"""Doubles of clouds, so that their providers can be tried and tested without an account: one package for each vendor."""
+"""Doubles of clouds, to try and test their providers without an account: one package for each vendor."""

@@ -1,4 +1,4 @@
-"""The calls of Lambda Cloud API 1.10.0 that this plugin makes, one attempt each, and what its refusals mean in our tree."""
+"""The calls of Lambda Cloud API 1.10.0 that this plugin makes, one attempt each; and what refusals mean in our tree."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEY_HINT", "LambdaApi", "refusal"]
 
-# Lambda's ids are 32 hexadecimal digits. Whatever is not a word at all would be a path, and name something else.
+# Lambda's ids are 32 hexadecimal digits. Other characters could turn the id into another path.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
 
@@ -37,7 +37,7 @@ class LambdaApi:
     """One account, seen through one key.
 
     Args:
-        client: speaks to ``base_url``, authorised, at the pace of the spec.
+        client: calls ``base_url``, authorised, at the rates of the spec.
     """
 
     def __init__(self, client: ApiClient) -> None:
@@ -53,12 +53,12 @@ class LambdaApi:
         return [Instance.read(item) for item in take(await self._client.call("GET", "/instances"), "data", list)]
 
     async def instance(self, name: str) -> Instance | None:
-        """One machine; ``None`` when the account has none of this id."""
+        """One machine; ``None`` if the account has none with this id."""
         body = await self._client.call("GET", f"/instances/{quote(name, safe='')}", missing=None)
         return None if body is None else Instance.read(take(body, "data", dict))
 
     async def launch(self, request: Mapping[str, Any]) -> str:
-        """Make one machine.
+        """Create one machine.
 
         Returns:
             Its id.
@@ -78,8 +78,8 @@ class LambdaApi:
         return ids[0]
 
     async def terminate(self, name: str) -> Instance | None:
-        """End a machine; ``None`` when the account has none of this id."""
-        # Ending twice does no harm, so a lost answer is not an unknown outcome: `reads` makes it an error to try again.
+        """Terminate a machine; ``None`` if the account has none with this id."""
+        # Terminating twice does no harm, so a lost answer is not an unknown outcome: `reads` makes it retryable.
         body = await self._client.call(
             "POST", "/instance-operations/terminate", reads=True, missing=None, json={"instance_ids": [name]}
         )
@@ -103,7 +103,7 @@ class LambdaApi:
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
-# The published API asks to rely on the code alone, so texts are only shown.
+# The published API asks clients to rely on the code alone, so texts are only shown.
 KEY_HINT = "put a valid key into LAMBDA_API_KEY (or providers.lambda.api_key); make one at https://cloud.lambda.ai/api-keys"
 
 _Meaning = tuple[type[LeptonError], BlockScope, str]
@@ -116,7 +116,7 @@ _CODES: dict[str, _Meaning] = {
     "global/invalid-parameters": (ContractViolation, BlockScope.PROVIDER, "check image, file_systems and firewall_rulesets"),
     "global/not-found": (ConfigError, BlockScope.PROVIDER, "check providers.lambda.base_url"),
     "global/object-does-not-exist": (OfferGone, BlockScope.OFFER, "check image, file_systems and firewall_rulesets"),
-    # The published API does not say what a quota counts: other types may still be within it, other regions hardly.
+    # The published API does not say what a quota counts: other types may still fit, other regions probably not.
     "global/quota-exceeded": (QuotaExceeded, BlockScope.INSTANCE_TYPE, "ask for a higher quota at https://cloud.lambda.ai"),
     "global/conflict": (Unavailable, BlockScope.OFFER, "another change is under way; try again"),
     "global/duplicate": (Unavailable, BlockScope.OFFER, "something of this name exists already"),
@@ -134,7 +134,7 @@ _STRANGE: _Meaning = (ContractViolation, BlockScope.PROVIDER, "report it with th
 
 
 def refusal(response: httpx.Response, body: Any) -> LeptonError | None:
-    """The error that a reply stands for; ``None`` where it carries no code of Lambda's, or where its absence is an answer."""
+    """The error for a reply; ``None`` if it has no code of Lambda's, or if "not found" is an answer."""
     error = body.get("error") if isinstance(body, dict) else None
     code = error.get("code") if isinstance(error, dict) else None
     if not isinstance(error, dict) or not isinstance(code, str) or response.is_success:
@@ -148,7 +148,7 @@ def refusal(response: httpx.Response, body: Any) -> LeptonError | None:
 
 def _meaning(code: str, status: int, *, launching: bool) -> _Meaning:
     if launching and (status >= 500 or code == "global/internal-error"):
-        # Whatever the code says, a fault on their side leaves open whether a machine was made.
+        # Whatever the code, a server fault leaves open whether a machine was created.
         return OutcomeUnknown, BlockScope.OFFER, ""
     if code in _CODES:
         return _CODES[code]

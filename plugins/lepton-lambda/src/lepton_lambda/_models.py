@@ -1,6 +1,6 @@
-"""Shapes on the wire, as published in Lambda Cloud API 1.10.0, and the offers, launches and nodes that they stand for.
+"""Shapes on the wire, as published in Lambda Cloud API 1.10.0, and their translation to offers, launches and nodes.
 
-Fields that are not used here, or new, are passed over.
+Unused and unknown fields are ignored.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ _STATES = {
 
 
 def take(data: Any, key: str, kind: type) -> Any:
-    """``data[key]``, which must be there and of a kind.
+    """``data[key]``, which must exist and have the given type.
 
     Raises:
-        ContractViolation: it is not.
+        ContractViolation: it is missing or of another type.
     """
     value = data.get(key) if isinstance(data, Mapping) else None
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        # The value alone: beside it an instance may carry the token of its notebook server.
+        # The value alone: the rest of an instance may contain the token of its notebook server.
         text = f"{key!r} of an answer is {str(value)[:100]!r}, not {kind.__name__}"
         raise ContractViolation(text, provider="lambda", hint="report it with this text")
     return value
@@ -74,7 +74,7 @@ class InstanceType:
     """A type of machine and its price, the same in every region.
 
     Attributes:
-        gpu: how Lambda describes one GPU, ``"H100 (80 GB SXM5)"``.
+        gpu: Lambda's description of one GPU, ``"H100 (80 GB SXM5)"``.
         cents: US cents for one hour.
     """
 
@@ -170,7 +170,7 @@ def launch_request(config: Mapping[str, Any], offer: Offer, launch: Launch, key:
 
     Args:
         key: name of the SSH key.
-        now: the API tells no launch time, so the instance carries ours.
+        now: the API states no launch time, so the instance carries ours.
 
     Raises:
         ConfigError: owner or token are longer than Lambda's names may be.
@@ -214,12 +214,12 @@ def _check(what: str, value: str, longest: int) -> None:
 
 
 def price_of(kind: InstanceType) -> Money:
-    """One hour of a type."""
+    """The hourly price of a type."""
     return Money(str(Decimal(kind.cents) / 100))
 
 
 def offers_of(stock: Stock, seen_at: datetime) -> Iterator[Offer]:
-    """An offer for each region with capacity; without any, one that says so."""
+    """An offer for each region with capacity; without any, one offer that is sold out."""
     for region in stock.regions or ("*",):
         yield Offer(
             provider="lambda",
@@ -243,18 +243,18 @@ def _gpu(kind: InstanceType) -> Gpu | None:
     try:
         return Gpu.parse(kind.gpu)
     except LeptonError:
-        # A GPU that is newer than this version can still be asked for by Lambda's own name.
+        # A job can request a GPU that is newer than this version by Lambda's own name.
         return Gpu(kind.gpu.partition(" (")[0].replace(" ", "-") or kind.name)
 
 
 def owner_of(instance: Instance) -> str | None:
-    """Whose it is: by its tag, or by the SSH key that it was launched with when tags were taken off."""
+    """Its owner: by its tag, or, if tags were removed, by the SSH key that it was launched with."""
     by_key = (name.removeprefix("lepton-") for name in instance.ssh_keys if name.startswith("lepton-"))
     return instance.tags.get(OWNER) or next(by_key, None)
 
 
 def node_of(instance: Instance, config: Mapping[str, Any], identity: str | None) -> Node:
-    """The node that an instance is; it can be reached once it is active and has an address."""
+    """The node of an instance; it is reachable once it is active and has an address."""
     state, detail = _STATES.get(instance.status, (NodeState.UNKNOWN, f"Lambda says {instance.status}"))
     if state is NodeState.READY and not instance.ip:
         state, detail = NodeState.PENDING, "active, without an address"

@@ -1,4 +1,4 @@
-"""What this plugin says of itself; importing it touches neither HTTP nor the network."""
+"""The plugin's spec; importing it touches neither HTTP nor the network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lepton_sdk.spi import CommandSpec, ConfigError, ConfigField, PowerOff, Prov
 
 __all__ = ["COMMAND", "PROVIDER", "double_command"]
 
-# Eight GPUs of the newest kinds are checked for long before they are handed over.
+# The vendor checks machines with eight of the newest GPUs for a long time before it hands them over.
 _SLOW_TO_BOOT = ("gpu_8x_b200_sxm6", "gpu_8x_h100_sxm5", "gpu_8x_a100_80gb_sxm4", "gpu_8x_a100", "gpu_8x_v100")
 
 PROVIDER = ProviderSpec(
@@ -14,7 +14,7 @@ PROVIDER = ProviderSpec(
     title="Lambda Cloud",
     homepage="https://lambda.ai",
     factory="lepton_lambda.provider:create",
-    # Several nodes are several launches, which core makes and undoes, so no "multi_node"; no spot is sold.
+    # Several nodes are several launches, which core makes and undoes, so no "multi_node". There is no spot.
     access={"ssh"},
     capabilities={"account", "diagnose", "live_stock"},
     config=(
@@ -34,7 +34,7 @@ PROVIDER = ProviderSpec(
     ),
     # docs.lambda.ai/public-cloud/billing, read 2026-11: the bill ends when the instance is terminated; there is no stopped state.
     power_off=PowerOff.KEEPS,
-    # Handed over as user_data where core gives a script; as power-off ends no bill here, it gives none today.
+    # Passed as user_data if core gives a script; it gives none today, because power-off does not end the bill here.
     watchdog="startup",
     timings=Timings(
         listing_lag=60,
@@ -52,7 +52,7 @@ COMMAND = CommandSpec("lambda", help="Try Lambda Cloud without an account.", fac
 
 
 def double_command() -> object:
-    """The click command ``lepton lambda``. The double is in a distribution of its own, so that no user of the cloud gets it.
+    """The click command ``lepton lambda``. The double is a separate distribution, not installed with this one.
 
     Raises:
         ConfigError: that distribution is not installed.

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["LambdaCloud", "create"]
 
 _CONSOLE = "https://cloud.lambda.ai/ssh-keys"
-# A listing of that age is believed at launch; an older one is read again, because the prices may have moved.
+# A launch uses a listing up to this age; an older one is read again, because prices may have changed.
 _FRESH_SECONDS = 60.0
-# More than so much above the planned price is another offer.
+# A price that is higher than planned by more than this is another offer.
 _TOLERANCE = 1.05
 _LEAVING = frozenset({NodeState.RELEASING, NodeState.GONE})
 
@@ -48,7 +48,7 @@ def create(context: ProviderContext) -> LambdaCloud:
     """The factory that the spec names.
 
     Raises:
-        AuthError: the key cannot be one.
+        AuthError: the key is malformed.
     """
     return LambdaCloud(context)
 
@@ -63,11 +63,11 @@ def _client(context: ProviderContext) -> ApiClient:
 
 
 class _OwnerKey(KeyPair):
-    """The key pair of one owner, and the account's canary: an account without it is not the one that we used before."""
+    """The key pair of one owner. It also identifies the account: an account without it is not the one that we used before."""
 
     @property
     def _registered(self) -> Path:
-        """A line for each account in which this host has seen the key: the key's id there, and what the account is called."""
+        """A line for each account in which this host has seen the key: the key's id there, and the account's name."""
         return self.folder / f"{self.name}.registered"
 
     @property
@@ -77,15 +77,15 @@ class _OwnerKey(KeyPair):
 
     @property
     def accounts(self) -> dict[str, str]:
-        """Id of the key → account, the latest last."""
+        """Id of the key → account, the newest last."""
         lines = self._registered.read_text().splitlines() if self.used_before else []
         return dict(line.split() for line in lines)
 
     async def ensure(self, api: LambdaApi, announce: Callable[[str, str], Awaitable[None]]) -> None:
-        """Make the pair and register it, where that has not been done.
+        """Create and register the pair, if that is not done yet.
 
         Raises:
-            ConfigError: a key with our name and other content is registered, or the pair cannot be made.
+            ConfigError: a key with our name and other content is registered, or the pair cannot be created.
         """
         there = await api.ssh_keys()
         registered = [key for key in there if key.name == self.name]
@@ -113,7 +113,7 @@ class _OwnerKey(KeyPair):
         return error
 
     async def check_account(self, api: LambdaApi) -> None:
-        """Before an absence is believed: is this the account in which we made things?
+        """Before absence counts as gone: check that this is the account with our machines.
 
         Raises:
             AuthError: it has no key of our name.
@@ -129,10 +129,10 @@ class _OwnerKey(KeyPair):
 
 
 def account_among(there: Sequence[SshKey], folder: Path) -> str | None:
-    """Which account it is that has these SSH keys: no call tells, so it is called after the first of ours in it.
+    """The account with these SSH keys. No call names it, so its name is the first of our keys in it.
 
     Returns:
-        The account, or ``None`` when it has no key that was registered from here.
+        The account, or ``None`` if it has no key that was registered from here.
     """
     keys = [_OwnerKey("lambda", folder, file.stem.removeprefix("lepton-")) for file in sorted(folder.glob("*.registered"))]
     known = {key.name: key.accounts for key in keys}
@@ -140,7 +140,7 @@ def account_among(there: Sequence[SshKey], folder: Path) -> str | None:
     named = [key.id for key in there if key.id in ids]
     if named:
         return ids[named[0]]
-    # One that was deleted and added again by hand has another id.
+    # A key that was deleted and added again by hand has another id.
     again = [list(known[key.name].values())[-1] for key in there if known.get(key.name)]
     return again[0] if again else None
 
@@ -160,7 +160,7 @@ class LambdaCloud:
     # --- the market ------------------------------------------------------------------------------------------------
 
     async def offers(self, resources: Resources) -> AsyncIterator[Offer]:
-        """Every type in every region that has capacity now; a type that none has stands once, as such."""
+        """Yield every type in every region with capacity now; a type without any appears once, as sold out."""
         await self._list()
         assert self._stock_at is not None
         for stock in self._stock.values():
@@ -171,7 +171,7 @@ class LambdaCloud:
         self._stock, self._stock_at = await self._api.instance_types(), self._clock.now()
 
     async def _still_sold(self, offer: Offer) -> Money:
-        """The price now, if the offer still stands.
+        """The price now, if the offer is still valid.
 
         Raises:
             OfferGone: the type is no longer sold, or costs over 5 % more than planned.
@@ -196,8 +196,8 @@ class LambdaCloud:
         """Launch one instance that carries owner and token as tags.
 
         Raises:
-            OfferGone, NoCapacity, QuotaExceeded: it is not to be had.
-            ConfigError: the account has another SSH key under our name; nothing was made.
+            OfferGone, NoCapacity, QuotaExceeded: it is not available.
+            ConfigError: the account has another SSH key under our name; nothing was created.
             OutcomeUnknown: the answer did not come.
         """
         key = self._key(launch.owner)
@@ -210,7 +210,7 @@ class LambdaCloud:
         try:
             name = await self._api.launch(request)
         except OfferGone as error:
-            # What is not there may be the key: look at the account again before the next launch.
+            # The missing thing may be the key: check the account again before the next launch.
             self._ensured.discard(launch.owner)
             raise self._named(error) from error
         return Node(
@@ -226,7 +226,7 @@ class LambdaCloud:
         )
 
     def _named(self, error: OfferGone) -> LeptonError:
-        """Type and region came from Lambda's own listing; what is not there is rather what the settings name."""
+        """Type and region came from Lambda's own listing; so the missing thing is probably named in the settings."""
         named = [name for name in ("image", "file_systems", "firewall_rulesets") if self._config[name]]
         if not named or error.scope is not BlockScope.OFFER:
             return error
@@ -236,17 +236,17 @@ class LambdaCloud:
         return blamed
 
     async def find(self, owner: str, token: str | None = None, *, regions: Sequence[str] = ()) -> AsyncIterator[Node]:
-        """Instances that carry the owner's tag or its SSH key; keys are free and not listed."""
+        """Return instances with the owner's tag or SSH key; keys are free and not listed."""
         nodes = [node_of(instance, self._config, self._identity(owner_of(instance))) for instance in await self._api.instances()]
         ours = [node for node in nodes if node.owner is not None and owner in ("*", node.owner) and token in (None, node.token)]
         for node in ours:
             yield node
 
     async def inspect(self, node: Node) -> Node:
-        """The state now; a new instance that the API does not show yet is pending.
+        """Return the state now; a new instance that the API does not list yet is pending.
 
         Raises:
-            NoCapacity: it was ended before it was ever active, so the region had none after all.
+            NoCapacity: it ended before it was ever active, so the region had no capacity after all.
         """
         seen = await self._look(node)
         if node.state is NodeState.PENDING and seen.state in _LEAVING:
@@ -259,12 +259,12 @@ class LambdaCloud:
         if instance is None:
             return await self._absent(node, NodeState.PENDING)
         seen = node_of(instance, self._config, self._identity(node.owner or owner_of(instance)))
-        # What the journal knows goes before the tags, which anybody in the account may change. While it boots, Lambda's own
-        # price of the machine goes before what was listed when it was asked for; that price holds for its whole life.
+        # The journal's knowledge wins over the tags, which anybody in the account may change. While it boots, Lambda's own price
+        # of the machine wins over the listed price at launch; that price holds for its whole life.
         names = ("token", "owner", "since", *(() if node.state is NodeState.PENDING else ("price",)))
         known = {name: getattr(node, name) for name in names if getattr(node, name) is not None}
         if seen.token not in (None, node.token) and node.token is not None:
-            # Another machine of ours: the id came with an answer that meant something else.
+            # Another machine of ours: the id came with a wrong answer.
             del known["token"]
         return evolve(seen, **known)
 
@@ -296,11 +296,11 @@ class LambdaCloud:
         return self._key(owner).identity if owner else None
 
     async def account(self) -> str | None:
-        """The account's SSH key that this host registered first; ``None`` before it has registered any, and where none is."""
+        """Return the account's SSH key that this host registered first; ``None`` if there is none."""
         return account_among(await self._api.ssh_keys(), self._folder)
 
     async def diagnose(self) -> Sequence[Diagnosis]:
-        """Key, rights and what runs, by two calls that cost nothing; what the API does not tell is said so."""
+        """Check key, rights and running machines, by two calls that cost nothing; says what the API does not tell."""
         try:
             keys = await self._api.ssh_keys()
         except LeptonError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from lepton_sdk._engine.calls.gate import checked_chunk, checked_fetched
 from lepton_sdk._engine.engine import Engine
 from lepton_sdk._engine.launch.execution import execution_of
+from lepton_sdk._executors.places import place_of
 from lepton_sdk.domain.record import NodeRecord
 from lepton_sdk.domain.run import Run
 from lepton_sdk.domain.stage import GIVEN_BACK, Stage
@@ -69,7 +70,7 @@ def kept_outputs(engine: Engine, record: NodeRecord) -> Path:
 
 def kept_log(engine: Engine, record: NodeRecord) -> Path:
     """The file of one node's log after its machine was given back, as far as it could be fetched."""
-    return engine.runs_dir / record.run / f"{record.attempt}-{record.rank}" / "log"
+    return engine.runs_dir / place_of(record.run, record.attempt, record.rank) / "log"
 
 
 async def _from_file(path: Path, begin: int) -> AsyncIterator[bytes]:

@@ -8,13 +8,13 @@ import re
 from lepton_sdk._executors.container import contained
 from lepton_sdk._executors.environment import job_environment, mark_of
 from lepton_sdk._executors.places import place_of
+from lepton_sdk.domain.words import is_variable
 from lepton_sdk.errors import JobSpecError
 from lepton_sdk.spi.executor import Execution
 
 __all__ = ["hundredths", "orders", "run_path"]
 
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def run_path(execution: Execution) -> str:
@@ -59,7 +59,7 @@ def orders(execution: Execution, grace: float) -> bytes:
 
 
 def _name(name: str) -> bytes:
-    if not _VARIABLE.fullmatch(name):
+    if not is_variable(name):
         raise JobSpecError(f"{name!r} cannot name an environment variable", hint="use letters, digits and underscores")
     return name.encode()
 

@@ -1,9 +1,9 @@
 """Doubles of clouds: a vendor's API over HTTP, with state, time, stock, a bill, faults, and machines that really run jobs.
 
-Extend `Double`: declare each call of the vendor's API with `route`, with the `Body` that it takes; keep what is rented out in
-`Double.stock` and what it costs in `Double.ledger`; declare what tests may change with `lever` and `view`. `DoubleServer` serves
-it in this process, `DoubleCommand` makes the command ``lepton NAME double`` of it, and `DoubleProcess` starts that command from a
-test. `SSHMachines` are what it rents out. The how-to "Write a double for your cloud" has a whole one.
+Extend `Double`: declare each call of the vendor's API with `route`, with its `Body`; keep the stock in `Double.stock` and the
+bill in `Double.ledger`; declare what tests may change or read with `lever` and `view`. `DoubleServer` serves it in this process,
+`DoubleCommand` turns it into the command ``lepton NAME double``, and `DoubleProcess` starts that command from a test. It rents
+out `SSHMachines`. The how-to "Write a double for your cloud" has a complete one.
 """
 
 from __future__ import annotations

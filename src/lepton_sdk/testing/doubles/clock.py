@@ -1,4 +1,4 @@
-"""The pretended vendor's own time, and how fast it lets one caller go."""
+"""The simulated vendor's clock, and its rate limit for one caller."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["Pace", "VendorClock"]
 
 
 class VendorClock:
-    """Seconds since 1970 that can be skipped, so that a bill of hours takes no hours.
+    """Seconds since 1970 that a test can skip, so that a bill of hours takes no hours.
 
     Args:
-        start: where to begin; the clock then stands still but for `skip`, so that every run of a test sees the same times.
+        start: the first time; the clock then moves only by `skip`, so that every run of a test sees the same times.
             ``None`` to follow this host's clock.
 
     >>> clock = VendorClock(1_000_000.0)
@@ -37,7 +37,7 @@ class VendorClock:
         self._skipped += seconds
 
     def translate(self, moment: datetime) -> float:
-        """A moment of this host's clock in the vendor's time, as far as that was skipped until now."""
+        """A time of this host's clock in the vendor's time, with all skips until now."""
         return moment.timestamp() + self._skipped if self._start is None else self.now()
 
     @staticmethod
@@ -47,7 +47,7 @@ class VendorClock:
 
 
 class Pace:
-    """How often one caller may call: so many seconds apart, with a number of calls that may come early.
+    """A rate limit for one caller: seconds between calls, and how many calls may come early.
 
     >>> pace = Pace()
     >>> [pace.admit("launch", 10, now) for now in (0.0, 1.0, 10.0)]
@@ -58,14 +58,14 @@ class Pace:
         self._due: dict[str, float] = {}
 
     def admit(self, bucket: str, interval: float, now: float, *, early: float = 0.5) -> bool:
-        """Whether a call may pass; one that may not does not count.
+        """Whether a call may pass; a refused call does not count.
 
         Args:
-            bucket: what is counted together.
+            bucket: the calls that are counted together.
             interval: seconds between two calls, on average.
-            now: seconds, by any clock that goes forward.
-            early: how many intervals a call may come before its time. After one that was held up on its way, the next seems
-                early, so this should not be zero.
+            now: seconds, by any monotonic clock.
+            early: how many intervals a call may come before its time. After a delayed call the next one seems early, so this
+                should not be zero.
         """
         due = self._due.get(bucket, -math.inf)
         if now < due - interval * early:

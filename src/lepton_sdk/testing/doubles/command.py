@@ -1,4 +1,4 @@
-"""``lepton NAME double``: a double as a program, alone or around another command."""
+"""``lepton NAME double``: runs a double as a program, alone or around another command."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["DoubleCommand"]
 
 @frozen
 class DoubleCommand:
-    """What makes a program of a double; `group` is the click command that an entry point's `CommandSpec` leads to.
+    """Turns a double into a program; `group` is the click command for an entry point's `CommandSpec`.
 
     Every double has the options ``--port``, ``--control-port``, ``--boot``, ``--sshd``, ``--machine``, ``--ssh-port``,
     ``--json`` and ``COMMAND``.
@@ -35,13 +35,13 @@ class DoubleCommand:
     Args:
         provider: the provider's name, which is the word after ``lepton``.
         title: the vendor's name for people.
-        make: makes the double from its machines and the values of the options, by name.
-        credentials: the same values → the provider's settings that let a caller in: name → (the vendor's own variable, value).
+        make: creates the double from its machines and the values of the options, by name.
+        credentials: the same values → the provider's credentials: name → (the vendor's own variable, value).
         example: a command line to try it with.
         options: more options of this double.
-        port, ssh_port: where it listens, and where its machines do, unless an option says so.
-        watchdog: whether the provider gives its machines a watchdog: on a host where they cannot run it, the double has it
-            switched off, because a machine without one would be given back.
+        port, ssh_port: the default ports of the double and of its machines.
+        watchdog: whether the provider gives its machines a watchdog. On a host where machines cannot run it, the double
+            switches it off, because core would release a machine without one.
 
     ```python
     def make(machines, *, boot, **options):
@@ -119,7 +119,7 @@ class DoubleCommand:
         return server
 
     def _variables(self, server: DoubleServer, machines: SSHMachines, options: Mapping[str, Any]) -> dict[str, str]:
-        """What leads the installed plugin to the double."""
+        """The variables that point the installed plugin to the double."""
         variables = dict(self.credentials(**options).values())
         variables |= {
             self._variable("base_url"): server.url,
@@ -131,7 +131,7 @@ class DoubleCommand:
         return variables
 
     def _before_the_users(self, options: Mapping[str, Any]) -> dict[str, str]:
-        """The double's credentials under names that go before a key in the user's configuration, which leads elsewhere."""
+        """The double's credentials, in variables that win over a key in the user's configuration, which is for the real cloud."""
         return {self._variable(name): value for name, (_, value) in self.credentials(**options).items()}
 
     def _variable(self, setting: str) -> str:
@@ -159,7 +159,7 @@ def _free_port() -> int:
 
 
 def _when_told() -> threading.Event:
-    """Set by Ctrl-C and by ``kill``, also by one that comes as soon as it is said where the double is."""
+    """Set by Ctrl-C and by ``kill``, also right after the double has printed its address."""
     told = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: told.set())

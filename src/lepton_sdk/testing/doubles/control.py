@@ -1,4 +1,4 @@
-"""The other port of a double, for tests and for people who try things out: it lists itself at ``GET /``."""
+"""The control port of a double, for tests and for people who try things out; ``GET /`` lists what it has."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Control:
     """Answers ``GET`` with views and ``POST`` with levers; everything is JSON.
 
     Args:
-        owners: the objects whose levers and views there are, as they are now: the server, the double.
-        lock: held while one of them acts.
+        owners: returns the objects with levers and views: the server, the current double.
+        lock: held while a lever or a view runs.
     """
 
     def __init__(self, owners: Callable[[], tuple[Any, ...]], lock: AbstractContextManager[Any]) -> None:
         self._owners, self._lock = owners, lock
 
     def answer(self, request: Request) -> Reply:
-        """One request: 404 for what is not there, 400 for a lever that is pulled wrongly, with the reason."""
+        """Answer one request: 404 for an unknown path, 400 with the reason for wrong fields of a lever."""
         with self._lock:
             asks = request.method == "GET"
             known = self._switches(asks=asks)

@@ -1,4 +1,4 @@
-"""The base of every double: what all vendors have in common, and what each writes in its own way."""
+"""The base class of doubles: what all vendors have in common, and methods for what differs."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Settings:
 
     Attributes:
         boot: seconds until a machine is ready.
-        end: seconds until a machine that is given back is gone.
-        lag: seconds for which something new is missing from every answer.
-        page: most rows of a page, where that is fewer than the vendor's own limit; 0 for the vendor's.
+        end: seconds until a released machine is gone.
+        lag: seconds for which a new thing is missing from every answer.
+        page: maximum rows of a page, if below the vendor's own limit; 0 for the vendor's.
     """
 
     boot: float = 2.0
@@ -39,23 +39,23 @@ class Settings:
 
 
 class Double:
-    """A pretended cloud: extend it with `route`, `lever` and `view`.
+    """A simulated cloud: extend it with `route`, `lever` and `view`.
 
     It is served by `DoubleServer` or by a command (`DoubleCommand`), which call it one request at a time, so it needs no locks.
-    What a vendor does in its own way is a method to override: `authorize`, `locate`, `refresh`, `write_answer`,
+    Override these methods for what differs between vendors: `authorize`, `locate`, `refresh`, `write_answer`,
     `write_refusal`, `bad_request`.
 
     Args:
-        machines: what it rents out; by default addresses at which nobody answers.
+        machines: what it rents out; by default addresses without a host.
         settings: how it behaves.
         clock: its time.
         stock: what it has.
         ledger: its bill.
-        seed: makes the same ids in every run; by default no two doubles make the same.
+        seed: gives the same ids in every run; by default every double has different ids.
 
     Attributes:
-        prefix: what stands before the path of every route, such as ``"/api/v1"``; the base URL ends with it.
-        pace: how fast callers may go; nothing is limited unless `authorize` asks it.
+        prefix: the prefix of every route's path, such as ``"/api/v1"``; the base URL ends with it.
+        pace: the rate limits; they apply only if `authorize` checks them.
 
     >>> double = Double(stock=Stock({("small", "north"): 2}), seed=1)
     >>> double.new_id() == Double(seed=1).new_id()
@@ -87,28 +87,28 @@ class Double:
     # --- what vendors do in their own way ---------------------------------------------------------------------------
 
     def authorize(self, request: Request) -> Any:
-        """Who calls; the route finds it in ``request.caller``. By default everybody may.
+        """Return the caller; the route finds it in ``request.caller``. By default everybody may call.
 
         Raises:
-            Refused: the call is not let in.
+            Refused: the caller has no access.
         """
         return None
 
     def locate(self, request: Request) -> str:
-        """The path that routes are matched with: by default what follows `prefix`.
+        """The path for matching routes: by default what follows `prefix`.
 
         Raises:
-            Refused: nothing is there.
+            Refused: there is nothing at this path.
         """
         if not request.path.startswith(f"{self.prefix}/"):
             raise self.unknown(request)
         return request.path.removeprefix(self.prefix)
 
     def refresh(self) -> None:
-        """Bring what changes by itself up to date; called before each request and before each view and lever."""
+        """Update the state that changes by itself; called before each request, view and lever."""
 
     def write_answer(self, value: Any) -> Any:
-        """The body of an answer: by default what the route returned."""
+        """The body of an answer: by default the route's result."""
         return value
 
     def write_refusal(self, refused: Refused) -> Any:
@@ -116,11 +116,11 @@ class Double:
         return {"code": refused.code, "message": refused.message}
 
     def bad_request(self, message: str) -> Refused:
-        """How a call is refused that has not the declared shape."""
+        """The refusal of a call with a malformed body or query."""
         return Refused(400, "bad_request", message)
 
     def unknown(self, request: Request) -> Refused:
-        """How a call is refused that no route answers."""
+        """The refusal of a call without a route."""
         return Refused(404, "not_found", f"there is no {request.method} {request.path}")
 
     # --- what routes use --------------------------------------------------------------------------------------------
@@ -134,21 +134,21 @@ class Double:
         return str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
 
     def is_listed(self, since: float) -> bool:
-        """Whether what was made at a moment is in the answers yet."""
+        """Whether a thing that was created at this time is visible yet."""
         return since + self.settings.lag <= self.now()
 
     def page(self, rows: Sequence[Row], token: str, limit: int) -> tuple[list[Row], str]:
         """One page of rows.
 
         Args:
-            token: where it begins: ``""``, or what came with the page before.
-            limit: most rows; the setting ``page`` may make it fewer.
+            token: where it begins: ``""``, or the token from the previous page.
+            limit: maximum rows; the setting ``page`` may lower it.
 
         Returns:
             The rows, and the token of the next page; ``""`` at the end.
 
         Raises:
-            Refused: no page came with this token.
+            Refused: the token is unknown.
         """
         if token and not token.isdecimal():
             raise self.bad_request(f"no page has the token {token!r}")
@@ -187,7 +187,7 @@ class Double:
 
     @lever("/time")
     def skip_time(self, skip: float) -> None:
-        """Let ``skip`` seconds pass at once."""
+        """Let the given seconds pass at once."""
         self.clock.skip(float(skip))
 
     @lever("/settings")
@@ -206,12 +206,12 @@ class Double:
 
     @lever("/promise")
     def set_promise(self, type: str, region: str, left: int) -> None:  # noqa: A002
-        """Set how many the listing shows, whatever is left."""
+        """Set how many the listing shows, independent of the stock."""
         self.stock.promise(type, region, int(left))
 
     @view("/bill")
     def show_bill(self) -> Mapping[str, Any]:
-        """What was billed, from when to when; see `Ledger.bill`."""
+        """Everything that was billed, from when to when; see `Ledger.bill`."""
         return self.ledger.bill(self.now())
 
     @view("/settings")
@@ -221,7 +221,7 @@ class Double:
 
     @view("/stock")
     def show_stock(self) -> Sequence[Mapping[str, Any]]:
-        """What is left and what the listing shows, by type and region."""
+        """The stock, and what the listing shows, by type and region."""
         stock = self.stock
         return [
             {"type": kind, "region": region, "left": stock.left(kind, region), "listed": stock.listed(kind, region)}
@@ -230,7 +230,7 @@ class Double:
 
 
 def _like(before: Any, name: str, value: Any) -> Any:
-    """The new value of a setting; one of another type would break the double much later."""
+    """The checked new value of a setting: a value of another type would break the double much later."""
     if isinstance(before, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(before):

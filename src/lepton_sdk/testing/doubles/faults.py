@@ -1,4 +1,4 @@
-"""What can go wrong between a client and a double, once or several times, on request."""
+"""Faults between a client and a double, once or several times, on request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS = {
     "wrong-json": "it happens; the answer is JSON of another shape",
     "no-json": "it happens; the answer is cut off in the middle of the JSON",
 }
-# Those in which the request takes effect, at once or late.
+# The kinds in which the request takes effect, at once or late.
 HAPPENS = frozenset({name for name, words in KINDS.items() if words.startswith("it happens")} | {"late"})
 
 
@@ -41,11 +41,11 @@ class Fault:
 
     Attributes:
         kind: one of `KINDS`.
-        match: a regular expression that is searched in ``METHOD /path?query``; empty for every request.
+        match: a regular expression to search in ``METHOD /path?query``; empty for every request.
         after: the same, for a request that must have come before.
         times: how many requests.
-        status, code: of the answer, where the kind has one; ``code`` is the vendor's word, empty for the double's default.
-        seconds: of those kinds that take time.
+        status, code: of the answer, if the kind has one; ``code`` is the vendor's word, empty for the double's default.
+        seconds: the duration, for kinds that take time.
     """
 
     kind: str
@@ -62,7 +62,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that are still to come.
+    """The pending faults.
 
     >>> faults = Faults()
     >>> faults.add(kind="reset-after", match="POST .*/machines$")
@@ -75,7 +75,7 @@ class Faults:
         self._seen: list[str] = []
 
     def add(self, **fields: Any) -> None:
-        """Wait for requests; the fields are those of `Fault`.
+        """Add a fault; the arguments are the fields of `Fault`.
 
         Raises:
             ValueError: the kind or an expression is wrong.
@@ -84,11 +84,11 @@ class Faults:
         self._waiting.append(Fault(**fields))
 
     def clear(self) -> None:
-        """Nothing goes wrong any more."""
+        """Remove all faults."""
         self._waiting.clear()
 
     def take(self, line: str) -> Fault | None:
-        """The fault of this request (``METHOD /path?query``), which counts as seen."""
+        """The fault for this request (``METHOD /path?query``); counts the request."""
         found = next((fault for fault in self._waiting if fault.match.search(line) and self._came(fault.after)), None)
         self._seen.append(line)
         if found is not None:

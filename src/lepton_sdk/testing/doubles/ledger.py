@@ -1,4 +1,4 @@
-"""The bill of a double: what was billed, from when to when, and what is billed still."""
+"""The bill of a double: what was billed, from when to when, and what is still billed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Charge:
 
     Attributes:
         kind: ``"machine"``, ``"disk"``, …
-        hourly: US dollars for an hour.
-        since: when the bill begins, seconds since 1970; may lie ahead (a vendor that bills from the end of the boot).
+        hourly: US dollars per hour.
+        since: when billing begins, seconds since 1970; may be in the future (a vendor that bills from the end of the boot).
         until: when it ended; ``None`` while it runs.
     """
 
@@ -33,11 +33,11 @@ class Charge:
 
 
 class Ledger:
-    """Every billable thing that there was.
+    """Every billable thing ever.
 
     Args:
-        increment: seconds that are billed at once.
-        least: how many increments are billed in any case.
+        increment: the billing increment in seconds.
+        least: the minimum number of billed increments.
 
     >>> ledger = Ledger(increment=60)
     >>> charge = ledger.begin("m1", hourly="1.20", since=0.0)
@@ -53,28 +53,28 @@ class Ledger:
     def begin(
         self, thing: str, *, since: float, name: str = "", kind: str = "machine", hourly: Decimal | str | int = 0
     ) -> Charge:
-        """Put a thing on the bill.
+        """Begin to bill a thing.
 
         Args:
             thing: its id at the vendor.
             since: seconds since 1970.
-            hourly: US dollars; exact, so no float.
+            hourly: US dollars per hour; exact, so not a float.
         """
         self.charges[thing] = Charge(thing, name or thing, kind, Decimal(hourly), since)
         return self.charges[thing]
 
     def end(self, thing: str, at: float) -> None:
-        """Take a thing off the bill at a moment; of several ends the first counts, and one that is not there is fine."""
+        """End the bill of a thing at a time. The first end counts; an unknown thing is fine."""
         charge = self.charges.get(thing)
         if charge is not None and charge.until is None:
             charge.until = at
 
     def open(self) -> list[str]:
-        """Ids of what is billed still, sorted."""
+        """Ids of the things that are still billed, sorted."""
         return sorted(charge.id for charge in self.charges.values() if charge.until is None)
 
     def amount(self, charge: Charge, now: float) -> Decimal:
-        """US dollars that a thing has cost until now: every increment that was begun."""
+        """US dollars that a thing has cost until now: every begun increment counts."""
         seconds = (now if charge.until is None else charge.until) - charge.since
         count = max(self._least, math.ceil(max(0.0, seconds) / self._increment))
         return (count * self._increment * charge.hourly / 3600).quantize(_CENT_OF_A_CENT)

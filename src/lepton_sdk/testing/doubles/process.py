@@ -1,4 +1,4 @@
-"""A double in a process of its own, steered from a test."""
+"""A double in a process of its own, controlled from a test."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def setting_variable(provider: str, setting: str) -> str:
 
 
 class DoubleProcess:
-    """``lepton NAME double`` in a process of its own: it is served until it is closed.
+    """``lepton NAME double`` in a process of its own: it runs until it is closed.
 
     Args:
         name: the word after ``lepton``, which is the provider's name.
-        options: more words for the command.
-        folder: where it is run.
+        options: more arguments for the command.
+        folder: its working folder.
         environment: its variables; by default ours.
 
     Attributes:
         url: the base URL of its API.
-        environment: variables that lead the installed plugin to it.
-        place: variables that lead commands to a journal, a cache and a configuration of the double's own.
+        environment: variables that point the installed plugin to it.
+        place: variables that point commands to a separate journal, cache and configuration of the double.
         control: the base URL of its control port.
 
     Raises:
@@ -70,7 +70,7 @@ class DoubleProcess:
         self.url = self.environment[setting_variable(name, "base_url")]
 
     def ask(self, path: str) -> Any:
-        """What a view of the control port shows.
+        """Read a view of the control port.
 
         Raises:
             ValueError: there is no such view.
@@ -78,7 +78,7 @@ class DoubleProcess:
         return self._control("GET", path)
 
     def tell(self, path: str, /, **fields: Any) -> None:
-        """Pull a lever of the control port.
+        """Call a lever of the control port.
 
         Raises:
             ValueError: there is no such lever, or it takes other fields; the text says which.
@@ -86,17 +86,17 @@ class DoubleProcess:
         self._control("POST", path, fields)
 
     def open(self) -> list[str]:
-        """Ids of what is billed now, sorted."""
+        """Ids of the things that are billed now, sorted."""
         found: list[str] = self.ask("/bill")["open"]
         return found
 
     def exchanges(self) -> list[dict[str, Any]]:
-        """Every request and what became of it; see `DoubleServer.exchanges`."""
+        """Every request and its result; see `DoubleServer.exchanges`."""
         found: list[dict[str, Any]] = self.ask("/exchanges")
         return found
 
     def close(self) -> None:
-        """End it, and with it its machines."""
+        """End the process and its machines."""
         self.process.terminate()
         self.process.communicate(timeout=_PATIENCE)
 

@@ -1,4 +1,4 @@
-"""What comes in and what goes back: a request, a reply, and the exception that a route raises to say no."""
+"""A request, a reply, and the exception that a route raises to refuse."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["Refused", "Reply", "Request"]
 
 
 class Refused(Exception):
-    """A request that the vendor answers with an error; `Double.write_refusal` gives the error its form.
+    """A request that the vendor answers with an error; `Double.write_refusal` writes its body.
 
     Args:
         status: HTTP status.
-        code: the vendor's own word for it, such as ``"quota_exceeded"``.
-        message: what the vendor says to people.
+        code: the vendor's error code, such as ``"quota_exceeded"``.
+        message: the vendor's text for people.
 
     >>> Refused(404, "not_found", "no machine m1").status
     404
@@ -31,11 +31,11 @@ class Refused(Exception):
 
 @frozen
 class Request:
-    """A request as it came over the wire.
+    """A request as it arrived.
 
     Attributes:
         method: ``"GET"``, ``"POST"``, …
-        target: path and query as they were sent.
+        target: path and query as sent.
         headers: names in lower case.
         raw: the body's bytes.
         caller: what `Double.authorize` returned for it.
@@ -57,17 +57,17 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query's names and values; of a name that came twice, the last value."""
+        """The query's names and values; for a repeated name, the last value."""
         return dict(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
 
     @property
     def line(self) -> str:
-        """``METHOD /path?query``, which faults are matched with."""
+        """``METHOD /path?query``, for matching faults."""
         return f"{self.method} {self.target}"
 
     @property
     def body(self) -> Any:
-        """The body as JSON; ``None`` where there is none.
+        """The body as JSON; ``None`` without a body.
 
         Raises:
             ValueError: it is not JSON.
@@ -81,7 +81,7 @@ class Reply:
 
     Attributes:
         body: a JSON value; ``None`` for an empty body; bytes are sent as they are, as a page of HTML.
-        headers: sent beside content type and length.
+        headers: sent in addition to content type and length.
         cut: send the head and half of the body, then reset the connection.
 
     >>> Reply(201, {"id": "m1"}).payload
@@ -102,5 +102,5 @@ class Reply:
 
     @property
     def content_type(self) -> str:
-        """What the body is."""
+        """The content type of the body."""
         return "text/html" if isinstance(self.body, bytes) else "application/json"

@@ -1,4 +1,4 @@
-"""Where a double declares what it answers: routes of the vendor's API, and levers and views of the control port."""
+"""Decorators for a double's calls: routes of the vendor's API, and levers and views of the control port."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Route:
     """One call of the vendor's API.
 
     Attributes:
-        path: with ``{names}`` in the place of what varies; each goes to the method as an argument.
-        body: the shape of the body; ``None`` for a call that takes none.
-        query: names that the query may have.
+        path: with ``{names}`` for its variable parts; each becomes an argument of the method.
+        body: the shape of the body; ``None`` for a call without body.
+        query: the allowed names of the query.
     """
 
     method: str
@@ -41,14 +41,14 @@ class Route:
         return re.compile("".join(f"(?P<{part[1:-1]}>[^/]+)" if part.startswith("{") else re.escape(part) for part in parts))
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """What stands for the names; ``None`` when this is another call."""
+        """The values of the path's names; ``None`` if this is another call."""
         found = self._pattern.fullmatch(path) if method == self.method else None
         return found.groupdict() if found else None
 
 
 @frozen
 class Switch:
-    """A lever or a view of the control port: where it is, what it does, and the method."""
+    """A lever or a view of the control port: its path, its purpose, and the method."""
 
     path: str
     help: str
@@ -58,9 +58,9 @@ class Switch:
 def route(method: str, path: str, *, body: Body | None = None, query: Collection[str] = ()) -> Callable[[Function], Function]:
     """Declare a method of a `Double` as the answer to one call of the vendor's API.
 
-    The method gets the `Request` and what stands for the path's ``{names}``. It returns a JSON value (which
-    `Double.write_answer` may wrap) or a `Reply`, or raises `Refused`. A body of another shape, a body where none belongs and a
-    name in the query that is not declared are refused before it is called.
+    The method takes the `Request` and the values of the path's ``{names}``. It returns a JSON value (which
+    `Double.write_answer` may wrap) or a `Reply`, or raises `Refused`. Malformed bodies, unexpected bodies and undeclared names
+    in the query are refused before the method is called.
 
     >>> @route("GET", "/machines/{name}")
     ... def machine(self, request, name):
@@ -75,7 +75,7 @@ def route(method: str, path: str, *, body: Body | None = None, query: Collection
 
 
 def lever(path: str) -> Callable[[Function], Function]:
-    """Declare a method as what ``POST path`` does on the control port; the fields of the JSON body are its arguments.
+    """Declare a method for ``POST path`` on the control port; the fields of the JSON body are its arguments.
 
     >>> @lever("/quota")
     ... def set_quota(self, gpus: int) -> None:
@@ -85,7 +85,7 @@ def lever(path: str) -> Callable[[Function], Function]:
 
 
 def view(path: str) -> Callable[[Function], Function]:
-    """Declare a method as what ``GET path`` shows on the control port: it returns a JSON value."""
+    """Declare a method for ``GET path`` on the control port; it returns a JSON value."""
     return _marker(_VIEW, path)
 
 
@@ -98,7 +98,7 @@ def _marker(name: str, path: str) -> Callable[[Function], Function]:
 
 
 def find_route(owner: object, method: str, path: str) -> tuple[Route, dict[str, str], Callable[..., Any]] | None:
-    """The route of a call, what stands for its names, and the method; of two that fit, the one with fewer names."""
+    """The route of a call, the values of its names, and the method; if two match, the one with fewer names."""
     fitting = [
         (route, names, call)
         for routes, call in _marked(owner, _ROUTES)
@@ -124,7 +124,7 @@ def _switches(owner: object, mark: str) -> dict[str, Switch]:
 
 
 def _marked(owner: object, mark: str) -> Iterator[tuple[Any, Callable[..., Any]]]:
-    # By the class: an attribute of the object may have the name of a method.
+    # Search the class: an attribute of the object may have the name of a method.
     kind: Any = type(owner)
     for name, value in _marks(kind, mark):
         yield value, MethodType(inspect.getattr_static(kind, name), owner)
@@ -132,7 +132,7 @@ def _marked(owner: object, mark: str) -> Iterator[tuple[Any, Callable[..., Any]]
 
 @cache
 def _marks(kind: type[Any], mark: str) -> tuple[tuple[str, Any], ...]:
-    """Method and mark of each that has one; one that overrides another without a mark of its own keeps its place."""
+    """Each marked method with its mark; a method that overrides a marked one inherits the mark."""
     found: dict[str, Any] = {}
     for parent in reversed(kind.__mro__):
         found |= {name: getattr(part, mark) for name, part in vars(parent).items() if hasattr(part, mark)}

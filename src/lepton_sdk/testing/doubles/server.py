@@ -1,4 +1,4 @@
-"""A double over HTTP: one port speaks the vendor's API, the other steers it. Exchanges are kept, ordered faults happen."""
+"""Serves a double over HTTP: one port has the vendor's API, the other controls it. Keeps all exchanges, injects faults."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lepton_sdk.testing.doubles.routes import lever, view
 
 __all__ = ["DoubleServer"]
 
-# Nothing that a cloud is told is larger.
+# No request to a cloud is larger.
 _MOST_BYTES = 16 << 20
 _PAGE = b"<html><body><h1>Welcome to the hotel's network</h1></body></html>"
 _OTHER_JSON = {"surprise": [1, 2, 3]}
@@ -32,12 +32,12 @@ class DoubleServer:
     """Serves a double on two loopback ports, until it is closed.
 
     Args:
-        make: makes the double as it is in the beginning: `Double` or a subclass of it, or a function.
+        make: creates the double in its first state: `Double` or a subclass of it, or a function.
         port, control_port: where it listens; 0 for a free port.
 
     Attributes:
-        double: the double that is served; ``/reset`` makes a new one.
-        faults: what is going to go wrong.
+        double: the double that is served; ``/reset`` creates a new one.
+        faults: the pending faults.
 
     >>> from http.client import HTTPConnection
     >>> with DoubleServer(Double) as server:
@@ -105,28 +105,28 @@ class DoubleServer:
 
     @lever("/fault")
     def add_fault(self, **fields: Any) -> None:
-        """Order a fault: kind, match, after, times, status, code, seconds; see `Fault`."""
+        """Add a fault: kind, match, after, times, status, code, seconds; see `Fault`."""
         self.faults.add(**fields)
 
     @lever("/calm")
     def calm(self) -> None:
-        """Forget the faults that are still to come."""
+        """Remove the pending faults."""
         self.faults.clear()
 
     @lever("/reset")
     def reset(self) -> None:
-        """Forget everything, and end every machine: as if it had just been started."""
+        """Return to the first state, and end every machine."""
         self.double.machines.stop_all()
         self.double, self.faults, self._exchanges = self._make(), Faults(), []
 
     @view("/exchanges")
     def exchanges(self) -> list[dict[str, Any]]:
-        """Every request and what became of it, oldest first.
+        """Every request and its result, oldest first.
 
         Returns:
             ``method``, ``path``, ``query``, ``scheme`` (of the authorization; no secret is kept), ``request`` (the body's
-            text), ``at`` (seconds since 1970), ``fault`` (its kind, or null); and ``status`` and ``reply`` as the double made
-            them, before a fault spoilt them; null where nothing happened.
+            text), ``at`` (seconds since 1970), ``fault`` (its kind, or null); and ``status`` and ``reply`` of the double,
+            before a fault changed them; null where nothing happened.
         """
         return list(self._exchanges)
 
@@ -153,15 +153,15 @@ class DoubleServer:
         return reply and evolve(reply, headers={"x-request-id": f"double-{number}", **reply.headers})
 
     def _ask(self, request: Request, exchange: dict[str, Any]) -> Reply:
-        """Let it happen."""
+        """Run the request."""
         with self._lock:
             if self._closing.is_set():
-                # Nothing may be rented out that nobody would end.
+                # Rent out nothing that nobody would end.
                 return Reply(503)
             try:
                 reply = self.double.answer(request)
             except Exception:
-                # A bug of the double must not look like the vendor being ill.
+                # A bug of the double must not look like a fault of the vendor.
                 traceback.print_exc(file=sys.stderr)
                 reply = Reply(500, {"error": "the double has a bug; its own output shows where"})
             exchange |= {"status": reply.status, "reply": None if isinstance(reply.body, bytes) else reply.body}
@@ -169,12 +169,12 @@ class DoubleServer:
 
     def _ask_late(self, request: Request, exchange: dict[str, Any], double: Double) -> None:
         with self._lock:
-            # After a reset it is nobody's request any more.
+            # After a reset the request belongs to no double any more.
             if double is self.double:
                 self._ask(request, exchange)
 
     def _spoilt(self, fault: Fault, request: Request, exchange: dict[str, Any]) -> Reply | None:
-        """What comes back when something goes wrong; ``None`` when the line goes dead."""
+        """The answer with a fault; ``None`` if the connection breaks."""
         match fault.kind:
             case "reset-before":
                 return None
@@ -217,7 +217,7 @@ class DoubleServer:
 
 
 class _Port(ThreadingHTTPServer):
-    """One port, and what answers there; ``None`` resets the connection."""
+    """One port, and its function for answers; ``None`` resets the connection."""
 
     daemon_threads = True
 
@@ -227,26 +227,26 @@ class _Port(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is no news; anything else is a bug."""
+        """Ignore a client that went away; anything else is a bug."""
         if not isinstance(sys.exception(), ConnectionError):
             traceback.print_exc(file=sys.stderr)
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Head and body leave together; else each waits for the other side's delayed acknowledgement.
+    # Send head and body together; else each waits for the other side's delayed acknowledgement.
     wbufsize = -1
     disable_nagle_algorithm = True
     server: _Port
 
     def log_message(self, *args: object) -> None:
-        """Exchanges are kept instead: signatures must not be in logs."""
+        """Log nothing: signatures must not be in logs, and exchanges are kept instead."""
 
     def do_GET(self) -> None:
         length = int(self.headers.get("content-length") or 0)
         raw = self.rfile.read(length) if 0 <= length <= _MOST_BYTES else b""
         if len(raw) != length:
-            # Whoever sent it died in the middle of it, so it is no request.
+            # The sender died in the middle of it, so it is no request.
             self.close_connection = True
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -271,6 +271,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
 
     def _reset(self) -> None:
-        # Lingering for zero seconds makes close() send a reset.
+        # With a linger time of zero, close() sends a reset.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True

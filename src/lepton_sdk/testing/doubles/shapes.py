@@ -1,7 +1,7 @@
-"""Shapes of request bodies: small tests that are put together, so that a double refuses what the vendor refuses.
+"""Shapes of request bodies: small checks to combine, so that a double refuses what the vendor refuses.
 
-A shape is a function from a JSON value to whether it fits. `Body` says which fields there are and which must be there; a field
-that is not declared is refused.
+A shape is a function from a JSON value to whether it fits. `Body` declares the required and optional fields; an undeclared
+field is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def anything(value: Any) -> bool:
 
 
 def text(longest: int = 1 << 20, shortest: int = 0, pattern: str = "") -> Shape:
-    """Fits a string of a length (in characters), and of a regular expression where one is given.
+    """Fits a string with a length limit (in characters), and a regular expression if one is given.
 
     >>> text(pattern="[a-z]+")("gpu"), text(2)("gpu")
     (True, False)
@@ -37,7 +37,7 @@ def text(longest: int = 1 << 20, shortest: int = 0, pattern: str = "") -> Shape:
 
 
 def number(least: float = float("-inf"), most: float = float("inf")) -> Shape:
-    """Fits a number from ``least`` to ``most``; true and false are none."""
+    """Fits a number from ``least`` to ``most``, but not true or false."""
     return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
 
 
@@ -57,17 +57,17 @@ def record(**fields: Shape) -> Shape:
 
 
 def either(*shapes: Shape) -> Shape:
-    """Fits what one of the shapes fits."""
+    """Fits a value that fits one of the shapes."""
     return lambda value: any(shape(value) for shape in shapes)
 
 
 @frozen
 class Body:
-    """The object that a call takes.
+    """The JSON object in the body of a call.
 
     Args:
-        required: fields that must be there, with their shapes.
-        optional: fields that may be there.
+        required: required fields, with their shapes.
+        optional: optional fields, with their shapes.
 
     >>> launch = Body({"type": text(64, 1)}, {"script": text()})
     >>> launch.complaint({"type": "small"})

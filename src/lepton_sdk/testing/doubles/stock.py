@@ -1,4 +1,4 @@
-"""What a double has left to rent out, and what its listing says of that."""
+"""A double's stock, and what its listing shows of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Place = tuple[str, str]
 
 
 class Stock:
-    """Machines that are left, by type and region.
+    """The available machines, by type and region.
 
     Args:
         rows: ``(type, region)`` → how many.
@@ -32,11 +32,11 @@ class Stock:
         return (kind, region) in self._left
 
     def left(self, kind: str, region: str) -> int:
-        """How many can be taken."""
+        """How many are available."""
         return self._left.get((kind, region), 0)
 
     def listed(self, kind: str, region: str) -> int:
-        """How many the listing shows: what was promised, else what is left."""
+        """How many the listing shows: the promised number, else the available one."""
         return self._promised.get((kind, region), self.left(kind, region))
 
     def places(self) -> list[Place]:
@@ -44,20 +44,20 @@ class Stock:
         return sorted({**self._left, **self._promised})
 
     def take(self, kind: str, region: str) -> bool:
-        """Take one; false where none is left."""
+        """Take one; false if none is available."""
         if self.left(kind, region) < 1:
             return False
         self._left[kind, region] -= 1
         return True
 
     def give_back(self, kind: str, region: str) -> None:
-        """One more is left."""
+        """Put one back."""
         self._left[kind, region] = self.left(kind, region) + 1
 
     def put(self, kind: str, region: str, left: int) -> None:
-        """Set how many are left."""
+        """Set how many are available."""
         self._left[kind, region] = left
 
     def promise(self, kind: str, region: str, left: int) -> None:
-        """Set what the listing shows, whatever is left: a promise that a launch may break."""
+        """Set what the listing shows, independent of the stock: a promise that a launch may break."""
         self._promised[kind, region] = left

@@ -1,4 +1,4 @@
-"""The GPUs of a host as NVML sees them now: every value by itself, so that one that fails hides no other."""
+"""The GPUs of a host as NVML sees them now. Each value is read separately, so that a failure hides no other value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["read_cards", "watch_xids"]
 
 
 def read_cards(watch: float = 0.0) -> dict[str, Any]:
-    """The driver, its GPUs, and the XID events of the next ``watch`` seconds.
+    """Read the driver, its GPUs, and the XID events of the next ``watch`` seconds.
 
     ``driver.state`` is ``ready``, ``absent`` (no library, or the driver is not loaded) or ``broken``; ``said`` is NVML's word.
     """
@@ -93,7 +93,7 @@ class _Card:
         }
 
     def _ask(self, call: str, *more: Any) -> Any:
-        """NVML's answer; ``None`` where the GPU or the library cannot say."""
+        """NVML's answer; ``None`` if the GPU or the library has none."""
         try:
             return getattr(self._nvml, "nvmlDevice" + call)(self._handle, *more)
         except self._nvml.NVMLError:
@@ -132,7 +132,7 @@ class _Card:
 
 
 def watch_xids(nvml: Any, count: int, seconds: float) -> Iterator[dict[str, Any]]:
-    """XID events of the next ``seconds``; NVML tells none that were before."""
+    """XID events of the next ``seconds``; NVML reports no earlier ones."""
     import time
 
     events = _quietly(nvml, nvml.nvmlEventSetCreate)

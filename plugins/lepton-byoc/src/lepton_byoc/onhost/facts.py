@@ -1,4 +1,4 @@
-"""What a host says of itself beside its GPUs."""
+"""Facts about a host, other than its GPUs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TOOL_SECONDS = 10
 
 
 def host_facts(root: Path) -> dict[str, Any]:
-    """Facts as JSON values; ``None`` where one cannot be known.
+    """Facts as JSON values; ``None`` for an unknown one.
 
     Args:
-        root: below which the host's ``/etc``, ``/proc``, ``/sys`` and ``/dev`` stand; another than ``/`` in a container.
+        root: where the host's ``/etc``, ``/proc``, ``/sys`` and ``/dev`` are; not ``/`` in a container.
     """
     system = _os_release(root)
     return {
@@ -52,19 +52,19 @@ def host_facts(root: Path) -> dict[str, Any]:
 
 
 def _address() -> str | None:
-    """The address of this host at which the SSH client came in; ``None`` without one that other hosts could use."""
+    """The address of this host that the SSH client connected to; ``None`` if other hosts cannot use it."""
     words = os.environ.get("SSH_CONNECTION", "").split()
     return words[2] if len(words) == 4 and not words[2].startswith(("127.", "::1")) else None
 
 
 def record_name(root: Path) -> str:
-    """The name under which this host's record lies; a home may be shared by several hosts."""
+    """The name of this host's record; several hosts may share a home."""
     name = read(root / "proc/sys/kernel/hostname") or os.uname().nodename
     return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
 
 
 def read(path: Path) -> str | None:
-    """A small file without the spaces around it; ``None`` if it is empty or cannot be read."""
+    """A small file's text, stripped; ``None`` if it is empty or unreadable."""
     try:
         return path.read_text(errors="replace").strip() or None
     except OSError:
@@ -106,7 +106,7 @@ def _auto_updates(root: Path) -> bool | None:
 
 
 def _disks(root: Path) -> Iterator[dict[str, Any]]:
-    """Whole disks that hold data: no loop, memory, optical or mapped devices, which would count twice."""
+    """Whole disks with data: no loop, memory, optical or mapped devices, which would count twice."""
     for disk in sorted((root / "sys/block").glob("*")):
         if re.match(r"loop|ram|zram|sr|fd|dm-|md|nbd", disk.name) or read(disk / "removable") == "1":
             continue
@@ -183,7 +183,7 @@ def _version(program: str, *words: str, pattern: str, also: str = "") -> str | N
 
 
 def _says(*argv: str, any_end: bool = False) -> str | None:
-    """What a program says; ``None`` if it is not there, fails, or takes too long."""
+    """A program's output; ``None`` if it is missing, fails, or takes too long."""
     environment = {**os.environ, "LC_ALL": "C"}
     try:
         done = subprocess.run(  # noqa: S603 - fixed words

@@ -1,4 +1,4 @@
-"""XIDs that the kernel has logged since the host booted."""
+"""The XIDs in the kernel's log since the host booted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RECORD = 1 << 13
 
 
 def logged_xids(root: Path) -> list[dict[str, Any]] | None:
-    """Each with its number, the PCI address and the seconds since boot; ``None`` where the log may not be read."""
+    """Each XID with its number, PCI address and seconds since boot; ``None`` if the log is not readable."""
     try:
         log = os.open(root / "dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
@@ -31,7 +31,7 @@ def _xid(match: Any) -> dict[str, Any]:
 
 
 def _lines(log: int) -> list[bytes]:
-    """The device gives one record at each read; a file is read as well."""
+    """The log's records: the device returns one at each read; a file works, too."""
     text = b""
     while True:
         try:
@@ -39,7 +39,7 @@ def _lines(log: int) -> list[bytes]:
         except BlockingIOError:
             break
         except BrokenPipeError:
-            # A record was overwritten while we read; the next read goes on after it.
+            # A record was overwritten during the read; the next read continues after it.
             continue
         except OSError:
             break

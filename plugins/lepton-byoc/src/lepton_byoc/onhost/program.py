@@ -26,7 +26,8 @@ def main() -> None:
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Do what ``request["do"]`` says: look, take, give-back, cordon, held.
 
-    Every answer holds what is held and the cordon, a look the probe as well. ``{"refused": word, "said": sentence}`` if not.
+    Every answer has the allocations and the cordon; a look has the probe as well. A refusal is
+    ``{"refused": word, "said": sentence}``.
     """
     root = Path(os.environ.get("LEPTON_HOST_ROOT") or "/")
     home = os.environ.get("XDG_CACHE_HOME", "")
@@ -54,7 +55,7 @@ def _do(record: Record, request: dict[str, Any], root: Path) -> dict[str, Any]:
 
 
 def probe(root: Path = Path("/"), watch: float = 0.0) -> dict[str, Any]:
-    """All that can be seen of this host now; XIDs that come within ``watch`` seconds as well."""
+    """Everything about this host now, and the XIDs of the next ``watch`` seconds."""
     begun = time.monotonic()
     host, cards, logged = host_facts(root), read_cards(watch), logged_xids(root)
     events = cards.pop("events")

@@ -1,6 +1,6 @@
-"""Who holds which GPU of this host, and whether it is cordoned: one small file behind a lock, for all clients of one user.
+"""The record of allocated GPUs and of the cordon on this host: one small file with a lock, for all clients of one user.
 
-The same file that ``lepton`` on the host itself keeps, so that a client there and one far away never hand out one GPU twice.
+``lepton`` on the host itself uses the same file, so that a local and a remote client never allocate one GPU twice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PATIENCE, _LOOK_AGAIN = 15.0, 0.02
 
 
 class Refused(Exception):
-    """The request cannot be met; the first argument says why in a word, the second in a sentence."""
+    """The request is refused; the first argument is the reason in a word, the second in a sentence."""
 
 
 class Record:
@@ -28,8 +28,8 @@ class Record:
 
     Args:
         folder: where it lies.
-        name: the host's name; a home may be shared by several hosts.
-        boot: a text that changes with every boot: what was held before is void, because every process of it is dead.
+        name: the host's name; several hosts may share a home.
+        boot: a text that changes with every boot: earlier allocations are void, because all their processes are dead.
     """
 
     def __init__(self, folder: Path, name: str, boot: str) -> None:
@@ -39,7 +39,7 @@ class Record:
         self._boot = boot
 
     def nodes(self) -> list[Any]:
-        """What is held, each as the JSON of a node."""
+        """The allocations, each as the JSON of a node."""
         try:
             data = json.loads(self.path.read_text())
             return list(data["nodes"]) if data["boot"] == self._boot else []
@@ -49,7 +49,7 @@ class Record:
             raise Refused("damaged", f"{self.path} cannot be read ({error}); delete it when no run is on the host") from None
 
     def take(self, node: dict[str, Any], eligible: list[str], count: int) -> dict[str, Any]:
-        """Hand out ``count`` of the eligible GPUs, the first that are free; one token gets one node."""
+        """Allocate ``count`` of the eligible GPUs, the first free ones; one token gets one node."""
         with self._alone():
             nodes = self.nodes()
             for held in nodes:
@@ -64,7 +64,7 @@ class Record:
             return given
 
     def give_back(self, name: str) -> None:
-        """Free what a node held; nothing if it held nothing."""
+        """Free the GPUs of a node, if it has any."""
         with self._alone():
             nodes = self.nodes()
             rest = [held for held in nodes if held["id"] != name]
@@ -72,7 +72,7 @@ class Record:
                 self._write(self.path, {"boot": self._boot, "nodes": rest})
 
     def cordon(self) -> Any:
-        """That no new work may come here: reason, by whom, since when; ``None`` if it may."""
+        """The cordon: reason, by whom, since when; ``None`` if new work may come."""
         try:
             data = json.loads(self._cordon.read_text())
             return {"reason": str(data["reason"]), "by": str(data.get("by", "")), "since": float(data.get("since", 0))}
@@ -80,7 +80,7 @@ class Record:
             return None
 
     def set_cordon(self, reason: Any, by: Any) -> None:
-        """Keep new work away for a reason; ``None`` lets it come again. It survives a reboot."""
+        """Keep new work away for a reason; ``None`` allows it again. It survives a reboot."""
         with self._alone():
             if reason is None:
                 self._cordon.unlink(missing_ok=True)
@@ -127,7 +127,7 @@ def _locked(file: int) -> bool:
 
 def _with_gpus(node: dict[str, Any], uuids: list[str]) -> dict[str, Any]:
     names = ",".join(uuids)
-    # "void" is how NVIDIA's container runtime is told to inject nothing.
+    # "void" tells NVIDIA's container runtime to inject nothing.
     environment = {"CUDA_VISIBLE_DEVICES": names, "NVIDIA_VISIBLE_DEVICES": names or "void"}
     access = {**node["access"], "environment": environment}
     return {**node, "access": access, "provider_data": {**node["provider_data"], "gpus": names}}

@@ -1,4 +1,4 @@
-"""What the calls of the published API take; unknown fields are refused."""
+"""The request bodies of the published API; unknown fields are refused."""
 
 from __future__ import annotations
 

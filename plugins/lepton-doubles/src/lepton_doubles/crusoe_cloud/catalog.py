@@ -35,12 +35,12 @@ TYPES: list[dict[str, Any]] = [
 
 
 def stock() -> Stock:
-    """What there is in the beginning."""
+    """The stock at the start."""
     return Stock({(row[0], location): row[7] for row in _ROWS for location in LOCATIONS})
 
 
 def hourly(kind: str) -> str:
-    """US dollars for an hour of a machine."""
+    """The price of a machine, in US dollars per hour."""
     return next(row[6] for row in _ROWS if row[0] == kind)
 
 

@@ -1,4 +1,4 @@
-"""Crusoe Cloud's double: what each call of the API does to machines, and who is let in."""
+"""Crusoe Cloud's double: the calls of the API, and authorization."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CrusoeDouble(MachineParts):
     # --- who is let in ----------------------------------------------------------------------------------------------
 
     def authorize(self, request: Request) -> None:
-        """A signature that holds, at a pace that the double bears, by a key that may."""
+        """Check the signature, the rate limit, and the key's rights."""
         keys = {} if self.settings.expired else self.keys
         said = request.headers.get("authorization", ""), request.headers.get("x-crusoe-timestamp", "")
         now = datetime.fromtimestamp(self.now(), UTC)
@@ -41,7 +41,7 @@ class CrusoeDouble(MachineParts):
             raise Refused(403, "unauthorized", "this key may only read")
 
     def locate(self, request: Request) -> str:
-        """The path within the project, where the call is about one."""
+        """The path within the project, for calls about one."""
         local = super().locate(request)
         if match := re.match(r"/projects/([^/]+)", local):
             self._check_project(match[1])
@@ -62,7 +62,7 @@ class CrusoeDouble(MachineParts):
 
     @route("GET", "/users/identities")
     def identity(self, request: Request) -> Any:
-        """Whose key it is, and its role."""
+        """The key's user and role."""
         role = "project-reader" if self.settings.read_only else "project-editor"
         scope = {"scope_type": "project", "scope_object_id": self.project_id}
         binding = {"id": "binding", "customer_id": "user", "role_id": role, "role_name": role, **scope}
@@ -77,12 +77,12 @@ class CrusoeDouble(MachineParts):
 
     @route("GET", "/compute/vms/types")
     def types(self, request: Request) -> Any:
-        """What is sold."""
+        """The instance types."""
         return {"items": TYPES}
 
     @route("GET", "/capacities")
     def capacities(self, request: Request) -> Any:
-        """What can be had, as far as the listing says."""
+        """The available machines, as the listing shows them."""
         rows = [
             {"type": kind, "location": at, "quantity": self.stock.listed(kind, at), "quota_type": quota_of(kind)}
             for kind, at in self.stock.places()
@@ -91,7 +91,7 @@ class CrusoeDouble(MachineParts):
 
     @route("GET", "/quotas")
     def quotas(self, request: Request) -> Any:
-        """What the project may take."""
+        """The project's quotas."""
         rows, most = [], self.settings.quota
         for name in sorted({quota_of(kind["product_name"]) for kind in TYPES}):
             used = self._used(name)
@@ -107,7 +107,7 @@ class CrusoeDouble(MachineParts):
 
     @route("POST", _INSTANCES, body=CREATE_MACHINE)
     def create_machine(self, request: Request) -> Any:
-        """Make a machine. One that the stock does not have fails later, in its operation, as clients of the vendor report."""
+        """Create a machine. Without stock it fails later, in its operation, as clients of the vendor report."""
         body = request.body
         self._check(body)
         if self._used(quota_of(body["type"])) >= self.settings.quota:
@@ -171,7 +171,7 @@ class CrusoeDouble(MachineParts):
 
     @route("DELETE", f"{_INSTANCES}/{{name}}")
     def end_machine(self, request: Request, name: str) -> Any:
-        """Begin to end a machine."""
+        """Begin to delete a machine."""
         found = self._machine(name)
         if found.ended is None:
             found.ended, found.gone = self.now(), self.now() + self.settings.end
@@ -206,7 +206,7 @@ class CrusoeDouble(MachineParts):
 
     @route("GET", f"{_INSTANCES}/operations/{{name}}")
     def operation(self, request: Request, name: str) -> Any:
-        """How an operation stands."""
+        """The state of an operation."""
         if name not in self.operations:
             raise Refused(404, "not_found", f"no operation {name}")
         return self.operations[name].show(self.now())

@@ -1,4 +1,4 @@
-"""``lepton crusoe double``: the whole path with no account."""
+"""``lepton crusoe double``: try everything without an account."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PROJECT = "00000000-0000-4000-8000-000000000001"
 
 
 def _new_secret() -> str:
-    # HMAC fills a key up with zeros: one that ended in a zero would be the same key without its end.
+    # HMAC pads a key with zeros, so a key that ends in a zero would equal the key without it.
     return secrets.token_urlsafe(23)[:-1] + "gE"
 
 
@@ -43,7 +43,7 @@ def command() -> click.Group:
         options=(
             click.Option(["--project"], default=_PROJECT, show_default=True, help="Id of its one project."),
             click.Option(["--access-key-id"], default="double", show_default=True, help="The key's public half."),
-            click.Option(["--secret-key"], default=_new_secret, help="Its secret half; made up when not given."),
+            click.Option(["--secret-key"], default=_new_secret, help="Its secret half; random by default."),
             click.Option(["--ending"], type=float, default=1.0, show_default=True, help="Seconds until a machine is gone."),
         ),
         port=8911,

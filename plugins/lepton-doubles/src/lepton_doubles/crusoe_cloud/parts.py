@@ -1,4 +1,4 @@
-"""What stands beside the machines of Crusoe Cloud's double: disks, partitions, its settings, and what ends by itself."""
+"""Disks, partitions and settings of Crusoe Cloud's double, and the changes that happen by themselves."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class CrusoeSettings(Settings):
     Attributes:
         quota: machines of each family that the project may have.
         late_id: the create's first answer names no machine yet.
-        power_off: what becomes of a machine that is powered off from inside: it ``ends`` the bill, or ``keeps`` it.
-        per_second: calls within a second that are let through; the vendor publishes no limit.
+        power_off: what powering off from inside does to the bill: ``ends`` or ``keeps``.
+        per_second: calls allowed within a second; the vendor publishes no limit.
         read_only: the key may only read.
-        expired: the key is refused like one that never was.
+        expired: the key is refused like an unknown one.
     """
 
     quota: int = 20
@@ -38,7 +38,7 @@ class CrusoeSettings(Settings):
 
 
 class MachineParts(Double):
-    """Disks and partitions, which are made beforehand and given to machines.
+    """Disks and partitions, which are created first and then attached to machines.
 
     Args:
         machines: what it rents out.
@@ -65,11 +65,11 @@ class MachineParts(Double):
         self.operations: dict[str, Operation] = {}
 
     def is_visible(self, one: Machine) -> bool:
-        """Whether a machine is in the answers."""
+        """Whether a machine is visible."""
         return not one.is_over(self.now()) and not one.sold_out and self.is_listed(one.made)
 
     def refresh(self) -> None:
-        """A machine may have powered itself off; a system disk ends with its machine."""
+        """Update the state: a machine may have powered itself off; a system disk ends with its machine."""
         for one in self.vms.values():
             if one.ended is None and not one.sold_out:
                 off = self.machines.off_since(one.id) if self.settings.power_off == "ends" else None
@@ -82,7 +82,7 @@ class MachineParts(Double):
 
     @route("POST", "/storage/disks", body=CREATE_DISK)
     def create_disk(self, request: Request) -> Any:
-        """Make a disk."""
+        """Create a disk."""
         body = request.body
         if body["location"] not in LOCATIONS:
             raise self.bad_request(f"unknown location {body['location']!r}")
@@ -110,7 +110,7 @@ class MachineParts(Double):
 
     @route("DELETE", "/storage/disks/{name}")
     def end_disk(self, request: Request, name: str) -> Any:
-        """Delete a disk that no machine holds."""
+        """Delete a disk that no machine uses."""
         disk = self.disks.get(name)
         if disk is None or disk.ended:
             raise Refused(404, "not_found", f"no disk {name}")
@@ -136,7 +136,7 @@ class MachineParts(Double):
 
     @route("POST", "/networking/ib-partitions", body=CREATE_PARTITION)
     def create_partition(self, request: Request) -> Any:
-        """Make a partition."""
+        """Create a partition."""
         if request.body["ib_network_id"] not in map(network_of, LOCATIONS):
             raise self.bad_request("unknown InfiniBand network")
         one = Partition(self.new_id(), request.body["name"], request.body["ib_network_id"])

@@ -1,4 +1,4 @@
-"""What Crusoe Cloud's double keeps: machines, disks, partitions and operations, and how the API writes them."""
+"""The records of Crusoe Cloud's double: machines, disks, partitions and operations, and their JSON in the API."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Machine:
     """A virtual machine; times in seconds since 1970.
 
     Attributes:
-        partitions, disks: ids of what it has joined and holds.
+        partitions, disks: ids of its partitions and disks.
         ready: when it runs.
-        ended, gone: when its end was asked for, and when it is over.
+        ended, gone: when its deletion was requested, and when it is gone.
         sold_out: the create was accepted and its operation fails.
     """
 
@@ -41,7 +41,7 @@ class Machine:
 
 @define
 class Disk:
-    """A disk; ``system`` is one that ends with its machine."""
+    """A disk; a ``system`` disk ends with its machine."""
 
     id: str
     name: str
@@ -52,7 +52,7 @@ class Disk:
     ended: bool = False
 
     def show(self, holders: list[str]) -> dict[str, Any]:
-        """As the API writes it."""
+        """Its JSON in the API."""
         kind = "os" if self.system else "data"
         held = [{"vm_id": one, "attachment_type": kind, "mode": "read-write"} for one in holders]
         about = {"id": self.id, "name": self.name, "type": "persistent-ssd", "size": self.size, "location": self.location}
@@ -69,19 +69,19 @@ class Partition:
     network: str
 
     def show(self) -> dict[str, Any]:
-        """As the API writes it."""
+        """Its JSON in the API."""
         return {"id": self.id, "name": self.name, "ib_network_id": self.network}
 
 
 @define
 class Operation:
-    """What an asynchronous call has begun.
+    """An asynchronous operation.
 
     Attributes:
         kind: ``create``, ``delete``, ``disk``.
-        about: id of what it is about.
-        done: when it is over, in seconds since 1970.
-        failure: the error that it ends with, or nothing.
+        about: id of its object.
+        done: when it ends, in seconds since 1970.
+        failure: the error that it ends with, or empty.
     """
 
     id: str
@@ -91,7 +91,7 @@ class Operation:
     failure: dict[str, str] | None = None
 
     def show(self, now: float, *, names_it: bool = True) -> dict[str, Any]:
-        """As the API writes it; ``names_it`` says whether it tells yet what it is about."""
+        """Its JSON in the API; ``names_it`` says whether it names its object yet."""
         over = now >= self.done
         return {
             "operation_id": self.id,
@@ -104,13 +104,13 @@ class Operation:
 
 
 def adapter(partition: str) -> dict[str, str]:
-    """As the API writes a machine's place in a partition."""
+    """The JSON of a machine's membership in a partition."""
     keys = ("type", "guid", "ib_network_id", "ib_partition_id", "transport_network_id", "transport_partition_id")
     return dict.fromkeys(keys, "") | {"type": "ib", "ib_partition_id": partition, "transport_partition_id": partition}
 
 
 def interface(address: str) -> dict[str, Any]:
-    """As the API writes a machine's address."""
+    """The JSON of a machine's address."""
     public = {"address": address, "id": "ip", "type": "dynamic"}
     ips = {"private_ipv4": {"address": "10.0.0.2"}, "public_ipv4": public}
     names = dict.fromkeys(("id", "name", "network", "subnet", "interface_type", "mac_address", "external_dns_name"), "")
@@ -118,5 +118,5 @@ def interface(address: str) -> dict[str, Any]:
 
 
 def written(moment: float) -> str:
-    """A moment as the API writes it."""
+    """A time as the API writes it."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""Checking signatures, written from the published rules alone: nothing of the plugin's own signing is used here."""
+"""Checks signatures by the published rules alone, without the plugin's own code for signing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TOLERANCE_SECONDS = 300.0
 
 
 def expected_signature(secret: str, method: str, target: str, timestamp: str) -> str:
-    """What the request must carry.
+    """The signature that the request must carry.
 
     Args:
         target: the request line's path and query, as sent.
@@ -30,7 +30,7 @@ def expected_signature(secret: str, method: str, target: str, timestamp: str) ->
 
 
 def why_refused(keys: dict[str, str], method: str, target: str, authorization: str, timestamp: str, now: datetime) -> str:
-    """Why a request is not let in; empty when it is.
+    """Why a request is refused; empty if it is not.
 
     Args:
         keys: access key id → secret key.

@@ -11,7 +11,7 @@ from lepton_doubles.lambda_cloud.refusals import refused
 
 __all__ = ["Account", "ApiKey", "Instance"]
 
-# How long a terminated instance is still shown, in seconds.
+# How long a terminated instance is still listed, in seconds.
 _REMEMBERED = 3600.0
 
 
@@ -20,9 +20,9 @@ class Instance:
     """An instance; times are seconds since 1970.
 
     Attributes:
-        launched, active: when it was asked for, and when it is active.
-        ended, gone: when its end was asked for, and when it is over.
-        status: what was forced on it (``unhealthy``, ``preempted``); empty for what time makes of it.
+        launched, active: when it was requested, and when it is active.
+        ended, gone: when its termination was requested, and when it is gone.
+        status: a forced status (``unhealthy``, ``preempted``); empty for the status that follows from time.
     """
 
     id: str
@@ -38,17 +38,17 @@ class Instance:
     status: str = ""
 
     def state(self, now: float) -> str:
-        """One of the API's six."""
+        """Its status, one of the API's six."""
         if self.ended is not None:
             return "terminated" if now >= self.gone else "terminating"
         return self.status or ("active" if now >= self.active else "booting")
 
     def is_forgotten(self, now: float) -> bool:
-        """Whether it ended so long ago that it is no longer shown."""
+        """Whether it ended so long ago that it is no longer listed."""
         return self.ended is not None and self.ended + _REMEMBERED <= now
 
     def show(self, now: float) -> dict[str, Any]:
-        """As the API writes it."""
+        """Its JSON in the API."""
         state, leaving = self.state(now), self.ended is not None
         action = {"available": state == "active"} | ({"reason_code": "vm-is-terminating"} if leaving else {})
         shown: dict[str, Any] = {
@@ -70,7 +70,7 @@ class Instance:
 
 @define
 class Account:
-    """What belongs to one customer; of file systems (by name) and firewall rulesets (by id) their region."""
+    """The property of one customer; file systems (by name) and firewall rulesets (by id) with their region."""
 
     quota: int = 32
     file_systems: dict[str, str] = Factory(dict)
@@ -85,12 +85,12 @@ class Account:
 
 @define
 class ApiKey:
-    """A key and what it may.
+    """A key and its rights.
 
     Attributes:
-        trouble: code with which calls are refused: ``global/account-inactive`` or ``global/invalid-address``.
+        trouble: the code that calls are refused with: ``global/account-inactive`` or ``global/invalid-address``.
         no_instances: the key may not see instances.
-        expired: it is refused like one that never was.
+        expired: it is refused like an unknown one.
     """
 
     value: str
@@ -100,7 +100,7 @@ class ApiKey:
     expired: bool = False
 
     def check(self, path: str, *, launching: bool) -> None:
-        """Refuse what it may not; a wrong billing address stands in the way of launches alone.
+        """Refuse calls without rights; a wrong billing address blocks only launches.
 
         Raises:
             Refused: 403.

@@ -1,4 +1,4 @@
-"""What the calls of the published API take; unknown fields are refused."""
+"""The request bodies of the published API; unknown fields are refused."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ LAUNCH = Body(
     },
 )
 TERMINATE = Body({"instance_ids": items(text())})
-# The double makes no key pairs itself.
+# The double creates no key pairs itself.
 NEW_KEY = Body({"name": text(64, 1), "public_key": text(4096, 1)})

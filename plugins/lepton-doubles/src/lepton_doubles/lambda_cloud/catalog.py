@@ -1,4 +1,4 @@
-"""What Lambda Cloud's double sells: types, prices and stock."""
+"""The market of Lambda Cloud's double: types, prices and stock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REGIONS = {
 
 @define
 class InstanceType:
-    """A type, its price in US cents an hour, and how many of it each region has in the beginning."""
+    """A type, its price in US cents per hour, and the stock of each region at the start."""
 
     name: str
     gpu: str
@@ -33,7 +33,7 @@ class InstanceType:
     regions: dict[str, int]
 
     def show(self) -> dict[str, Any]:
-        """As the API writes a type."""
+        """The JSON of a type."""
         specs = {"vcpus": self.cpus, "memory_gib": self.memory_gib, "storage_gib": self.disk_gib, "gpus": self.gpus}
         return {
             "name": self.name,
@@ -45,7 +45,7 @@ class InstanceType:
 
 
 def region(name: str) -> dict[str, str]:
-    """As the API writes a region."""
+    """The JSON of a region."""
     return {"name": name, "description": REGIONS[name]}
 
 
@@ -61,10 +61,10 @@ def _rows() -> Iterator[InstanceType]:
 
 
 def catalog() -> dict[str, InstanceType]:
-    """Every type, by name; fresh, because prices change."""
+    """Every type, by name; new objects, because prices change."""
     return {kind.name: kind for kind in _rows()}
 
 
 def stock() -> Stock:
-    """What there is in the beginning."""
+    """The stock at the start."""
     return Stock({(kind.name, name): left for kind in _rows() for name, left in kind.regions.items()})

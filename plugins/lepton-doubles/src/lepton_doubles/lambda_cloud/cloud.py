@@ -25,7 +25,7 @@ class LambdaSettings(Settings):
 
     Attributes:
         pace, launch_pace: seconds between two requests, and between two launches, of one key; 0 for no limit.
-        deny: launches are refused for want of capacity, whatever the listing says.
+        deny: launches are refused for lack of capacity, whatever the listing says.
     """
 
     pace: float = 1.0
@@ -39,7 +39,7 @@ class LambdaDouble(Double):
     Args:
         machines: what it rents out.
         settings: how it behaves.
-        key: the API key that is let in, of the account ``main``.
+        key: the API key of the account ``main``.
     """
 
     prefix = "/api/v1"
@@ -57,7 +57,7 @@ class LambdaDouble(Double):
     # --- who is let in, and how answers look ------------------------------------------------------------------------
 
     def authorize(self, request: Request) -> ApiKey:
-        """The key of a request, kept to its pace and its rights."""
+        """The key of a request; checks its rate limit and its rights."""
         key, path = self._key(request.headers.get("authorization", "")), self.locate(request)
         launching = path == _LAUNCH
         self._keep_pace(key, "", self.settings.pace)
@@ -88,18 +88,18 @@ class LambdaDouble(Double):
         return {"error": {"code": code, "message": refused.message, "suggestion": "See the documentation of the double."}}
 
     def bad_request(self, message: str) -> Refused:
-        """The API's code for a wrong shape."""
+        """The API's code for a malformed request."""
         return refused("global/invalid-parameters", f"{message}.")
 
     def unknown(self, request: Request) -> Refused:
-        """The API's code for a call that is not there."""
+        """The API's code for an unknown call."""
         return refused("global/not-found", f"There is no {request.method} {request.path}.")
 
     # --- the API ----------------------------------------------------------------------------------------------------
 
     @route("GET", "/instance-types")
     def instance_types(self, request: Request) -> Any:
-        """What is sold, and where some of it is left."""
+        """The types, and the regions with stock."""
         return {name: {"instance_type": kind.show()} | self._where(name) for name, kind in self._catalog.items()}
 
     def _where(self, name: str) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class LambdaDouble(Double):
 
     @route("GET", "/instances")
     def running_instances(self, request: Request) -> Any:
-        """The API calls it a list of running instances, so what has ended is not in it."""
+        """All running instances, as the API calls them: ended ones are not listed."""
         now = self.now()
         shown = self._shown(request.caller.account)
         return [instance.show(now) for instance in shown if instance.state(now) != "terminated"]
@@ -135,7 +135,7 @@ class LambdaDouble(Double):
 
     @route("POST", "/ssh-keys", body=NEW_KEY)
     def add_ssh_key(self, request: Request) -> Any:
-        """One more SSH key."""
+        """Add an SSH key."""
         key = {"id": self.new_id().replace("-", ""), **request.body}
         request.caller.account.ssh_keys.append(key)
         return key
@@ -163,14 +163,14 @@ class LambdaDouble(Double):
         now = self.now()
         one = Instance(self.new_id().replace("-", ""), kind, body["region_name"], body, kind.cents, now, now + self.settings.boot)
         account.instances[one.id] = one
-        # The bill begins when the machine is active.
+        # Billing begins when the machine is active.
         self.ledger.begin(one.id, name=body.get("name", ""), hourly=Decimal(kind.cents) / 100, since=one.active)
         one.address = self.machines.start(one.id, public_key, body.get("user_data", ""))
         return one.id
 
     @route("POST", "/instance-operations/terminate", body=TERMINATE)
     def terminate(self, request: Request) -> Any:
-        """Begin to end instances: all that are named, or none."""
+        """Begin to terminate instances: all that are named, or none."""
         account = request.caller.account
         chosen = [self._instance(account, name) for name in request.body["instance_ids"]]
         for instance in chosen:
@@ -188,12 +188,12 @@ class LambdaDouble(Double):
 
     @lever("/key")
     def add_key(self, key: str, account: str = "main", **rights: Any) -> None:
-        """Let a key in, or change what it may: trouble, no_instances, expired; see `ApiKey`."""
+        """Add a key, or change its rights: trouble, no_instances, expired; see `ApiKey`."""
         self._keys[key] = ApiKey(key, self._accounts.setdefault(account, Account()), **rights)
 
     @lever("/price")
     def set_price(self, type: str, cents: int) -> None:  # noqa: A002 - the field's name
-        """Set what a type costs an hour, in US cents."""
+        """Set the price of a type, in US cents per hour."""
         self._catalog[type].cents = int(cents)
 
     @lever("/quota")
@@ -213,12 +213,12 @@ class LambdaDouble(Double):
 
     @lever("/instance")
     def force_status(self, id: str, status: str) -> None:  # noqa: A002 - the field's name
-        """Force a status on an instance: unhealthy, preempted; empty for what time makes of it."""
+        """Force a status on an instance: unhealthy, preempted; empty for the status that follows from time."""
         self._instances()[id].status = status
 
     @lever("/take-back")
     def take_back(self, id: str) -> None:  # noqa: A002 - the field's name
-        """End an instance as the vendor does when it cannot hand it over."""
+        """End an instance as the vendor does when it cannot deliver it."""
         self._end(self._instances()[id])
 
     @view("/instances")
@@ -231,7 +231,7 @@ class LambdaDouble(Double):
 
 
 def _check_parts(account: Account, body: dict[str, Any]) -> None:
-    """What a launch names beside the machine must exist, in its region."""
+    """The other things that a launch names must exist, in its region."""
     systems = [account.file_systems.get(name) for name in body.get("file_system_names", [])]
     rulesets = [account.rulesets.get(one["id"]) for one in body.get("firewall_rulesets", [])]
     for what, regions in (("file system", systems), ("firewall ruleset", rulesets)):

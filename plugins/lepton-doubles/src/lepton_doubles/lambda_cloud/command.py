@@ -1,4 +1,4 @@
-"""``lepton lambda double``: the whole path with no account."""
+"""``lepton lambda double``: try everything without an account."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def command() -> click.Group:
         credentials=lambda **options: {"api_key": ("LAMBDA_API_KEY", options["key"])},
         example="lepton run --provider lambda --gpu A10:1 -- nvidia-smi",
         options=(
-            click.Option(["--key"], default="double-key", help="The API key that is let in."),
+            click.Option(["--key"], default="double-key", help="The accepted API key."),
             click.Option(["--pace"], type=float, default=1.0, help="Seconds between two requests; 0 for no limit."),
             click.Option(["--launch-pace"], type=float, default=12.0, help="Seconds between two launches; 0 for no limit."),
             click.Option(["--end"], type=float, default=1.0, help="Seconds until a terminated machine is gone."),

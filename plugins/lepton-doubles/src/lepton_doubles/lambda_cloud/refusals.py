@@ -1,4 +1,4 @@
-"""How Lambda Cloud says no: status and code, with the codes of the published API."""
+"""The refusals of Lambda Cloud: status and code, with the codes of the published API."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lepton_sdk.testing.doubles import Refused
 
 __all__ = ["refused"]
 
-# Where the published API allows several statuses for a code, the one that is used here.
+# Where the published API allows several statuses for a code, this is the double's choice.
 _STATUS = {
     "global/invalid-api-key": 401,
     "global/account-inactive": 403,
@@ -18,7 +18,7 @@ _STATUS = {
     "global/quota-exceeded": 400,
     "instance-operations/launch/insufficient-capacity": 400,
     "instance-operations/launch/file-system-in-wrong-region": 400,
-    # The published API limits the pace and declares no answer for it: an assumption.
+    # The published API has a rate limit but declares no answer for it: an assumption.
     "global/rate-limited": 429,
 }
 
