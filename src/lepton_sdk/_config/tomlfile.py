@@ -60,7 +60,7 @@ def check_keys(path: Path, where: str, keys: Iterable[str], known: Iterable[str]
     words = set(known)
     for key in keys:
         if key not in words:
-            from lepton_sdk.domain.resources import nearest
+            from lepton_sdk.domain.fields import nearest
 
             name = f"{where}.{key}" if where else key
             raise ConfigError(f"{path}: {name}: unknown key", hint=nearest(key, words) or None)

@@ -67,7 +67,7 @@ class _Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from lepton_sdk.domain.resources import nearest
+            from lepton_sdk.domain.fields import nearest
 
             if hint := nearest(args[0], self.list_commands(ctx)):
                 raise click.UsageError(f"{error.message} {hint}", ctx) from None

@@ -14,7 +14,10 @@ from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.node import Node
 from lepton_sdk.domain.plain import from_plain, to_plain
 
-__all__ = ["Duplicate", "charged"]
+__all__ = ["SHORTEST_BILL", "Duplicate", "charged"]
+
+# Seconds: no vendor bills less than a minute.
+SHORTEST_BILL = 60
 
 
 def charged(price: Money, since: datetime, until: datetime, increment: float) -> Money:

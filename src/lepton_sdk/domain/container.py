@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import field, fields_dict, frozen
 
+from lepton_sdk.domain.fields import keys_of
 from lepton_sdk.domain.quantity import parse_quantity
 from lepton_sdk.domain.words import is_variable
 from lepton_sdk.errors import JobSpecError, UsageError
@@ -36,15 +37,6 @@ def check_image(value: Any) -> str | None:
             "image", f"{value!r} cannot name an image", "write REGISTRY/NAME:TAG, such as nvcr.io/nvidia/pytorch:25.10-py3"
         )
     return value
-
-
-def _keys(cls: type, name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise _fail(name, f"{value!r} is not a mapping of keys and values")
-    for key in value:
-        if key not in fields_dict(cls):
-            raise _fail(f"{name}.{key}", "unknown key", f"use {', '.join(fields_dict(cls))}")
-    return dict(value)
 
 
 def _size(value: Any) -> float | None:
@@ -115,7 +107,7 @@ class Registry:
         """
         if value is None or isinstance(value, Registry):
             return value
-        values = _keys(cls, "container.registry", value)
+        values = keys_of(cls, "container.registry", value)
         for name in ("username", "password"):
             if not isinstance(values.get(name), str) or not values[name] or "\n" in values[name]:
                 raise _fail(f"container.registry.{name}", "missing", "write username, and as password the name of a secret")
@@ -165,7 +157,7 @@ class Container:
         """
         if isinstance(value, Container):
             return value
-        return cls(**_keys(cls, "container", {} if value is None else value))
+        return cls(**keys_of(cls, "container", {} if value is None else value))
 
     def to_dict(self) -> dict[str, object]:
         """Only the values that were given, as plain JSON values."""

@@ -11,9 +11,10 @@ from attrs import evolve, field, fields_dict, frozen
 
 from lepton_sdk.domain.checkpoint import check_checkpoint
 from lepton_sdk.domain.container import Container, check_image
+from lepton_sdk.domain.fields import keys_of, nearest
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.quantity import parse_duration
-from lepton_sdk.domain.resources import Resources, nearest
+from lepton_sdk.domain.resources import Resources
 from lepton_sdk.domain.retry import Retry
 from lepton_sdk.domain.words import is_variable
 from lepton_sdk.errors import JobSpecError, UsageError
@@ -47,16 +48,6 @@ class Launcher(StrEnum):
 
 def _fail(name: str, message: str, hint: str = "") -> JobSpecError:
     return JobSpecError(f"{name}: {message}", hint=hint or None)
-
-
-def _mapping(cls: type, name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise _fail(name, f"{value!r} is not a mapping of keys and values")
-    known = fields_dict(cls)
-    for key in value:
-        if key not in known:
-            raise _fail(f"{name}.{key}" if name else str(key), "unknown key", nearest(str(key), known))
-    return dict(value)
 
 
 def _money(name: str, value: Any) -> Money | None:
@@ -125,7 +116,7 @@ class Limits:
         """Read Limits from themselves, a mapping or ``None``."""
         if isinstance(value, Limits):
             return value
-        return cls(**_mapping(cls, "limits", {} if value is None else value))
+        return cls(**keys_of(cls, "limits", {} if value is None else value))
 
     def to_dict(self) -> dict[str, object]:
         """Only the limits that are set, as plain JSON values."""
@@ -356,7 +347,7 @@ class Job:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Job:
         """A job from the keys of a job file. Unknown keys are refused; the error names the nearest known ones."""
-        values = _mapping(cls, "", data)
+        values = keys_of(cls, "", data)
         if "command" not in values:
             raise _fail("command", "missing", 'write what to run, for example command: "python train.py"')
         return cls(**values)

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from attrs import field, fields_dict, frozen
+from attrs import field, frozen
 
+from lepton_sdk.domain.fields import keys_of
 from lepton_sdk.domain.gpu import Gpu
 from lepton_sdk.domain.quantity import Range, parse_quantity
 from lepton_sdk.errors import ResourcesError, UsageError
 
-__all__ = ["GpuRequest", "Resources", "nearest"]
+__all__ = ["GpuRequest", "Resources"]
 
 _T = TypeVar("_T")
 # The largest machine in the reference data has 8 GPUs, the largest NVLink domain sold has 72.
 _MOST_GPUS = 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._*-]{0,62}")
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint that names the known words closest to ``name``, or all of them if there are few; ``""`` if none is close."""
-    from difflib import get_close_matches
-
-    words = sorted(known)
-    close = get_close_matches(name, words, n=3, cutoff=0.5) or (words if len(words) <= 12 else [])
-    return f"did you mean {', '.join(close)}?" if close else ""
 
 
 @frozen
@@ -208,13 +200,7 @@ class Resources:
             return cls()
         if isinstance(value, str | list | tuple):
             return cls(gpu=value)
-        if not isinstance(value, Mapping):
-            raise ResourcesError(f"resources: {value!r} is not a mapping", hint='write resources: {gpu: "H100:8"}')
-        known = fields_dict(cls)
-        for key in value:
-            if key not in known:
-                raise ResourcesError(f"resources.{key}: unknown key", hint=nearest(str(key), known))
-        return cls(**value)
+        return cls(**keys_of(cls, "resources", value, error=ResourcesError, hint='write resources: {gpu: "H100:8"}'))
 
     def to_dict(self) -> dict[str, object]:
         """The requirements as plain JSON values; `parse` reads them back."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import field, fields_dict, frozen
 
+from lepton_sdk.domain.fields import keys_of
 from lepton_sdk.domain.quantity import parse_duration
 from lepton_sdk.errors import JobSpecError, UsageError
 
@@ -132,12 +133,7 @@ class Retry:
             return value
         if value is None:
             return cls()
-        if not isinstance(value, Mapping):
-            raise JobSpecError(f"retry: {value!r} is not a mapping", hint="write retry: {interruption: 3}")
-        for key in value:
-            if key not in fields_dict(cls):
-                raise JobSpecError(f"retry.{key}: unknown key", hint=f"use {', '.join(fields_dict(cls))}")
-        return cls(**value)
+        return cls(**keys_of(cls, "retry", value, hint="write retry: {interruption: 3}"))
 
     def rule(self, cause: Cause) -> Rule:
         """The rule for a cause."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from attrs import frozen
 
+from lepton_sdk.domain.bill import SHORTEST_BILL
 from lepton_sdk.domain.gpu import Gpu
 from lepton_sdk.domain.job import Job
 from lepton_sdk.domain.money import Money
@@ -15,8 +16,6 @@ from lepton_sdk.domain.resources import GpuRequest, Resources
 
 __all__ = ["REFERENCE_ONLY", "Check", "Miss", "Standing", "gpu_miss", "offer_checks", "resource_checks", "standing_of"]
 
-# Most vendors round a bill up to a minute; a total limit below the price of one minute is refused before anything is created.
-_SHORTEST_BILL_SECONDS = 60
 _NOT_STATED = 1.0
 REFERENCE_ONLY = "reference price only"
 
@@ -214,7 +213,7 @@ def _total_limit(limit: Money, nodes: int) -> Check:
     def check(offer: Offer) -> Miss | None:
         if offer.price is None or offer.price.currency != limit.currency:
             return _comparable(offer, limit)
-        least = Money(offer.price.amount * nodes * _SHORTEST_BILL_SECONDS / 3600, limit.currency)
+        least = Money(offer.price.amount * nodes * SHORTEST_BILL / 3600, limit.currency)
         if least <= limit:
             return None
         detail = f"costs {least.rounded(4)} for one minute, above the total limit {limit}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
+from lepton_sdk.domain.bill import SHORTEST_BILL
 from lepton_sdk.domain.money import Money
 from lepton_sdk.domain.offer import Offer
 from lepton_sdk.domain.record import NodeRecord
@@ -13,8 +14,6 @@ from lepton_sdk.errors import BudgetExceeded
 
 __all__ = ["bill_left", "budget_seconds", "is_spent", "longest_bill", "time_limit"]
 
-# No vendor bills less than a minute.
-_SHORTEST = 60.0
 # Seconds from the release call until the machine is gone.
 _GIVING_BACK = 300.0
 # A tenth of what the total buys is reserved for fetching the output and giving the machine back, but at most this many seconds.
@@ -75,7 +74,7 @@ def longest_bill(run: Run, offer: Offer, boot: float, *, after: float, watched: 
         BudgetExceeded: the rest of the total does not buy even a minute.
     """
     duration, bought = run.job.limits.duration, budget_seconds(run, offer)
-    if bought is not None and bought < _SHORTEST:
+    if bought is not None and bought < SHORTEST_BILL:
         left = f"what is left of limits.total ({run.job.limits.total}) after {run.attempts} attempts"
         raise BudgetExceeded(f"{left} does not buy a minute of {offer.provider} {offer.instance_type}", hint="raise the total")
     bounds = [boot + duration + after + _GIVING_BACK] if duration else []
