@@ -13,11 +13,11 @@ def test_it_lists_itself(server: DoubleServer, ask: Any) -> None:
     status, about = ask(f"{server.control_url}/")
     assert status == 200
     assert about["views"] == {
-        "/bill": "What was billed, from when to when; see `Ledger.bill`.",
-        "/exchanges": "Every request and what became of it, oldest first.",
+        "/bill": "Everything that was billed, from when to when; see `Ledger.bill`.",
+        "/exchanges": "Every request and its result, oldest first.",
         "/names": "The names.",
         "/settings": "The settings in force.",
-        "/stock": "What is left and what the listing shows, by type and region.",
+        "/stock": "The stock, and what the listing shows, by type and region.",
     }
     assert set(about["levers"]) == {"/calm", "/fault", "/names", "/promise", "/reset", "/settings", "/stock", "/time"}
     assert about["levers"]["/names"] == {"help": "Set the names.", "fields": ["names", "more"]}
