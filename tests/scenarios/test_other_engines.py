@@ -12,7 +12,7 @@ from attrs import evolve, fields
 
 from lepton_sdk import AsyncClient, Job, NodeState, RunState
 from lepton_sdk.domain.run import Run
-from lepton_sdk.errors import NoCapacity, OutcomeUnknown
+from lepton_sdk.errors import NoCapacity, OutcomeUnknown, Unavailable
 from lepton_sdk.spi import Launch, Node, Offer, ProviderSpec, Timings
 from lepton_sdk.testing import FAKE_SPEC, FakeProvider
 
@@ -77,6 +77,28 @@ def test_a_queue_is_waited_for_as_long_as_the_job_has_patience(tmp_path: Path, r
     assert run.state is RunState.REFUSED
     assert "it was still queued" in (run.error or "")
     assert "team-a" in (run.error or "")
+    assert not cloud.running()
+
+
+def test_patience_ends_while_nobody_can_say_what_became_of_the_queue(tmp_path: Path, run_async: Callable[..., Any]) -> None:
+    class Silent(Queueing):
+        asked = 0
+
+        async def inspect(self, node: Node) -> Node:
+            self.asked += 1
+            if self.asked > 3:
+                raise Unavailable("it is down", provider=node.provider)
+            return await super().inspect(node)
+
+    cloud = Silent(tmp_path / "cloud")
+
+    async def story() -> Run:
+        async with client(tmp_path, cloud) as lepton, asyncio.timeout(30):
+            return await lepton.run(Job("true", resources="H100:8", retry={"no_capacity": {"duration": 1}}))
+
+    run = run_async(story())
+    assert run.state is RunState.REFUSED
+    assert "it was still queued" in (run.error or "")
     assert not cloud.running()
 
 

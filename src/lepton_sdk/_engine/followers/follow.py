@@ -19,6 +19,7 @@ from lepton_sdk._engine.inventory.leftovers import shown, sweep_everywhere
 from lepton_sdk._engine.runs.drive import Drive
 from lepton_sdk._engine.tasks import end_all
 from lepton_sdk.domain.events import StopRequested
+from lepton_sdk.domain.record import PREREQUISITE
 from lepton_sdk.domain.run import Run
 from lepton_sdk.errors import ContractViolation, StaleEpoch
 from lepton_sdk.router import Plan
@@ -79,7 +80,12 @@ async def _drive(engine: Engine, run_id: str, *, secrets: Mapping[str, str] | No
 
 def _told_of_late(engine: Engine, run: Run) -> Run:
     for node in run.nodes:
-        if node.late and node.held and not node.stopped:
+        if node.late and node.held and not node.stopped and node.rank == PREREQUISITE:
+            engine.tell(
+                f"run {run.id}: {', '.join(node.announced)} at {node.offer.provider}, made for all its nodes, is not given back "
+                "yet; next: lepton nodes shows it, lepton follow and lepton reconcile give it back"
+            )
+        elif node.late and node.held and not node.stopped:
             engine.tell(
                 f"run {run.id}: a create call at {node.offer.provider} has not been resolved; a machine of it may still turn up; "
                 "next: lepton nodes shows it, lepton follow and lepton reconcile seek it and give it back"

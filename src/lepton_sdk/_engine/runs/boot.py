@@ -64,7 +64,7 @@ async def check_boot(member: Member) -> Run:
     member.mark("seen")
     if seen.state is NodeState.QUEUED:
         return await _queued(member, seen)
-    if record.queued:
+    if record.queued and seen.state is not NodeState.UNKNOWN:
         member = member.in_run(await member.write(NodeAdmitted()))
     if seen.state is NodeState.READY and seen.access is not None:
         return await _ready(member, seen, there)
@@ -91,20 +91,29 @@ async def _ready(member: Member, seen: Node, there: datetime) -> Run:
 async def _queued(member: Member, seen: Node) -> Run:
     """The provider has accepted the machine and not begun it. That is no boot: the job's own retry rule bounds it."""
     record, run = member.record, member.run
-    patience, waited = run.job.retry.no_capacity.duration, (member.now() - run.created_at).total_seconds()
-    if patience is not None and waited > patience:
-        detail = f"it was still queued {show_duration(round(waited))} after the run was planned"
-        return await _given_up(member, NoCapacity(f"{detail}: {seen.detail}" if seen.detail else detail, provider=seen.provider))
+    if (tired := _out_of_patience(member, seen.detail)) is not None:
+        return await _given_up(member, tired)
     reason = seen.detail or "queued"
     if not record.queued or (reason != record.queued and member.due("queued", member.engine.timing.sweep)):
         return await member.write(NodeQueued(reason))
     return run
 
 
+def _out_of_patience(member: Member, detail: str) -> LeptonError | None:
+    """Why a queued machine is not waited for any longer; ``None`` while the job still has patience."""
+    patience, waited = member.run.job.retry.no_capacity.duration, (member.now() - member.run.created_at).total_seconds()
+    if patience is None or waited <= patience:
+        return None
+    text = f"it was still queued {show_duration(round(waited))} after the run was planned"
+    return NoCapacity(f"{text}: {detail}" if detail else text, provider=member.provider_name)
+
+
 async def _in_time(member: Member, missing: str) -> Run:
     """Keep waiting, or give the machine back if its time is up."""
     record, now = member.record, member.now()
     boot = boot_seconds(member.engine, record.offer)
+    if record.queued and (tired := _out_of_patience(member, record.queued)) is not None:
+        return await _given_up(member, tired)
     if not record.queued and (now - record.boots_since).total_seconds() > boot:
         return await _unusable(member, f"{missing} {boot:.0f} seconds after it was asked for")
     if is_spent(member.run, record, now):
