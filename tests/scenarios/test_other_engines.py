@@ -283,7 +283,7 @@ def test_a_lost_answer_is_settled_by_the_same_call_where_the_vendor_keeps_a_key(
     tmp_path: Path, run_async: Callable[..., Any]
 ) -> None:
     cloud = Keyed(tmp_path / "cloud")
-    timings = Timings(listing_lag=30, create_horizon=300, boot=5, billing_increment=1, poll=0.05, idempotency=3600)
+    timings = Timings(listing_lag=30, create_horizon=300, boot=5, billing_increment=1, poll=0.05, idempotency=600)
     spec = evolve(_SPEC, timings=timings)
 
     async def story() -> Run:

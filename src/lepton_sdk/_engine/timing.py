@@ -25,6 +25,8 @@ class Timing:
         stopped: limit for all of the above together, once the run was stopped.
         provider: limit for one call of a provider's plugin.
         create: limit for the create call, which may have to wait for its turn.
+        key_margin: a create call is made again only if the vendor keeps its key for longer than this, because a host may
+            stand still in the call.
         keeping: limits for fetching log and outputs of a job that is over.
         stall: an event loop that does not react for this time is blocked; ``None``: nobody checks it.
         market: limit for listing offers; a provider that is slower loses only its own offers.
@@ -78,6 +80,7 @@ class Timing:
     provider: float = 90.0
     create: float = 900.0
     keeping: Keeping = field(factory=Keeping)
+    key_margin: float = 60.0
     stall: float | None = 30.0
     market: float = 20.0
     account: float = 300.0

@@ -300,7 +300,7 @@ def test_it_is_not_made_again(why: str, tmp_path: Path) -> None:
         member = _lost(engine, secrets=["TOKEN"])
         match why:
             case "its life is nearly over":
-                _later(engine, _KEY - engine.timing.create + 1)
+                _later(engine, _KEY - engine.timing.key_margin + 1)
             case "a stop":
                 engine.append(member.run.id, StopRequested())
             case "unresolved":

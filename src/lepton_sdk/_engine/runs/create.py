@@ -110,7 +110,7 @@ def _refuse_late(engine: Engine, *members: Member, stage: Stage = Stage.INTENDED
 
 async def _created(member: Member, secrets: Mapping[str, str], departure: Departure) -> Run:
     launch, offer = launch_of(member, secrets), member.record.offer
-    seconds = member.engine.timing.create
+    seconds = _seconds(member)
     try:
         answer = await create_call(member.engine, offer, [launch], seconds=seconds, departure=departure)
     except Withdrawn as error:
@@ -123,6 +123,15 @@ async def _created(member: Member, secrets: Mapping[str, str], departure: Depart
         # Something was made, and the answer does not say what. Search for it by our token.
         return await _unknown(member, words_of(error))
     return await _confirmed(member, node)
+
+
+def _seconds(member: Member) -> float:
+    """How long the call may take. One that is made again must have left before the vendor forgets its key."""
+    usual = member.engine.timing.create
+    if member.record.stage is not Stage.UNKNOWN:
+        return usual
+    since = (member.now() - member.record.intended_at).total_seconds()
+    return min(usual, max(1.0, member.spec.timings.idempotency - since))
 
 
 async def _created_group(members: Sequence[Member], secrets: Mapping[str, str], departure: Departure) -> Run:

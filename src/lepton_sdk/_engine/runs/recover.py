@@ -77,7 +77,7 @@ def _may_repeat(member: Member, now: datetime, secrets: Mapping[str, str]) -> bo
     """
     run, record, spec = member.run, member.record, member.spec
     life, since = spec.timings.idempotency, (now - record.intended_at).total_seconds()
-    if record.stage is not Stage.UNKNOWN or since + member.engine.timing.create > life:
+    if record.stage is not Stage.UNKNOWN or since + member.engine.timing.key_margin > life:
         return False
     if run.stop_requested or any(one.failed for one in run.members) or is_spent(run, record, now):
         return False
